@@ -1,0 +1,39 @@
+//! Every limit of the engine, each with its reason. Each has a test at its edge.
+
+use std::time::Duration;
+
+/// Characters of cookie value in one chunk: 4096 less the 160 that Auth.js sets aside for name and attributes.
+pub const COOKIE_CHUNK_CHARS: usize = 3936;
+
+/// Chunks read or written for one session. Five are 19.7 kB of request header, beyond which common servers answer 431.
+pub const COOKIE_CHUNKS: usize = 5;
+
+/// How far past `exp` a session cookie still opens, as in Auth.js: clocks of two replicas differ.
+pub const COOKIE_EXPIRY_TOLERANCE: Duration = Duration::from_secs(15);
+
+/// How long a sign-in may take from the first redirect to the callback, as in Auth.js.
+pub const SIGN_IN_MAX_AGE: Duration = Duration::from_secs(900);
+
+/// Sign-ins that one browser may have under way at once; the oldest gives way. Each costs about 700 bytes of header.
+pub const SIGN_INS_IN_FLIGHT: usize = 4;
+
+/// Bytes read of any answer of a provider: the largest key sets seen are under 100 kB.
+pub const PROVIDER_ANSWER_BYTES: usize = 1 << 20;
+
+/// Bytes of a form or JSON body that our own endpoints read.
+pub const ENDPOINT_BODY_BYTES: usize = 64 << 10;
+
+/// Keys taken from one JWKS document.
+pub const JWKS_KEYS: usize = 100;
+
+/// The clocks of provider and client may differ by this much when an ID token's times are judged.
+pub const ID_TOKEN_CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// The longest access-token lifetime believed; a longer one is treated as this long.
+pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The longest `Retry-After` obeyed: beyond it a user would rather see a fresh attempt.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
+/// Characters of a return URL.
+pub const RETURN_URL_CHARS: usize = 2048;
