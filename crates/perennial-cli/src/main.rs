@@ -1,2 +1,4 @@
 //! Placeholder.
-fn main() {}
+mod dev;
+#[tokio::main]
+async fn main() { dev::run(20_000).await }

@@ -1,0 +1,3 @@
+//! The experiments of the page.
+
+pub(super) mod catalogue;
