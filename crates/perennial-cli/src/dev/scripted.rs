@@ -5,7 +5,7 @@ use axum::{Router, routing::{get, post}, extract::{Path, Query}, response::IntoR
 use super::{assets, page::{Pages, Person}, seen::*, state::{Story, now}, stream, view::*};
 
 fn minted(at: i64, life: i64) -> Minted {
-    let h = (at * 2654435761) & 0xffff;
+    let h = ((at % 1_000_003) * 2_654_435) & 0xffff;
     Minted { token: format!("{h:04x}"), issued_at: at, due_at: at + life * 2 / 3, expires_at: at + life }
 }
 fn provider(n: u64, dead: bool) -> ProviderView {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::broadcast;
 
@@ -59,6 +59,7 @@ struct One {
     provider: ProviderView,
     actions: BTreeMap<String, ActionView>,
     cookies: BTreeMap<u64, Kept>,
+    provider_time: Duration,
     touched: Millis,
 }
 
@@ -101,6 +102,7 @@ impl Story {
                 .map(|experiment| {
                     one.actions.get(experiment.name).cloned().unwrap_or_else(|| ActionView {
                         name: experiment.name.into(),
+                        text: "Not tried yet.".into(),
                         ..ActionView::default()
                     })
                 })
@@ -134,6 +136,7 @@ impl Story {
     pub(super) fn renewal(&self, session: &str, seen: &RenewalSeen) {
         let (bead, sentence) = words::renewal(seen);
         self.with(session, |one, next_line| {
+            one.provider_time = seen.provider_time;
             match &seen.ending {
                 Ending::Renewed(minted) => {
                     one.view.generation = one.view.generation.max(seen.generation);
@@ -254,6 +257,11 @@ impl Story {
     /// The session as it stands.
     pub(super) fn view(&self, session: &str) -> Option<SessionView> {
         self.lock().sessions.get(session).map(|one| one.view.clone())
+    }
+
+    /// How long the provider took over the session's last renewal.
+    pub(super) fn last_provider_time(&self, session: &str) -> Duration {
+        self.lock().sessions.get(session).map(|one| one.provider_time).unwrap_or_default()
     }
 
     /// Sessions that have not ended.

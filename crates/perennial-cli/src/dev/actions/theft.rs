@@ -1,0 +1,41 @@
+//! The thief: a spent refresh token is presented at the token endpoint by somebody else.
+
+use std::time::Duration;
+
+use super::stage::{Stage, Verdict};
+use crate::dev::tab::End;
+
+/// Takes a spent token out of an old cookie, which needs the secret, and presents it as a thief would.
+pub(super) async fn theft(stage: &Stage) -> Verdict {
+    if stage.house.story().old_cookies(stage.session()).is_empty() {
+        stage.tell("No token has been spent yet: renewing once.", None);
+        stage.tab().refresh().await;
+    }
+    let old = stage.house.story().old_cookies(stage.session()).pop();
+    let Some((generation, kept)) = old else {
+        return Verdict::failed("No refresh token of this session has been spent yet.");
+    };
+    stage.tell(format!("The thief presents the refresh token of generation {generation}."), None);
+    let loot = match stage.house.present_refresh_token_of(&kept.jar).await {
+        Ok(answer) => answer,
+        Err(error) => return Verdict::failed(error),
+    };
+    if loot.got_tokens {
+        return Verdict::failed(format!("The provider answered the thief {}: it does not watch for re-use.", loot.words));
+    }
+    stage.tell("The family is revoked. The owner comes to renew.", None);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let owner = stage.tab().refresh().await;
+    let after = match owner.end {
+        End::SignIn => "Your next renewal was refused and you are asked to sign in again",
+        End::Answered => "Your session still holds an access token, but it cannot be renewed any more",
+        _ => "Your next renewal was refused",
+    };
+    Verdict::of(
+        false,
+        format!(
+            "The thief showed the spent token of generation {generation} and got {}. The provider revoked the family, as it must: it cannot tell thief from owner. {after}. No client can do better; nobody holds a stolen session.",
+            loot.words
+        ),
+    )
+}

@@ -1,0 +1,52 @@
+//! The door on the public port: the harness sees `/demo/api/*`, the gateway everything else, and both pass the tap.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+
+use super::harness;
+use super::house::House;
+use super::jar::Jar;
+
+/// The page's own request once a second.
+const HEARTBEAT: &str = "/demo/me";
+
+/// The routes of the public port; `gateway` answers whatever is not the harness's.
+pub(super) fn router(house: &Arc<House>, gateway: Router) -> Router {
+    let tapped = gateway.layer(from_fn_with_state(Arc::clone(house), tap));
+    Router::new().nest("/demo/api", harness::router(Arc::clone(house))).fallback_service(tapped)
+}
+
+/// Learns from what passes: counts requests, notes sessions, and keeps each generation's cookie for later.
+async fn tap(State(house): State<Arc<House>>, request: Request<Body>, next: Next) -> Response {
+    let seen = house.peek(request.headers());
+    let is_heartbeat = request.uri().path() == HEARTBEAT && request.uri().query().is_none();
+    if let Some(seen) = &seen {
+        if is_heartbeat && house.is_held(&seen.session) {
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        house.story().session(seen);
+    }
+    house.count_request();
+    let mut jar = Jar::of_request(request.headers());
+    if let Some(seen) = &seen {
+        house.story().keep(seen, jar.clone());
+    }
+    let answer = next.run(request).await;
+    if jar.take(answer.headers()) {
+        note(&house, &jar.headers(), jar);
+    }
+    answer
+}
+
+fn note(house: &House, headers: &HeaderMap, jar: Jar) {
+    if let Some(seen) = house.peek(headers) {
+        house.story().session(&seen);
+        house.story().keep(&seen, jar);
+    }
+}
