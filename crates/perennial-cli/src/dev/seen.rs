@@ -1,10 +1,14 @@
-//! What the harness has seen at the gateway and at the provider, free of how it got to know.
+//! A session as its cookie tells it, in the page's terms.
 
-use std::time::Duration;
+use perennial::Peek;
+use perennial::Timestamp;
 
 use super::view::Millis;
 
-/// The clocks and sizes of a session, as its newest known cookie tells them.
+/// Where a session without an end of its own ends: nowhere near.
+const NEVER: Millis = 0;
+
+/// The clocks and sizes of a session at some generation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionSeen {
     pub(super) session: String,
@@ -22,45 +26,26 @@ pub(super) struct SessionSeen {
     pub(super) chunks: usize,
 }
 
-/// One renewal, whatever became of it.
-#[derive(Clone, Debug)]
-pub(super) struct RenewalSeen {
-    pub(super) at: Millis,
-    pub(super) generation: u64,
-    pub(super) reason: Reason,
-    pub(super) ending: Ending,
-    pub(super) provider_time: Duration,
-    pub(super) waiters: u32,
-}
-
-/// What set a renewal off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// A request inside the renewal window.
-    AheadOfTime,
-    /// `POST /auth/refresh`.
-    Manual,
-    /// A request that found the access token expired.
-    OnDemand,
-    /// An upstream that answered 401.
-    Unauthorized,
-}
-
-/// What became of a renewal.
-#[derive(Clone, Debug)]
-pub(super) enum Ending {
-    Renewed(Minted),
-    /// The provider failed and the session stays; the sentence says how.
-    Kept(String),
-    /// The refresh token is lost and the session is over; the sentence says why.
-    Ended(String),
-}
-
-/// The access token that a renewal brought.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Minted {
-    pub(super) token: String,
-    pub(super) issued_at: Millis,
-    pub(super) due_at: Millis,
-    pub(super) expires_at: Millis,
+impl SessionSeen {
+    /// What a look at the cookie tells.
+    pub(super) fn of(peek: &Peek) -> Self {
+        let (session, user) = (&peek.session, peek.session.user());
+        let tokens = session.tokens();
+        let expires_at = tokens.and_then(|tokens| tokens.expires_at).map_or(NEVER, Timestamp::unix_millis);
+        Self {
+            session: session.fingerprint(),
+            name: user.name.unwrap_or(user.id),
+            email: user.email.unwrap_or_default(),
+            generation: session.generation().0,
+            token: tokens.map(|tokens| tokens.access_token.fingerprint()).unwrap_or_default(),
+            issued_at: tokens.map_or(NEVER, |tokens| tokens.issued_at.unix_millis()),
+            due_at: peek.due_at.map_or(expires_at, Timestamp::unix_millis),
+            expires_at,
+            started_at: session.started_at().unix_millis(),
+            idle_until: peek.idle_until.unix_millis(),
+            absolute_until: peek.absolute_until.map_or(NEVER, Timestamp::unix_millis),
+            cookie_bytes: peek.cookie_bytes,
+            chunks: peek.chunks,
+        }
+    }
 }

@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use perennial::record::EndReason;
+use perennial::{Renewal, RenewalOutcome, Timestamp};
 use tokio::sync::broadcast;
 
 use super::actions::catalogue::EXPERIMENTS;
 use super::jar::Jar;
-use super::seen::{Ending, RenewalSeen, SessionSeen};
+use super::seen::SessionSeen;
 use super::view::{
     ActionView, Bead, Change, Kind, Line, Millis, Progress, ProviderView, SessionView, Snapshot, Tick,
 };
@@ -60,6 +62,7 @@ struct One {
     actions: BTreeMap<String, ActionView>,
     cookies: BTreeMap<u64, Kept>,
     provider_time: Duration,
+    over: bool,
     touched: Millis,
 }
 
@@ -133,46 +136,29 @@ impl Story {
     }
 
     /// Tells one renewal, whatever became of it.
-    pub(super) fn renewal(&self, session: &str, seen: &RenewalSeen) {
-        let (bead, sentence) = words::renewal(seen);
+    pub(super) fn renewal(&self, seen: &Renewal) {
+        let (session, (bead, sentence)) = (&seen.session, words::renewal(seen));
         self.with(session, |one, next_line| {
-            one.provider_time = seen.provider_time;
-            match &seen.ending {
-                Ending::Renewed(minted) => {
-                    one.view.generation = one.view.generation.max(seen.generation);
-                    one.view.renewals += 1;
-                    one.view.token.clone_from(&minted.token);
-                    one.view.issued_at = minted.issued_at;
-                    one.view.due_at = minted.due_at;
-                    one.view.expires_at = minted.expires_at;
-                }
-                Ending::Kept(_) => {}
-                Ending::Ended(why) => one.view.ended = Some(why.clone()),
-            }
+            let about = one.renewed(seen);
             self.tell(session, Change::Session(Box::new(one.view.clone())));
             if let Some(bead) = bead {
                 self.hang(session, one, bead);
             }
-            let about = match seen.ending {
-                Ending::Renewed(_) if seen.waiters > 0 => "#about-waiting",
-                Ending::Renewed(_) => "#about-renewal",
-                Ending::Kept(_) => "#about-outage",
-                Ending::Ended(_) => "#about-theft",
-            };
-            let line = line(next_line, seen.at, Kind::Renewal, sentence, about);
+            if let Some(action) = words::pressed(seen) {
+                one.actions.insert(action.name.clone(), action.clone());
+                self.tell(session, Change::Action(action));
+            }
+            let line = line(next_line, seen.at.unix_millis(), Kind::Renewal, sentence, about);
             self.write(session, one, line);
         });
     }
 
     /// Tells that an old cookie was answered with the newest generation.
-    pub(super) fn rescue(&self, session: &str, old: u64) {
+    pub(super) fn rescue(&self, session: &str, old: u64, newest: u64) {
         self.with(session, |one, next_line| {
-            let newest = one.view.generation;
             let key = format!("g{newest}");
             if let Some(bead) = one.beads.iter_mut().find(|bead| bead.key == key) {
-                let saved = bead.saved.parse::<u32>().unwrap_or(0) + 1;
-                let waited = bead.waited.parse().unwrap_or(0);
-                words::rescued(bead, saved, waited);
+                words::rescued(bead);
                 self.tell(session, Change::Bead(Box::new(bead.clone())));
             }
             let line = line(next_line, now(), Kind::Rescue, words::rescue(old, newest), "#about-stale");
@@ -180,9 +166,13 @@ impl Story {
         });
     }
 
-    /// Tells that the session is over, for a reason other than a failed renewal.
-    pub(super) fn ended(&self, session: &str, why: &str) {
+    /// Tells that the session is over; once is enough.
+    pub(super) fn ended(&self, session: &str, reason: EndReason) {
         self.with(session, |one, next_line| {
+            if std::mem::replace(&mut one.over, true) {
+                return;
+            }
+            let why = words::end(reason);
             one.view.ended = Some(why.into());
             self.tell(session, Change::Session(Box::new(one.view.clone())));
             let line = line(next_line, now(), Kind::Session, why.into(), "#about-session");
@@ -212,7 +202,6 @@ impl Story {
             let ended = matches!(action.state, Progress::Held | Progress::Lost);
             if let Some(experiment) = EXPERIMENTS.iter().find(|one| one.name == action.name)
                 && ended
-                && experiment.name != "refresh"
             {
                 let sentence = format!("{}: {}", experiment.title, action.text);
                 let line = line(next_line, now(), Kind::Experiment, sentence, experiment.about);
@@ -264,10 +253,10 @@ impl Story {
         self.lock().sessions.get(session).map(|one| one.provider_time).unwrap_or_default()
     }
 
-    /// Sessions that have not ended.
+    /// Sessions that are not over.
     pub(super) fn living(&self) -> Vec<String> {
         let told = self.lock();
-        let living = told.sessions.iter().filter(|(_, one)| one.view.ended.is_none());
+        let living = told.sessions.iter().filter(|(_, one)| !one.over);
         living.map(|(session, _)| session.clone()).collect()
     }
 
@@ -307,6 +296,30 @@ impl Story {
 }
 
 impl One {
+    /// Takes over what a renewal brought; answers with the explanation that fits.
+    fn renewed(&mut self, seen: &Renewal) -> &'static str {
+        self.provider_time = seen.provider_time;
+        match seen.outcome {
+            RenewalOutcome::Renewed => {
+                let at = |time: Option<Timestamp>| time.map_or(0, Timestamp::unix_millis);
+                self.view.generation = self.view.generation.max(seen.generation.0);
+                self.view.renewals += 1;
+                self.view.token = seen.access_token_fingerprint.clone().unwrap_or_default();
+                self.view.issued_at = at(seen.issued_at);
+                self.view.due_at = at(seen.due_at.or(seen.expires_at));
+                self.view.expires_at = at(seen.expires_at);
+                if seen.waiters > 0 { "#about-waiting" } else { "#about-renewal" }
+            }
+            RenewalOutcome::Kept { why: "in_doubt" } => "#about-lost",
+            RenewalOutcome::Kept { .. } => "#about-outage",
+            RenewalOutcome::Refused | RenewalOutcome::Ended => {
+                let ended = self.view.ended.get_or_insert_default();
+                *ended = format!("The provider refused this session’s refresh token. {}", words::LAST_TOKEN);
+                "#about-theft"
+            }
+        }
+    }
+
     fn adopt(&mut self, seen: &SessionSeen) {
         let chunks = match seen.chunks {
             1 => "1 chunk".to_owned(),

@@ -75,6 +75,13 @@ pub(super) struct Bead {
     pub(super) icon: String,
 }
 
+impl Bead {
+    /// A bead about which there is nothing to say yet.
+    pub(super) fn blank() -> Self {
+        Self { waited: "none".into(), saved: "none".into(), ..Self::default() }
+    }
+}
+
 /// One sentence of "What just happened".
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Line {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::seen::{Ending, Reason, RenewalSeen};
-use super::view::{Bead, Millis};
+use perennial::record::EndReason;
+use perennial::{Renewal, RenewalOutcome, RenewalReason};
+
+use super::view::{ActionView, Bead, Millis, Progress};
 
 /// The bead and the sentence of a sign-in.
 pub(super) fn signed_in(at: Millis, generation: u64, name: &str) -> (Bead, String) {
@@ -14,67 +16,93 @@ pub(super) fn signed_in(at: Millis, generation: u64, name: &str) -> (Bead, Strin
         number: generation.to_string(),
         at,
         why: "sign-in".into(),
-        took: String::new(),
-        waited: "none".into(),
-        saved: "none".into(),
-        badge: String::new(),
         label: format!("Generation {generation}: {story}"),
         story: story.clone(),
-        icon: String::new(),
+        ..Bead::blank()
     };
     (bead, story)
 }
 
 /// The bead and the sentence of a renewal. An attempt that changed nothing leaves no bead.
-pub(super) fn renewal(seen: &RenewalSeen) -> (Option<Bead>, String) {
-    let took = time(seen.provider_time);
-    match &seen.ending {
-        Ending::Renewed(_) => {
+pub(super) fn renewal(seen: &Renewal) -> (Option<Bead>, String) {
+    let generation = seen.generation.0;
+    let bead = Bead {
+        at: seen.at.unix_millis(),
+        why: why(seen.reason).into(),
+        took: time(seen.provider_time),
+        waited: count(seen.waiters),
+        badge: badge(seen.waiters, 0),
+        ..Bead::blank()
+    };
+    match &seen.outcome {
+        RenewalOutcome::Renewed => {
             let story = format!(
-                "{} The provider took {took}. {}",
-                opening(seen.reason, seen.generation),
+                "{} The provider took {}. {}",
+                opening(seen.reason, generation),
+                bead.took,
                 waiting(seen.reason, seen.waiters)
             );
             let bead = Bead {
-                key: format!("g{}", seen.generation),
+                key: format!("g{generation}"),
                 kind: kind(seen.reason).into(),
-                number: seen.generation.to_string(),
-                at: seen.at,
-                why: why(seen.reason).into(),
-                took,
-                waited: count(seen.waiters),
-                saved: "none".into(),
-                badge: badge(seen.waiters, 0),
-                label: format!("Generation {}: {story}", seen.generation),
+                number: generation.to_string(),
+                label: format!("Generation {generation}: {story}"),
                 story: story.clone(),
-                icon: String::new(),
+                ..bead
             };
             (Some(bead), story)
         }
-        Ending::Kept(why) => (None, format!("A renewal did not succeed: {why} The session stays.")),
-        Ending::Ended(reason) => {
-            let story = format!("The refresh token of generation {} is worthless: {reason}", seen.generation);
+        RenewalOutcome::Kept { why } => (None, format!("No new tokens this time: {} The session stays.", kept(why))),
+        RenewalOutcome::Refused | RenewalOutcome::Ended => {
+            let story = format!("The provider refused the refresh token of generation {generation}. {LAST_TOKEN}");
             let bead = Bead {
-                key: format!("x{}", seen.at),
+                key: format!("x{generation}"),
                 kind: "broken".into(),
                 number: "lost".into(),
-                at: seen.at,
-                why: why(seen.reason).into(),
-                took,
-                waited: count(seen.waiters),
-                saved: "none".into(),
-                badge: String::new(),
                 label: format!("Broken: {story}"),
                 story: story.clone(),
-                icon: String::new(),
+                ..bead
             };
             (Some(bead), story)
         }
     }
 }
 
+/// The line under the Refresh Token button, if this was its doing.
+pub(super) fn pressed(seen: &Renewal) -> Option<ActionView> {
+    let generation = seen.generation.0;
+    let (state, text) = match (seen.reason, &seen.outcome) {
+        (RenewalReason::OnDemand, RenewalOutcome::Renewed) => {
+            let took = time(seen.provider_time);
+            (Progress::Held, format!("1 redemption, generation {generation}, {took} at the provider."))
+        }
+        (RenewalReason::OnDemand, RenewalOutcome::Kept { why }) => {
+            (Progress::Failed, format!("No new tokens this time: {} The session stays.", kept(why)))
+        }
+        (RenewalReason::OnDemand, _) => (Progress::Lost, format!("The provider refused. {LAST_TOKEN}")),
+        _ => return None,
+    };
+    Some(ActionView { name: "refresh".into(), state, text, percent: Some(100) })
+}
+
+/// What a refusal means for the user.
+pub(super) const LAST_TOKEN: &str = "What is left is the access token; when it has run out you sign in again.";
+
+/// The sentence of a session's end.
+pub(super) fn end(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::SignedOut => "Signed out. The session is over on every tab, and its refresh token is revoked.",
+        EndReason::Refused => "The provider refused the refresh token and the access token has run out. Please sign in again.",
+        EndReason::IdentityChanged => "The provider answered a renewal with somebody else’s tokens. Please sign in again.",
+        EndReason::Callback => "The app ended the session. Please sign in again.",
+        EndReason::TooOld => "The session has reached its absolute age. Please sign in again.",
+    }
+}
+
 /// Marks on a bead that one more old cookie was answered with its generation.
-pub(super) fn rescued(bead: &mut Bead, saved: u32, waited: u32) {
+pub(super) fn rescued(bead: &mut Bead) {
+    let number = |text: &str| text.parse::<usize>().unwrap_or(0);
+    let (saved, waited) = (number(&bead.saved) + 1, number(&bead.waited));
     bead.saved = count(saved);
     bead.badge = badge(waited, saved);
 }
@@ -96,7 +124,7 @@ pub(super) fn time(duration: Duration) -> String {
     }
 }
 
-/// `1 request`, `50 requests`.
+/// `no requests`, `1 request`, `50 requests`.
 pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
     match number {
         0 => format!("no {many}"),
@@ -105,49 +133,65 @@ pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
     }
 }
 
-fn opening(reason: Reason, generation: u64) -> String {
+fn opening(reason: RenewalReason, generation: u64) -> String {
     match reason {
-        Reason::AheadOfTime => format!("Renewed ahead of time to generation {generation}."),
-        Reason::Manual => format!("Renewed by the button to generation {generation}."),
-        Reason::OnDemand => format!("The access token had expired; renewed on demand to generation {generation}."),
-        Reason::Unauthorized => format!("The app answered 401; renewed to generation {generation} and asked again."),
+        RenewalReason::AheadOfTime => format!("Renewed ahead of time to generation {generation}."),
+        RenewalReason::Expired => {
+            format!("The access token had expired; renewed on demand to generation {generation}.")
+        }
+        RenewalReason::OnDemand => format!("Renewed by the button to generation {generation}."),
+        RenewalReason::Unauthorized => {
+            format!("The app answered 401; renewed to generation {generation} and asked again.")
+        }
     }
 }
 
-fn waiting(reason: Reason, waiters: u32) -> String {
+fn waiting(reason: RenewalReason, waiters: usize) -> String {
     match (waiters, reason) {
-        (0, Reason::AheadOfTime) => "Nobody waited.".into(),
+        (0, RenewalReason::AheadOfTime) => "Nobody waited.".into(),
         (0, _) => "Nobody else waited.".into(),
-        (n, _) => format!("{} waited for this one redemption.", counted(n.into(), "request", "requests")),
+        (n, _) => format!("{} waited for this one redemption.", counted(n as u64, "request", "requests")),
     }
 }
 
-fn why(reason: Reason) -> &'static str {
+fn why(reason: RenewalReason) -> &'static str {
     match reason {
-        Reason::AheadOfTime => "ahead of time",
-        Reason::Manual => "button",
-        Reason::OnDemand => "on demand",
-        Reason::Unauthorized => "the app said 401",
+        RenewalReason::AheadOfTime => "ahead of time",
+        RenewalReason::Expired => "on demand",
+        RenewalReason::OnDemand => "button",
+        RenewalReason::Unauthorized => "the app said 401",
     }
 }
 
-fn kind(reason: Reason) -> &'static str {
+fn kind(reason: RenewalReason) -> &'static str {
     match reason {
-        Reason::AheadOfTime => "ahead",
-        Reason::Manual => "manual",
-        Reason::OnDemand => "demand",
-        Reason::Unauthorized => "unauthorized",
+        RenewalReason::AheadOfTime => "ahead",
+        RenewalReason::Expired => "demand",
+        RenewalReason::OnDemand => "manual",
+        RenewalReason::Unauthorized => "unauthorized",
     }
 }
 
-fn count(number: u32) -> String {
+fn kept(code: &str) -> &'static str {
+    match code {
+        "not_sent" => "the provider could not be reached, so nothing was spent.",
+        "not_processed" => "the provider answered that it cannot serve just now, so nothing was spent.",
+        "misconfigured" => "the provider refuses our client.",
+        "in_doubt" => "the answer was lost on the way; the token is asked for again where the provider allows it.",
+        "store_unavailable" => "the store does not answer.",
+        "superseded" => "another request had renewed already.",
+        _ => "it is too early for another attempt.",
+    }
+}
+
+fn count(number: usize) -> String {
     match number {
         0 => "none".into(),
         n => n.to_string(),
     }
 }
 
-fn badge(waiters: u32, saved: u32) -> String {
+fn badge(waiters: usize, saved: usize) -> String {
     match waiters + saved {
         0 => String::new(),
         n => format!("+{n}"),
@@ -156,41 +200,52 @@ fn badge(waiters: u32, saved: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use perennial::Timestamp;
+
     use super::*;
-    use crate::dev::seen::Minted;
 
     #[test]
     fn times_keep_the_digits_that_matter() {
-        for (micros, words) in [
-            (0, "0.0 ms"),
-            (840, "0.8 ms"),
-            (12_300, "12 ms"),
-            (999_400, "999 ms"),
-            (2_012_000, "2.01 s"),
-        ] {
+        for (micros, words) in
+            [(0, "0.0 ms"), (840, "0.8 ms"), (12_300, "12 ms"), (999_400, "999 ms"), (2_012_000, "2.01 s")]
+        {
             assert_eq!(time(Duration::from_micros(micros)), words);
         }
     }
 
-    #[test]
-    fn a_renewal_that_changed_nothing_leaves_no_bead() {
-        let seen = |ending| RenewalSeen {
-            at: 7,
-            generation: 3,
-            reason: Reason::OnDemand,
-            ending,
+    fn seen(outcome: RenewalOutcome) -> Renewal {
+        Renewal {
+            at: Timestamp::from_unix_millis(7),
+            session: "s".into(),
+            generation: Default::default(),
+            reason: RenewalReason::Expired,
             provider_time: Duration::from_millis(9),
             waiters: 49,
-        };
-        let (bead, _) = renewal(&seen(Ending::Kept("the provider answered 503.".into())));
+            outcome,
+            access_token_fingerprint: None,
+            issued_at: None,
+            expires_at: None,
+            due_at: None,
+        }
+    }
+
+    #[test]
+    fn a_renewal_that_changed_nothing_leaves_no_bead_and_damage_a_broken_one() {
+        let (bead, _) = renewal(&seen(RenewalOutcome::Kept { why: "not_processed" }));
         assert!(bead.is_none());
-        let (bead, words) = renewal(&seen(Ending::Renewed(Minted::default())));
+        let (bead, words) = renewal(&seen(RenewalOutcome::Renewed));
         assert_eq!(bead.expect("a renewal has a bead").badge, "+49");
-        assert_eq!(
-            words,
-            "The access token had expired; renewed on demand to generation 3. The provider took 9 ms. 49 requests waited for this one redemption."
-        );
-        let (bead, _) = renewal(&seen(Ending::Ended("revoked.".into())));
+        assert!(words.ends_with("The provider took 9 ms. 49 requests waited for this one redemption."), "{words}");
+        let (bead, _) = renewal(&seen(RenewalOutcome::Refused));
         assert_eq!(bead.expect("damage has a bead").kind, "broken");
+    }
+
+    #[test]
+    fn a_rescue_adds_to_those_who_waited() {
+        let (bead, _) = renewal(&seen(RenewalOutcome::Renewed));
+        let mut bead = bead.expect("a renewal has a bead");
+        rescued(&mut bead);
+        rescued(&mut bead);
+        assert_eq!((bead.saved.as_str(), bead.badge.as_str()), ("2", "+51"));
     }
 }

@@ -15,8 +15,6 @@ const endedWhy = document.getElementById('ended-why');
 
 let session;
 
-export const signedIn = () => session !== undefined && !session.ended;
-
 export function showSession(next) {
   const renewed = session && next.generation > session.generation;
   session = next;
@@ -25,7 +23,6 @@ export function showSession(next) {
   generation.textContent = session.generation;
   endedWhy.textContent = session.ended ?? '';
   ended.hidden = !session.ended;
-  document.body.dataset.ended = Boolean(session.ended);
   if (renewed) celebrate();
   tickSession();
 }
@@ -42,7 +39,7 @@ function celebrate() {
 export function tickSession() {
   if (!session) return;
   const life = Math.max(1, session.expires_at - session.issued_at);
-  const rest = session.ended ? 0 : session.expires_at - now();
+  const rest = session.expires_at - now();
   left.setAttribute('stroke-dasharray', `${percent(rest / life)} 100`);
   renewalWindow.setAttribute('stroke-dasharray', `${percent((session.expires_at - session.due_at) / life)} 100`);
   ring.dataset.state = stateAt(rest);
@@ -52,8 +49,7 @@ export function tickSession() {
 }
 
 function stateAt(rest) {
-  if (session.ended) return 'ended';
-  if (rest <= 0) return 'expired';
+  if (rest <= 0) return session.ended ? 'ended' : 'expired';
   return now() >= session.due_at ? 'due' : 'fresh';
 }
 
