@@ -8,6 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CO
 use http::{HeaderValue, StatusCode};
 
 use super::actions::catalogue::EXPERIMENTS;
+use super::words;
 use super::view::{Bead, Kind, Line, Link, Outcome, Progress, SessionView, Snapshot};
 
 /// Somebody to sign in as.
@@ -71,6 +72,7 @@ impl Pages {
             lifetime: &self.lifetime,
             experiments,
             kinds: &Kind::ALL,
+            marks: &words::MARKS,
             blank: &Blank::default(),
         })
     }
@@ -105,6 +107,7 @@ struct Home<'a> {
     lifetime: &'a str,
     experiments: Vec<Experiment<'a>>,
     kinds: &'a [(Kind, &'static str)],
+    marks: &'a [(&'static str, &'static str)],
     blank: &'a Blank,
 }
 

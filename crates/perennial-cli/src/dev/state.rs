@@ -124,7 +124,9 @@ impl Story {
         if known && seen.generation < one.view.generation {
             return;
         }
-        one.adopt(seen);
+        if !one.adopt(seen) {
+            return;
+        }
         self.tell(&seen.session, Change::Session(Box::new(one.view.clone())));
         if !known {
             let (bead, sentence) = words::signed_in(seen.started_at, seen.generation, &one.view.name);
@@ -320,16 +322,17 @@ impl One {
         }
     }
 
-    fn adopt(&mut self, seen: &SessionSeen) {
+    /// Takes over what a cookie tells; answers whether that was news.
+    fn adopt(&mut self, seen: &SessionSeen) -> bool {
         let chunks = match seen.chunks {
             1 => "1 chunk".to_owned(),
             n => format!("{n} chunks"),
         };
-        self.view = SessionView {
+        let view = SessionView {
             session: seen.session.clone(),
             name: seen.name.clone(),
             email: seen.email.clone(),
-            ended: self.view.ended.take(),
+            ended: self.view.ended.clone(),
             generation: seen.generation,
             renewals: self.view.renewals,
             token: seen.token.clone(),
@@ -341,6 +344,7 @@ impl One {
             absolute_until: seen.absolute_until,
             cookie: format!("{} bytes in {chunks}", seen.cookie_bytes),
         };
+        view != std::mem::replace(&mut self.view, view.clone())
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 pub(super) type Millis = i64;
 
 /// The signed-in person and the session's clocks.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct SessionView {
     /// The public fingerprint of the session; no secret.
     pub(super) session: String,

@@ -7,6 +7,16 @@ use perennial::{Renewal, RenewalOutcome, RenewalReason};
 
 use super::view::{ActionView, Bead, Millis, Progress};
 
+/// The kinds of beads, each with its meaning.
+pub(super) const MARKS: [(&str, &str); 6] = [
+    ("signed-in", "sign-in"),
+    ("ahead", "ahead of time"),
+    ("manual", "button"),
+    ("demand", "on demand, after expiry"),
+    ("unauthorized", "the app said 401"),
+    ("broken", "refresh token lost"),
+];
+
 /// The bead and the sentence of a sign-in.
 pub(super) fn signed_in(at: Millis, generation: u64, name: &str) -> (Bead, String) {
     let story = format!("{name} signed in and got the first pair of tokens.");

@@ -50,7 +50,7 @@ pub(in crate::dev) const EXPERIMENTS: [Experiment; 10] = [
     },
     Experiment {
         name: "outage",
-        title: "Provider down for 10 s",
+        title: "Provider down for 10\u{a0}s",
         here: "When a renewal is due, the token endpoint answers 503 for ten seconds. The page keeps asking.",
         elsewhere: "After 3 s of it, Auth.js by its guide asked for a new sign-in at every request from then on; \
                     mod_auth_openidc 2.4.20 went on answering 502 for 27 s after the provider was back.",
@@ -66,7 +66,7 @@ pub(in crate::dev) const EXPERIMENTS: [Experiment; 10] = [
     },
     Experiment {
         name: "slow",
-        title: "Provider slow (2 s)",
+        title: "Provider slow (2\u{a0}s)",
         here: "The token endpoint takes two seconds over the next renewal, while requests keep coming.",
         elsewhere: "At 200 ms, 50 requests to mod_auth_openidc 2.4.20 took up to 598 ms, because whoever waits looks again \
                     every 500 ms. Auth.js took 429 ms to lose the session.",
