@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use perennial_core::Timestamp;
@@ -12,7 +11,7 @@ use perennial_core::Timestamp;
 use crate::bells::Bells;
 use crate::{
     Durability, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap, Version,
-    Versioned, limits,
+    Versioned, limits, sequence,
 };
 
 /// Keeps a bounded number of records in this process; all are gone when it ends.
@@ -238,12 +237,8 @@ impl Shelf {
     }
 }
 
-/// One sequence for all memory stores of the process. It starts at the clock's microseconds, so that a version that
-/// outlived a restart elsewhere is not met again unless a million sessions a second were written before it.
+/// One sequence for all memory stores of the process.
 fn next_version() -> Version {
-    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
-        let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        AtomicU64::new(u64::try_from(since_epoch.as_micros()).unwrap_or(0))
-    });
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(sequence::beginning()));
     Version::from_raw(NEXT.fetch_add(1, Ordering::Relaxed))
 }
