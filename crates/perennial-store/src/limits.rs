@@ -23,5 +23,6 @@ pub const QUEUED_WRITES: usize = 4096;
 /// Bytes of pages that the embedded store keeps in memory; the operating system caches the rest of the file.
 pub const EMBEDDED_CACHE_BYTES: usize = 32 << 20;
 
-/// After an I/O error the embedded store reopens its file, at most this often: each attempt reads the whole file.
+/// After a failed write the embedded store refuses others for this long, with the same error: each attempt on a full disk
+/// costs a reopening of the file, which reads all of it while nobody else reads.
 pub const REOPEN_PAUSE: Duration = Duration::from_secs(1);

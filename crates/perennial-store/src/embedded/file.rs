@@ -13,10 +13,45 @@ use crate::{OpenError, StoreError, StoreErrorKind, limits};
 
 /// Opens or creates the store at `path`, readable and writable by the owner alone.
 pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
-    let shown = || path.display().to_string();
-    let file = open_private(path).map_err(|error| not_opened(shown(), error))?;
-    let backend = FileBackend::new(file).map_err(|error| unreadable(shown(), error.into()))?;
-    open_backend(&shown(), backend)
+    let place = path.display().to_string();
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => create(path, &place)?,
+        Err(error) => return Err(not_opened(place, error)),
+    }
+    match open_private(path) {
+        Ok(file) => open_file(&place, file),
+        Err(error) => Err(not_opened(place, error)),
+    }
+}
+
+/// Lays a store out beside `path` and gives it that name when it is complete.
+///
+/// A process killed meanwhile leaves no half a store, which the next one could not tell from a damaged one.
+fn create(path: &Path, place: &str) -> Result<(), OpenError> {
+    let failed = |error| not_opened(place.to_owned(), error);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let draft = tempfile::Builder::new()
+        .prefix(".perennial-store-")
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    drop(open_file(place, draft.reopen().map_err(failed)?)?);
+    draft.as_file().sync_all().map_err(failed)?;
+    match draft.persist_noclobber(path) {
+        Ok(_) => sync_folder(folder).map_err(failed),
+        // Another process was faster; opening says whether it still holds the file.
+        Err(lost) if lost.error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(lost) => Err(failed(lost.error)),
+    }
+}
+
+fn open_file(place: &str, file: File) -> Result<Database, OpenError> {
+    let backend =
+        FileBackend::new(file).map_err(|error| unreadable(place.to_owned(), error.into()))?;
+    open_backend(place, backend)
 }
 
 /// Opens the store that lies on `backend`; `place` names it in errors.
@@ -138,17 +173,9 @@ fn not_opened(place: String, source: io::Error) -> OpenError {
 }
 
 fn open_private(path: &Path) -> io::Result<File> {
-    let is_new = !path.try_exists()?;
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, OWNER_ALONE);
-    let file = options.open(path)?;
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
     #[cfg(unix)]
     keep_private(path, &file)?;
-    if is_new {
-        sync_folder(path)?;
-    }
     Ok(file)
 }
 
@@ -175,11 +202,8 @@ fn keep_private(path: &Path, file: &File) -> io::Result<()> {
 
 /// Makes the new file's name durable: without it a power loss may forget a file whose content was synced.
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(not(unix))]

@@ -6,11 +6,15 @@ mod request;
 mod tables;
 mod writer;
 
+#[cfg(test)]
+mod faults;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use perennial_core::Timestamp;
@@ -60,14 +64,14 @@ impl EmbeddedStore {
     /// or cannot be read and written.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path: PathBuf = path.as_ref().to_owned();
-        Self::start(Box::new(move || file::open(&path)))
+        Self::start(Box::new(move || file::open(&path)), limits::REOPEN_PAUSE)
     }
 
-    fn start(opener: Opener) -> Result<Self, OpenError> {
+    fn start(opener: Opener, pause: Duration) -> Result<Self, OpenError> {
         let place = Arc::new(Place::new(opener()?));
         let bells = Arc::new(Bells::new());
         let (jobs, queue) = mpsc::channel(limits::QUEUED_WRITES);
-        let writer = writer::spawn(queue, place.clone(), bells.clone(), opener)
+        let writer = writer::spawn(queue, place.clone(), bells.clone(), opener, pause)
             .map_err(OpenError::NoThread)?;
         Ok(Self {
             place,

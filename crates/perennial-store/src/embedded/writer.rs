@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -19,12 +19,14 @@ pub(super) fn spawn(
     place: Arc<Place>,
     bells: Arc<Bells>,
     opener: Opener,
+    pause: Duration,
 ) -> io::Result<JoinHandle<()>> {
     let writer = Writer {
         jobs,
         place,
         bells,
         opener,
+        pause,
         trouble: None,
     };
     std::thread::Builder::new()
@@ -37,6 +39,8 @@ struct Writer {
     place: Arc<Place>,
     bells: Arc<Bells>,
     opener: Opener,
+    /// After a failure, writes are refused for this long.
+    pause: Duration,
     /// The last failure, for as long as nothing was written since.
     trouble: Option<(Instant, StoreError)>,
 }
@@ -58,7 +62,7 @@ impl Writer {
     fn serve(&mut self, mut batch: Vec<Box<dyn Job>>) {
         let outcome = match &self.trouble {
             // Reads go on meanwhile: each attempt to write to a full disk costs them a reopening.
-            Some((since, error)) if since.elapsed() < limits::REOPEN_PAUSE => {
+            Some((since, error)) if since.elapsed() < self.pause => {
                 Err(error.clone().before_writing())
             }
             _ => self.write(&mut batch),
