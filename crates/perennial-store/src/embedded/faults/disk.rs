@@ -21,6 +21,7 @@ struct State {
     allocated: BTreeSet<u64>,
     quota: Option<usize>,
     operations: u64,
+    syncs: u64,
     fail_at: Option<u64>,
     die_at: Option<u64>,
 }
@@ -54,6 +55,11 @@ impl Disk {
     /// Operations that changed the disk or synced it, so far.
     pub(super) fn operations(&self) -> u64 {
         self.state().operations
+    }
+
+    /// How often the disk was synced so far.
+    pub(super) fn syncs(&self) -> u64 {
+        self.state().syncs
     }
 
     /// The `nth` operation from now fails, once.
@@ -177,6 +183,7 @@ impl StorageBackend for Disk {
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state();
         state.operation()?;
+        state.syncs += 1;
         for change in std::mem::take(&mut state.since) {
             change.apply(&mut state.synced);
         }

@@ -2,6 +2,7 @@
 
 mod disk;
 mod files;
+mod load;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
