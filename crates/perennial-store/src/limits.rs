@@ -6,15 +6,14 @@ use std::time::Duration;
 /// below 32 MiB of memory.
 pub const RECORD_BYTES: usize = 64 << 10;
 
-/// Records in a [`MemoryStore`](crate::MemoryStore) unless configured otherwise: at the usual 2 kB, 200 MB of memory.
+/// Records in a [`MemoryStore`](crate::MemoryStore) unless configured otherwise: at 2 kB each, 200 MB of memory.
 pub const MEMORY_RECORDS: usize = 100_000;
 
-/// Expired records removed in one step of a sweep: a step holds up other writers for about a millisecond in memory, and
-/// for one commit on disk.
+/// Expired records removed in one step of a sweep: other writers wait for one step at most, on disk for one commit.
 pub const SWEEP_STEP: usize = 512;
 
-/// Writes that the [`EmbeddedStore`](crate::EmbeddedStore) makes durable with one fsync: with 64 writers at once, more were
-/// never waiting, and a failed batch fails no more callers than this.
+/// Writes that the [`EmbeddedStore`](crate::EmbeddedStore) makes durable with one fsync: enough that the fsync is no longer
+/// what limits it, and a failed batch fails no more callers than this.
 pub const BATCH_WRITES: usize = 512;
 
 /// Writes waiting for the embedded store's writer; beyond it callers wait for a place instead of filling the memory.

@@ -10,7 +10,7 @@ use crate::{EmbeddedStore, MemoryStore, SessionStore};
 
 /// Opens the store that `url` names: `memory:`, a path, or `file:` with a percent-encoded path (RFC 8089 §2).
 ///
-/// It blocks while a file is checked, about a second per gigabyte. A store on a server is reached by
+/// It blocks while a file is read and checked. A store on a server is reached by
 /// [`check`](SessionStore::check), not by opening it.
 ///
 /// ```

@@ -57,7 +57,7 @@ pub struct EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the store in the file at `path`, which is created, for its owner alone, when there is none.
     ///
-    /// The whole file is checked, which takes about a second per gigabyte, and repaired after a crash.
+    /// It blocks while the whole file is read and checked, and repaired after a crash.
     ///
     /// # Errors
     /// [`OpenError`] when the file is in use by another process, damaged, not a store, of a later version of Perennial,
