@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::header::{AUTHORIZATION, CACHE_CONTROL};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderMap, Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -67,11 +67,13 @@ async fn me(State(app): State<App>, headers: HeaderMap) -> Response {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = app.api.clone();
     request.headers_mut().insert(AUTHORIZATION, bearer.clone());
-    match app.client.request(request).await {
-        Ok(answer) => {
-            let ok = answer.status() == StatusCode::OK;
-            ([(CACHE_CONTROL, "no-store")], Json(json!({ "ok": ok }))).into_response()
+    match app.client.request(request).await.map(|answer| answer.status()) {
+        Ok(StatusCode::OK) => ([(CACHE_CONTROL, "no-store")], Json(json!({ "ok": true }))).into_response(),
+        // As RFC 6750 §3.1 wants it, so that the gateway knows that it is the token.
+        Ok(StatusCode::UNAUTHORIZED) => {
+            let challenge = [(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")];
+            (StatusCode::UNAUTHORIZED, challenge, Json(json!({ "ok": false }))).into_response()
         }
-        Err(_) => (StatusCode::BAD_GATEWAY, Json(json!({ "ok": false }))).into_response(),
+        Ok(_) | Err(_) => (StatusCode::BAD_GATEWAY, Json(json!({ "ok": false }))).into_response(),
     }
 }

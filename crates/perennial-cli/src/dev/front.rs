@@ -7,7 +7,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use perennial::record::EndReason;
 
 use super::harness;
 use super::house::House;
@@ -30,7 +31,7 @@ async fn tap(State(house): State<Arc<House>>, request: Request<Body>, next: Next
         if is_heartbeat && house.is_held(&seen.session) {
             return StatusCode::NO_CONTENT.into_response();
         }
-        house.story().session(seen);
+        house.note(seen);
     }
     house.count_request();
     let mut jar = Jar::of_request(request.headers());
@@ -39,14 +40,15 @@ async fn tap(State(house): State<Arc<House>>, request: Request<Body>, next: Next
     }
     let answer = next.run(request).await;
     if jar.take(answer.headers()) {
-        note(&house, &jar.headers(), jar);
+        match (house.peek(&jar.headers()), seen) {
+            (Some(newer), _) => {
+                house.note(&newer);
+                house.story().keep(&newer, jar);
+            }
+            // The gateway took the cookie away. Had it been signed out, the engine would have said so before.
+            (None, Some(seen)) => house.story().ended(&seen.session, EndReason::Refused),
+            (None, None) => {}
+        }
     }
     answer
-}
-
-fn note(house: &House, headers: &HeaderMap, jar: Jar) {
-    if let Some(seen) = house.peek(headers) {
-        house.story().session(&seen);
-        house.story().keep(&seen, jar);
-    }
 }

@@ -31,7 +31,7 @@ pub(super) fn router(house: Arc<House>) -> Router {
 async fn events(State(house): State<Arc<House>>, headers: HeaderMap) -> Response {
     match house.peek(&headers) {
         Some(seen) => {
-            house.story().session(&seen);
+            house.note(&seen);
             stream::events(house.shared_story(), seen.session).into_response()
         }
         None => refuse(StatusCode::UNAUTHORIZED, "not_signed_in", "Sign in first."),

@@ -7,8 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::HeaderMap;
+use base64::Engine;
+use http::{HeaderMap, HeaderValue};
 use perennial::secret::CookieSecret;
+use perennial::{SecureRandom, SystemRandom};
+use perennial_provider::{EventKind, Outcome, ProviderEvent};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
@@ -17,8 +20,9 @@ use super::gate::{Gate, GateError};
 use super::jar::Jar;
 use super::provider::{Loot, Provider};
 use super::seen::SessionSeen;
-use super::state::Story;
+use super::state::{Story, now};
 use super::tab::Tab;
+use super::view::{Kind, Tick};
 
 /// How often a gateway is begun again before that counts as failed: its predecessor may still be letting go of the file.
 const ATTEMPTS: u32 = 100;
@@ -42,6 +46,14 @@ pub(super) struct Plan {
     pub(super) store: PathBuf,
     /// Longest window before expiry in which a renewal may begin.
     pub(super) renew_before: Duration,
+}
+
+impl Plan {
+    /// `client_secret_basic`: RFC 6749 §2.3.1. Id and secret are plain letters and digits, so nothing needs encoding first.
+    pub(super) fn client_authorization(&self) -> HeaderValue {
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", self.client_id, self.client_secret));
+        HeaderValue::try_from(format!("Basic {pair}")).expect("base64 fits into a header")
+    }
 }
 
 /// Everything that outlives the gateway.
@@ -108,24 +120,68 @@ impl House {
         Tab::new(jar, &self.plan.public_host, self.plan.listen.port())
     }
 
-    /// Opens the gateway for the first time, or again.
-    pub(super) fn open(self: &Arc<Self>) -> Result<(), GateError> {
-        let secrets = lock(&self.secrets).clone();
-        let gate = Gate::open(self, &secrets)?;
-        *lock(&self.gate) = Some(gate);
-        Ok(())
+    /// Takes note of a session whose cookie has passed.
+    pub(super) fn note(&self, seen: &SessionSeen) {
+        self.story.session(seen);
+        if self.provider.introduce(&seen.session, &seen.refresh_token) {
+            self.story.provider(&seen.session, self.provider.view(&seen.session));
+        }
+    }
+
+    /// Takes note of what happened at the provider.
+    pub(super) fn provider_said(&self, event: &ProviderEvent) {
+        let family = self.provider.note(event);
+        if !matches!(event.kind, EventKind::Token | EventKind::Revoke | EventKind::Behaviour) {
+            return;
+        }
+        // The engine tells of these itself.
+        let told = matches!(event.outcome, Some(Outcome::Issued | Outcome::Rotated));
+        for session in self.provider.sessions_of(family) {
+            self.story.provider(&session, self.provider.view(&session));
+            if !told {
+                self.story.say(&session, Kind::Provider, event.text.as_str(), "#about-outage");
+            }
+        }
+    }
+
+    /// Ends the second under way in the drawing.
+    pub(super) fn tick(&self) {
+        let (app, redeemed) = (self.requests.swap(0, Ordering::Relaxed), self.provider.take_redeemed());
+        self.story.tick(Tick { second: now() / 1000, app, redeemed });
+    }
+
+    /// Opens the gateway for the first time.
+    pub(super) async fn open_first(self: &Arc<Self>) -> Result<(), GateError> {
+        self.open().await
+    }
+
+    /// Ends everything at the end of the process.
+    pub(super) fn close(&self) {
+        if let Some(gate) = lock(&self.gate).take() {
+            gate.kill();
+        }
+    }
+
+    /// Opening reads a file and binds a port, and what fails is torn down, which may block, too.
+    async fn open(self: &Arc<Self>) -> Result<(), GateError> {
+        let house = Arc::clone(self);
+        let opened = tokio::task::spawn_blocking(move || {
+            let secrets = lock(&house.secrets).clone();
+            let gate = Gate::open(&house, &secrets)?;
+            *lock(&house.gate) = Some(gate);
+            Ok(())
+        });
+        opened.await.unwrap_or_else(|error| Err(GateError::said(error)))
     }
 
     /// Kills the gateway as hard as one process allows and opens it again on what is left: the file.
     pub(super) async fn restart(self: &Arc<Self>) -> Result<(), String> {
-        if let Some(gate) = lock(&self.gate).take() {
-            gate.kill();
-        }
+        self.close();
         sleep(AWAY).await;
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match self.open() {
+            match self.open().await {
                 Ok(()) => return Ok(()),
                 Err(error) if attempts == ATTEMPTS => return Err(format!("The gateway did not come back: {error}")),
                 Err(_) => sleep(BETWEEN_ATTEMPTS).await,
@@ -169,10 +225,6 @@ impl House {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Requests to the app since the last time this was asked.
-    pub(super) fn take_requests(&self) -> u32 {
-        self.requests.swap(0, Ordering::Relaxed)
-    }
 }
 
 /// The page's requests of one session stay out until this is dropped.
@@ -195,10 +247,14 @@ impl Drop for Held {
 }
 
 fn new_secret() -> CookieSecret {
-    use perennial::SecureRandom;
+    CookieSecret::new(random_text())
+}
+
+/// 32 random bytes in hex.
+pub(super) fn random_text() -> String {
     let mut bytes = [0_u8; 32];
-    perennial::SystemRandom.fill(&mut bytes);
-    CookieSecret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    SystemRandom.fill(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

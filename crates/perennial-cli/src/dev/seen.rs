@@ -16,6 +16,8 @@ pub(super) struct SessionSeen {
     pub(super) email: String,
     pub(super) generation: u64,
     pub(super) token: String,
+    /// The fingerprint of the refresh token.
+    pub(super) refresh_token: String,
     pub(super) issued_at: Millis,
     pub(super) due_at: Millis,
     pub(super) expires_at: Millis,
@@ -38,6 +40,10 @@ impl SessionSeen {
             email: user.email.unwrap_or_default(),
             generation: session.generation().0,
             token: tokens.map(|tokens| tokens.access_token.fingerprint()).unwrap_or_default(),
+            refresh_token: tokens
+                .and_then(|tokens| tokens.refresh_token.as_ref())
+                .map(|token| token.fingerprint())
+                .unwrap_or_default(),
             issued_at: tokens.map_or(NEVER, |tokens| tokens.issued_at.unix_millis()),
             due_at: peek.due_at.map_or(expires_at, Timestamp::unix_millis),
             expires_at,

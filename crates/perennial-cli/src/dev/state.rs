@@ -182,6 +182,13 @@ impl Story {
         });
     }
 
+    /// Tells everybody what a person must look at.
+    pub(super) fn alarm(&self, message: &str) {
+        for session in self.living() {
+            self.say(&session, Kind::Session, message, "#about-outage");
+        }
+    }
+
     /// Writes a sentence into the log of one session.
     pub(super) fn say(&self, session: &str, kind: Kind, sentence: impl Into<String>, about: &str) {
         self.with(session, |one, next_line| {
@@ -256,7 +263,7 @@ impl Story {
     }
 
     /// Sessions that are not over.
-    pub(super) fn living(&self) -> Vec<String> {
+    fn living(&self) -> Vec<String> {
         let told = self.lock();
         let living = told.sessions.iter().filter(|(_, one)| !one.over);
         living.map(|(session, _)| session.clone()).collect()

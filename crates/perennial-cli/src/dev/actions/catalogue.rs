@@ -59,7 +59,8 @@ pub(in crate::dev) const EXPERIMENTS: [Experiment; 10] = [
     Experiment {
         name: "lost",
         title: "Lose the provider’s reply",
-        here: "The provider rotates the refresh token, then cuts the connection before its answer is out.",
+        here: "The provider rotates, then hangs up before its answer is out. Just here it takes a token again for 10 s, as \
+               Okta and Hydra do.",
         elsewhere: "Where the provider lets a token be used again for 10 s, mod_auth_openidc 2.4.20 alone spared the user \
                     an error. With a strict provider every system lost the session; no client can undo that.",
         about: "#about-lost",

@@ -81,10 +81,10 @@ pub(super) async fn stale(stage: &Stage) -> Verdict {
         );
         tokio::time::sleep(Duration::from_millis(left.clamp(1, 500).unsigned_abs())).await;
     }
-    let before = stage.house.provider().counts();
+    let before = stage.counts();
     let late = now() - kept.expires_at;
     let reply = stage.house.tab(kept.jar).ask().await;
-    let spent = stage.house.provider().counts().since(&before);
+    let spent = stage.counts().since(&before);
     let newest = stage.view().generation;
     let current = stage.tab().ask().await;
     Verdict::of(
@@ -102,11 +102,11 @@ pub(super) async fn stale(stage: &Stage) -> Verdict {
 
 /// All tabs ask at once: what came of it, the redemptions meanwhile, and how long the provider took.
 async fn together(stage: &Stage, tabs: &mut [Tab]) -> (Tally, u64, Duration) {
-    let before = stage.house.provider().counts();
+    let before = stage.counts();
     let replies = join_all(tabs.iter_mut().map(Tab::ask)).await;
     let mut tally = Tally::default();
     tally.extend(replies);
-    let redeemed = stage.house.provider().counts().since(&before).redemptions();
+    let redeemed = stage.counts().since(&before).redemptions();
     let at_provider = stage.house.story().last_provider_time(stage.session());
     (tally, redeemed, at_provider)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::stage::{Stage, Verdict};
-use crate::dev::tab::End;
+use crate::dev::provider::LENIENCY;
+use crate::dev::tab::{End, Tally};
 use crate::dev::words::{counted, time};
 
 const OUTAGE: Duration = Duration::from_secs(10);
@@ -21,12 +22,12 @@ const RECOVERY: Duration = Duration::from_secs(30);
 pub(super) async fn outage(stage: &Stage) -> Verdict {
     stage.until_nearly_due(EARLY).await;
     let before = stage.view().generation;
-    let counts = stage.house.provider().counts();
+    let counts = stage.counts();
     let mut tab = stage.tab();
     let down = stage.house.provider().down();
     let tally = stage.traffic(&mut tab, PACE, OUTAGE, "The token endpoint is down.").await;
     drop(down);
-    let attempts = stage.house.provider().counts().since(&counts).failed;
+    let attempts = stage.counts().since(&counts).failed;
     let healed = Instant::now();
     let back = loop {
         let reply = tab.ask().await;
@@ -61,33 +62,32 @@ pub(super) async fn outage(stage: &Stage) -> Verdict {
 /// The provider rotates and its answer is lost.
 pub(super) async fn lost(stage: &Stage) -> Verdict {
     let before = stage.view().generation;
-    let counts = stage.house.provider().counts();
+    let counts = stage.counts();
     let fault = stage.house.provider().lose_next_reply();
     stage.tell("Renewing; the provider will rotate and hang up.", None);
     let mut tab = stage.tab();
-    let first = tab.refresh().await;
-    drop(fault);
-    stage.tell("The reply is lost. Going on with ordinary requests.", None);
-    let _held = stage.until_expired().await;
-    let next = tab.ask().await;
-    let spent = stage.house.provider().counts().since(&counts);
-    let newest = stage.view().generation;
-    if next.end == End::Answered && newest > before {
-        return Verdict::of(
-            true,
-            format!(
-                "The provider rotated and the reply was lost. Asked again, it answered: generation {newest}, after {}. The session lives.",
-                time(first.took)
-            ),
-        );
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    tally.add(tab.refresh().await);
+    // Within the provider's leniency, or not at all.
+    while stage.view().generation <= before && started.elapsed() < LENIENCY {
+        stage.tell(format!("The reply is lost. Going on: {}.", tally.words()), None);
+        tokio::time::sleep(PACE).await;
+        tally.add(tab.refresh().await);
     }
-    Verdict::of(
-        false,
-        format!(
-            "The provider rotated and the reply was lost: {} lost, {} refused. It is strict and keeps the only good token to itself, so the session ends with the access token and you are asked to sign in.",
-            spent.lost, spent.reused
-        ),
-    )
+    drop(fault);
+    let (spent, newest) = (stage.counts().since(&counts), stage.view().generation);
+    let told = format!(
+        "{} lost after the provider had rotated; {} meanwhile, {}",
+        counted(spent.lost, "reply", "replies"),
+        counted(tally.sent, "request", "requests"),
+        tally.words()
+    );
+    if newest > before && tally.nobody_lost() {
+        let after = time(started.elapsed());
+        return Verdict::of(true, format!("{told}. Asked again, the provider gave generation {newest} after {after}."));
+    }
+    Verdict::of(false, format!("{told}. The only good token went down with the reply: when the access token has run out you sign in again."))
 }
 
 /// Two seconds at the token endpoint, while requests keep coming.

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The gateway dies with all that it has in memory and comes back with its file.
 pub(super) async fn restart(stage: &Stage) -> Verdict {
     let before = stage.view().generation;
-    let counts = stage.house.provider().counts();
+    let counts = stage.counts();
     stage.tell("Killing the gateway.", None);
     let started = Instant::now();
     if let Err(error) = stage.house.restart().await {
@@ -23,7 +23,7 @@ pub(super) async fn restart(stage: &Stage) -> Verdict {
     let mut tab = stage.tab();
     let reply = first_answer(&mut tab).await;
     let away = started.elapsed();
-    let spent = stage.house.provider().counts().since(&counts).redemptions();
+    let spent = stage.counts().since(&counts).redemptions();
     let newest = stage.view().generation;
     let good = reply.end == End::Answered;
     let lives = if good { "the session lives, at" } else { "the session was lost, at" };

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::dev::house::{Held, House};
 use crate::dev::jar::Jar;
+use crate::dev::provider::Counts;
 use crate::dev::state::now;
 use crate::dev::tab::{Tab, Tally};
 use crate::dev::view::{ActionView, Millis, Progress, SessionView};
@@ -56,6 +57,11 @@ impl Stage {
     /// The session as the page knows it now.
     pub(super) fn view(&self) -> SessionView {
         self.house.story().view(&self.session).unwrap_or_default()
+    }
+
+    /// What the provider has counted for the session so far.
+    pub(super) fn counts(&self) -> Counts {
+        self.house.provider().counts(&self.session)
     }
 
     /// A tab with the cookies that the button's request came with.

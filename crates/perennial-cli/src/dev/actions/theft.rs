@@ -27,9 +27,8 @@ pub(super) async fn theft(stage: &Stage) -> Verdict {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let owner = stage.tab().refresh().await;
     let after = match owner.end {
-        End::SignIn => "Your next renewal was refused and you are asked to sign in again",
-        End::Answered => "Your session still holds an access token, but it cannot be renewed any more",
-        _ => "Your next renewal was refused",
+        End::SignIn => "Your next renewal was refused, and you are asked to sign in again",
+        _ => "Your next renewal is refused: what is left is the access token, then you sign in again",
     };
     Verdict::of(
         false,
