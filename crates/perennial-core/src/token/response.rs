@@ -100,11 +100,10 @@ pub fn read_token_response(
         return Err(refused(Some(&members)));
     };
     let token_type = text(&members, "token_type").unwrap_or("Bearer").to_owned();
-    if !token_type.eq_ignore_ascii_case("bearer") {
-        // RFC 6749 §7.1: a type we do not understand is not used, but the refresh token may have been spent for it.
+    if let Some(fault) = unusable(&access_token, &token_type) {
         return Err(TokenFailure {
             verdict: Verdict::Misconfigured,
-            error: Some("unsupported_token_type".to_owned()),
+            error: Some(fault.to_owned()),
             ..refused(Some(&members))
         });
     }
@@ -145,6 +144,20 @@ impl std::fmt::Debug for TokenResponse {
             .field("scope", &self.scope)
             .field("extra", &extra)
             .finish()
+    }
+}
+
+/// RFC 6749 §7.1: an access token we cannot present is not used. The refresh token may have been spent for it, and is
+/// salvaged.
+fn unusable(access_token: &AccessToken, token_type: &str) -> Option<&'static str> {
+    // RFC 6749 appendix A.12; nothing else fits into a header.
+    let printable = |byte: u8| matches!(byte, b' '..=b'~');
+    if !token_type.eq_ignore_ascii_case("bearer") {
+        Some("unsupported_token_type")
+    } else if !access_token.expose_secret().bytes().all(printable) {
+        Some("unprintable_access_token")
+    } else {
+        None
     }
 }
 
