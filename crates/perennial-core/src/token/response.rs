@@ -34,6 +34,8 @@ pub struct TokenResponse {
     pub access_token: AccessToken,
     /// `token_type` as the provider spells it; `Bearer` where it says nothing.
     pub token_type: String,
+    /// When the request for it began: the token's age counts from here.
+    pub requested_at: Timestamp,
     /// How long the access token lives, if the provider says so in a way that can be believed.
     pub expires_in: Option<Duration>,
     /// When it ends: told, or else by the provider's configured lifetime.
@@ -111,6 +113,7 @@ pub fn read_token_response(
     Ok(TokenResponse {
         access_token,
         token_type,
+        requested_at: exchange.started,
         expires_in,
         expires_at: expires_in
             .or(exchange.provider.default_token_lifetime)
@@ -136,6 +139,7 @@ impl std::fmt::Debug for TokenResponse {
         f.debug_struct("TokenResponse")
             .field("access_token", &self.access_token)
             .field("token_type", &self.token_type)
+            .field("requested_at", &self.requested_at)
             .field("expires_in", &self.expires_in)
             .field("expires_at", &self.expires_at)
             .field("refresh_token", &self.refresh_token)

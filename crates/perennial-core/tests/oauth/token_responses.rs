@@ -73,7 +73,7 @@ fn every_form_of_expires_in_has_a_rule() {
 fn without_expires_in_the_configured_lifetime_counts() {
     assert_eq!(read_member(&preset("oidc"), "").expires_at, None);
     let gitlab = read_member(&preset("gitlab"), "");
-    assert_eq!(gitlab.expires_in, None);
+    assert_eq!((gitlab.expires_in, gitlab.requested_at), (None, NOW));
     assert_eq!(gitlab.expires_at, Some(NOW + Duration::from_secs(7200)));
 }
 
