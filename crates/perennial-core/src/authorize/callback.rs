@@ -116,6 +116,11 @@ pub fn read_callback(
     }
 }
 
+/// The state that a callback names, by which its [`PendingSignIn`] is found among several; nothing is judged by it.
+pub fn state_of(query: &str) -> Option<State> {
+    Callback::read(query).ok()?.state.map(State::new)
+}
+
 impl AuthorizationResponse {
     pub(crate) fn into_parts(self) -> (AuthorizationCode, CodeVerifier, String) {
         (self.code, self.code_verifier, self.redirect_uri)

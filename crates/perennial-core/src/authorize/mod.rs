@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-pub use callback::{AuthorizationErrorCode, AuthorizationResponse, CallbackError, read_callback};
+pub use callback::{
+    AuthorizationErrorCode, AuthorizationResponse, CallbackError, read_callback, state_of,
+};
 pub use pending::PendingSignIn;
 pub use sign_out::end_session_url;
 use url::Url;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use perennial_core::authorize::{
     AuthorizationErrorCode, CallbackError, PROTOCOL_PARAMETERS, PendingSignIn, SignInRequest,
-    begin, code_challenge, end_session_url, read_callback,
+    begin, code_challenge, end_session_url, read_callback, state_of,
 };
 use perennial_core::limits::{CALLBACK_QUERY_CHARS, SIGN_IN_MAX_AGE};
 use perennial_core::provider::{Provider, ProviderBuilder, ProviderKind, ResolvedProvider};
@@ -351,6 +351,18 @@ fn which_callbacks_are_refused() {
         provider.iss_parameter_promised = promised;
         let found = read_callback(&query, &pending, &provider, NOW).map(|_| ());
         assert_eq!(found, expected, "{query:.100}");
+    }
+}
+
+#[test]
+fn the_state_finds_the_sign_in() {
+    for (query, expected) in [
+        ("code=c&state=a%2Bb", Some("a+b")),
+        ("state=", Some("")),
+        ("code=c", None),
+        ("state=a&state=b", None),
+    ] {
+        assert_eq!(state_of(query), expected.map(State::new), "{query}");
     }
 }
 
