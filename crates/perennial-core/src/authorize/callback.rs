@@ -223,9 +223,7 @@ impl Callback {
 /// An OAuth provider whose issuer nobody told us cannot be compared: there each provider's own redirect URI tells them apart.
 fn judge_issuer(iss: Option<&str>, provider: &ResolvedProvider) -> Result<(), CallbackError> {
     match (iss, &provider.issuer) {
-        (Some(iss), Some(rule)) if !rule.accepts_in_callback(iss) => {
-            Err(CallbackError::IssuerMismatch)
-        }
+        (Some(iss), Some(rule)) if !rule.accepts_in_callback(iss) => Err(CallbackError::IssuerMismatch),
         (None, _) if provider.iss_parameter_promised => Err(CallbackError::IssuerMissing),
         _ => Ok(()),
     }

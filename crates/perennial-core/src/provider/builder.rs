@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ClientAuthentication, ClientAuthenticationMethod, ConsentPrompt, FailurePattern, PRESETS,
-    PlainHttp, Preset, ProfileMapping, ProviderKind, RefreshClass,
+    ClientAuthentication, ClientAuthenticationMethod, ConsentPrompt, FailurePattern, PRESETS, PlainHttp, Preset,
+    ProfileMapping, ProviderKind, RefreshClass,
 };
 use crate::id_token::JwsAlgorithm;
 use crate::secret::{ClientSecret, PrivateKeyPem};
@@ -58,10 +58,7 @@ pub struct UnknownPreset {
 impl UnknownPreset {
     pub(super) fn new(id: &str) -> Self {
         let known: Vec<&str> = PRESETS.iter().map(|row| row.id).collect();
-        Self {
-            id: id.chars().take(64).collect(),
-            known: known.join(", "),
-        }
+        Self { id: id.chars().take(64).collect(), known: known.join(", ") }
     }
 }
 
@@ -175,12 +172,7 @@ impl ProviderBuilder {
     }
 
     /// The key that signs client assertions; `alg` must suit it. Makes the method `private_key_jwt`.
-    pub fn private_key(
-        mut self,
-        key: PrivateKeyPem,
-        kid: Option<String>,
-        alg: JwsAlgorithm,
-    ) -> Self {
+    pub fn private_key(mut self, key: PrivateKeyPem, kid: Option<String>, alg: JwsAlgorithm) -> Self {
         self.private_key = Some((key, kid, alg));
         self
     }
@@ -195,8 +187,9 @@ impl ProviderBuilder {
     pub fn client_authentication(mut self, authentication: ClientAuthentication) -> Self {
         self.method = Some(authentication.method());
         match authentication {
-            ClientAuthentication::ClientSecretBasic(secret)
-            | ClientAuthentication::ClientSecretPost(secret) => self.secret = Some(secret),
+            ClientAuthentication::ClientSecretBasic(secret) | ClientAuthentication::ClientSecretPost(secret) => {
+                self.secret = Some(secret)
+            }
             ClientAuthentication::None => {}
             ClientAuthentication::PrivateKeyJwt { key, kid, alg } => {
                 self.private_key = Some((key, kid, alg));
@@ -206,11 +199,7 @@ impl ProviderBuilder {
     }
 
     /// One more parameter of the authorization request; replaces one of the same name.
-    pub fn authorization_param(
-        mut self,
-        name: impl Into<String>,
-        value: impl Into<String>,
-    ) -> Self {
+    pub fn authorization_param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         replace(&mut self.authorization_params, name.into(), value.into());
         self
     }

@@ -6,9 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
 use perennial_core::id_token::JwsAlgorithm;
-use perennial_core::provider::{
-    ClientAuthentication, ClientAuthenticationMethod, PlainHttp, ProviderBuilder,
-};
+use perennial_core::provider::{ClientAuthentication, ClientAuthenticationMethod, PlainHttp, ProviderBuilder};
 use perennial_core::secret::{AccessToken, ClientSecret, PrivateKeyPem, RefreshToken};
 use perennial_core::token::{
     RevocableToken, client_credentials_request, refresh_request, revoke_request, userinfo_request,
@@ -23,10 +21,7 @@ fn refresh(builder: ProviderBuilder) -> Request<Vec<u8>> {
 }
 
 fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> HashMap<String, String> {
-    pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 #[test]
@@ -34,15 +29,8 @@ fn basic_encodes_both_parts_as_a_form_first() {
     let request = refresh(builder());
     let authorization = &request.headers()["authorization"];
     assert!(authorization.is_sensitive());
-    let encoded = authorization
-        .to_str()
-        .unwrap()
-        .strip_prefix("Basic ")
-        .unwrap();
-    assert_eq!(
-        STANDARD.decode(encoded).unwrap(),
-        b"my+app:s%3Acret%2B%C3%A4"
-    );
+    let encoded = authorization.to_str().unwrap().strip_prefix("Basic ").unwrap();
+    assert_eq!(STANDARD.decode(encoded).unwrap(), b"my+app:s%3Acret%2B%C3%A4");
     let expected = pairs([("grant_type", "refresh_token"), ("refresh_token", "rt/+&=")]);
     assert_eq!(form(&request), expected);
 }
@@ -53,10 +41,7 @@ fn a_token_request_is_a_post_of_a_form_that_wants_json() {
     assert_eq!(request.method(), Method::POST);
     assert_eq!(request.uri(), "https://id.example/token");
     assert_eq!(request.headers()["accept"], "application/json");
-    assert_eq!(
-        request.headers()["content-type"],
-        "application/x-www-form-urlencoded"
-    );
+    assert_eq!(request.headers()["content-type"], "application/x-www-form-urlencoded");
 }
 
 #[test]
@@ -72,20 +57,10 @@ fn post_and_none_prove_themselves_in_the_body() {
                 ("client_secret", "s:cret+ä"),
             ]),
         ),
-        (
-            None,
-            pairs([
-                ("grant_type", "refresh_token"),
-                ("refresh_token", "rt/+&="),
-                ("client_id", "my app"),
-            ]),
-        ),
+        (None, pairs([("grant_type", "refresh_token"), ("refresh_token", "rt/+&="), ("client_id", "my app")])),
     ] {
         let request = refresh(builder().client_authentication_method(method));
-        assert!(
-            !request.headers().contains_key("authorization"),
-            "{method:?}"
-        );
+        assert!(!request.headers().contains_key("authorization"), "{method:?}");
         assert_eq!(form(&request), expected, "{method:?}");
     }
 }
@@ -106,10 +81,7 @@ fn an_assertion_is_signed_for_the_issuer_and_never_the_same_twice() {
         let mut ids = Vec::new();
         for _ in 0..2 {
             let form = form(&refresh_request(&provider, &token, NOW, &random).unwrap());
-            assert_eq!(
-                form["client_assertion_type"],
-                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-            );
+            assert_eq!(form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
             assert!(!form.contains_key("client_secret"));
             let claims = verified(&form["client_assertion"], key, alg);
             assert_eq!(claims["iss"], "my app");
@@ -170,14 +142,10 @@ fn client_credentials_may_name_an_audience() {
         (None, pairs([("grant_type", "client_credentials")])),
         (
             Some("https://api.example"),
-            pairs([
-                ("grant_type", "client_credentials"),
-                ("audience", "https://api.example"),
-            ]),
+            pairs([("grant_type", "client_credentials"), ("audience", "https://api.example")]),
         ),
     ] {
-        let request =
-            client_credentials_request(&provider, audience, NOW, &Counting::default()).unwrap();
+        let request = client_credentials_request(&provider, audience, NOW, &Counting::default()).unwrap();
         assert_eq!(form(&request), expected);
     }
 }
@@ -187,14 +155,8 @@ fn revocation_names_the_token_and_its_type() {
     let provider = resolved(builder());
     let (access, refresh) = (AccessToken::new("at"), RefreshToken::new("rt"));
     for (token, expected) in [
-        (
-            RevocableToken::Access(&access),
-            pairs([("token", "at"), ("token_type_hint", "access_token")]),
-        ),
-        (
-            RevocableToken::Refresh(&refresh),
-            pairs([("token", "rt"), ("token_type_hint", "refresh_token")]),
-        ),
+        (RevocableToken::Access(&access), pairs([("token", "at"), ("token_type_hint", "access_token")])),
+        (RevocableToken::Refresh(&refresh), pairs([("token", "rt"), ("token_type_hint", "refresh_token")])),
     ] {
         let request = revoke_request(&provider, token, NOW, &Counting::default());
         let request = request.unwrap().expect("an endpoint");
@@ -224,9 +186,6 @@ fn user_info_gets_the_token_in_the_header_alone() {
 fn no_secret_is_printed() {
     let provider = resolved(builder().private_key(P256.pem(), None, JwsAlgorithm::Es256));
     let printed = format!("{provider:?} {:?}", builder());
-    assert!(
-        !printed.contains("s:cret") && !printed.contains("PRIVATE KEY"),
-        "{printed}"
-    );
+    assert!(!printed.contains("s:cret") && !printed.contains("PRIVATE KEY"), "{printed}");
     assert_eq!(provider.provider.plain_http, PlainHttp::LoopbackOnly);
 }

@@ -36,19 +36,13 @@ fn claims(members: Value) -> Value {
 }
 
 fn rs256(members: Value) -> IdToken {
-    RSA.sign(
-        Rs256,
-        &json!({"alg": "RS256", "kid": "k"}),
-        &claims(members),
-    )
+    RSA.sign(Rs256, &json!({"alg": "RS256", "kid": "k"}), &claims(members))
 }
 
 fn judge(provider: &ResolvedProvider, token: &IdToken, keys: &JwkSet) -> Result<(), IdTokenError> {
     let expected = Expectation {
         nonce: ExpectedNonce::Sent(&Nonce::new("n-1")),
-        access_token: Some(&AccessToken::new(
-            "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y",
-        )),
+        access_token: Some(&AccessToken::new("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y")),
         ..Expectation::of(provider, NOW).unwrap()
     };
     verify(token, &expected, keys).map(|_| ())
@@ -76,10 +70,7 @@ fn claims_are_judged_one_by_one() {
         (json!({"aud": ["my app"]}), Ok(())),
         (json!({"aud": ["my app", "other"]}), Err(AuthorizedParty)),
         (json!({"aud": ["my app", "other"], "azp": "my app"}), Ok(())),
-        (
-            json!({"aud": ["my app", "other"], "azp": "other"}),
-            Err(AuthorizedParty),
-        ),
+        (json!({"aud": ["my app", "other"], "azp": "other"}), Err(AuthorizedParty)),
         (json!({"azp": "other"}), Err(AuthorizedParty)),
         (json!({"exp": null}), Err(MissingClaim("exp"))),
         (json!({"exp": "soon"}), Err(MissingClaim("exp"))),
@@ -101,16 +92,9 @@ fn claims_are_judged_one_by_one() {
         (json!({"at_hash": "77QmUPtjPfzWtF2AnpK9RR"}), Err(AtHash)),
         (json!({"at_hash": ""}), Err(AtHash)),
         (json!({"at_hash": 1}), Err(AtHash)),
-        (
-            json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
-            Err(NotAnIdToken),
-        ),
+        (json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}), Err(NotAnIdToken)),
     ] {
-        assert_eq!(
-            judge(&provider, &rs256(members.clone()), &set),
-            expected,
-            "{members}"
-        );
+        assert_eq!(judge(&provider, &rs256(members.clone()), &set), expected, "{members}");
     }
 }
 
@@ -122,33 +106,16 @@ fn headers_are_judged_before_anything_is_verified() {
     for (header, expected) in [
         (json!({"alg": "RS256", "kid": "k", "typ": "JWT"}), Ok(())),
         (json!({"alg": "RS256", "kid": "k", "typ": "jwt"}), Ok(())),
-        (
-            json!({"alg": "RS256", "kid": "k", "typ": "logout+jwt"}),
-            Err(NotAnIdToken),
-        ),
-        (
-            json!({"alg": "RS256", "kid": "k", "typ": "at+JWT"}),
-            Err(NotAnIdToken),
-        ),
-        (
-            json!({"alg": "RS256", "kid": "k", "typ": "application/at+jwt"}),
-            Err(NotAnIdToken),
-        ),
-        (
-            json!({"alg": "RS256", "kid": "k", "crit": ["b64"], "b64": false}),
-            Err(Malformed),
-        ),
+        (json!({"alg": "RS256", "kid": "k", "typ": "logout+jwt"}), Err(NotAnIdToken)),
+        (json!({"alg": "RS256", "kid": "k", "typ": "at+JWT"}), Err(NotAnIdToken)),
+        (json!({"alg": "RS256", "kid": "k", "typ": "application/at+jwt"}), Err(NotAnIdToken)),
+        (json!({"alg": "RS256", "kid": "k", "crit": ["b64"], "b64": false}), Err(Malformed)),
         (json!({"alg": "none"}), Err(Algorithm)),
         (json!({"alg": "None"}), Err(Algorithm)),
         (json!({"alg": "HS256", "kid": "k"}), Err(Algorithm)),
         (json!({"alg": "RS1", "kid": "k"}), Err(Algorithm)),
         (json!({"kid": "k"}), Err(Malformed)),
-        (
-            json!({"alg": "RS256", "kid": "new"}),
-            Err(UnknownKid {
-                kid: Some("new".into()),
-            }),
-        ),
+        (json!({"alg": "RS256", "kid": "new"}), Err(UnknownKid { kid: Some("new".into()) })),
         (json!({"alg": "RS512", "kid": "k"}), Err(Signature)),
         (json!({"alg": "ES256", "kid": "k"}), Err(Signature)),
     ] {
@@ -169,36 +136,15 @@ fn what_is_no_jws_of_an_object() {
         ("", IdTokenError::Malformed),
         ("a.b", IdTokenError::Malformed),
         ("..", IdTokenError::Malformed),
-        (
-            &format!("{header}.{payload}.{signature}.{signature}.{signature}"),
-            IdTokenError::Malformed,
-        ),
-        (
-            &format!("{header}=.{payload}.{signature}"),
-            IdTokenError::Malformed,
-        ),
-        (
-            &format!("{header}.{}.{signature}", encoded(&json!([]))),
-            IdTokenError::Malformed,
-        ),
-        (
-            &format!("{}.{payload}.{signature}", encoded(&json!("x"))),
-            IdTokenError::Malformed,
-        ),
+        (&format!("{header}.{payload}.{signature}.{signature}.{signature}"), IdTokenError::Malformed),
+        (&format!("{header}=.{payload}.{signature}"), IdTokenError::Malformed),
+        (&format!("{header}.{}.{signature}", encoded(&json!([]))), IdTokenError::Malformed),
+        (&format!("{}.{payload}.{signature}", encoded(&json!("x"))), IdTokenError::Malformed),
         (long.expose_secret(), IdTokenError::Malformed),
         (&format!("{signed}."), IdTokenError::Signature),
         (&format!("{signed}.!"), IdTokenError::Signature),
-        (
-            &format!(
-                "{header}.{}.{signature}",
-                encoded(&claims(json!({"sub": "evil"})))
-            ),
-            IdTokenError::Signature,
-        ),
-        (
-            &format!("{}.{payload}.", encoded(&json!({"alg": "none"}))),
-            IdTokenError::Algorithm,
-        ),
+        (&format!("{header}.{}.{signature}", encoded(&claims(json!({"sub": "evil"})))), IdTokenError::Signature),
+        (&format!("{}.{payload}.", encoded(&json!({"alg": "none"}))), IdTokenError::Algorithm),
     ] {
         let found = judge(&provider, &IdToken::new(token), &set);
         assert_eq!(found, Err(expected), "{token:.60}");
@@ -255,11 +201,7 @@ fn at_hash_is_cut_from_the_algorithms_own_hash() {
         let right = key.sign(alg, &header, &claims(json!({ "at_hash": at_hash })));
         assert_eq!(judge(&provider, &right, &set), Ok(()), "{alg:?}");
         let wrong = key.sign(alg, &header, &claims(json!({ "at_hash": &at_hash[1..] })));
-        assert_eq!(
-            judge(&provider, &wrong, &set),
-            Err(IdTokenError::AtHash),
-            "{alg:?}"
-        );
+        assert_eq!(judge(&provider, &wrong, &set), Err(IdTokenError::AtHash), "{alg:?}");
     }
 }
 
@@ -269,74 +211,30 @@ fn keys_are_found_by_name_or_by_trying() {
     let provider = resolved(builder());
     let ours = |members| RSA.jwk(Rs256, members);
     let other = |members| OTHER_RSA.jwk(Rs256, members);
-    let unknown = |kid: Option<&str>| {
-        Err(UnknownKid {
-            kid: kid.map(str::to_owned),
-        })
-    };
+    let unknown = |kid: Option<&str>| Err(UnknownKid { kid: kid.map(str::to_owned) });
     type Case<'a> = (Option<&'a str>, Vec<Value>, Result<(), IdTokenError>);
     let cases: Vec<Case<'_>> = vec![
         (None, vec![ours(json!({}))], Ok(())),
         (None, vec![ours(json!({"kid": "k"}))], Ok(())),
-        (
-            None,
-            vec![other(json!({"kid": "a"})), ours(json!({"kid": "b"}))],
-            Ok(()),
-        ),
-        (
-            None,
-            vec![
-                P256.jwk(Es256, json!({})),
-                other(json!({})),
-                ours(json!({})),
-            ],
-            Ok(()),
-        ),
+        (None, vec![other(json!({"kid": "a"})), ours(json!({"kid": "b"}))], Ok(())),
+        (None, vec![P256.jwk(Es256, json!({})), other(json!({})), ours(json!({}))], Ok(())),
         (None, vec![other(json!({}))], unknown(None)),
         (None, vec![], unknown(None)),
-        (
-            Some("k"),
-            vec![other(json!({"kid": "a"})), ours(json!({"kid": "k"}))],
-            Ok(()),
-        ),
-        (
-            Some("k"),
-            vec![other(json!({"kid": "k"})), ours(json!({"kid": "k"}))],
-            Ok(()),
-        ),
-        (
-            Some("k"),
-            vec![other(json!({"kid": "k"})), ours(json!({"kid": "b"}))],
-            Err(Signature),
-        ),
-        (
-            Some("k"),
-            vec![ours(json!({"kid": "K"}))],
-            unknown(Some("k")),
-        ),
+        (Some("k"), vec![other(json!({"kid": "a"})), ours(json!({"kid": "k"}))], Ok(())),
+        (Some("k"), vec![other(json!({"kid": "k"})), ours(json!({"kid": "k"}))], Ok(())),
+        (Some("k"), vec![other(json!({"kid": "k"})), ours(json!({"kid": "b"}))], Err(Signature)),
+        (Some("k"), vec![ours(json!({"kid": "K"}))], unknown(Some("k"))),
         (Some("k"), vec![ours(json!({}))], Ok(())),
         (Some("k"), vec![], unknown(Some("k"))),
         // A key made for one algorithm is good for no other.
-        (
-            Some("k"),
-            vec![ours(json!({"kid": "k", "alg": "RS512"}))],
-            Err(Signature),
-        ),
-        (
-            Some("k"),
-            vec![ours(json!({"kid": "k", "use": "enc"}))],
-            unknown(Some("k")),
-        ),
+        (Some("k"), vec![ours(json!({"kid": "k", "alg": "RS512"}))], Err(Signature)),
+        (Some("k"), vec![ours(json!({"kid": "k", "use": "enc"}))], unknown(Some("k"))),
     ];
     for (number, (kid, set, expected)) in cases.into_iter().enumerate() {
         let mut header = json!({"alg": "RS256"});
         merge(&mut header, json!({ "kid": kid }));
         let token = RSA.sign(Rs256, &header, &claims(json!({})));
-        assert_eq!(
-            judge(&provider, &token, &keys(&set)),
-            expected,
-            "case {number}"
-        );
+        assert_eq!(judge(&provider, &token, &keys(&set)), expected, "case {number}");
     }
 }
 
@@ -347,29 +245,16 @@ fn a_shared_secret_counts_only_where_it_was_registered() {
     let wrong = sign_with_secret(b"other", &header, &claims(json!({})));
     let rsa_as_secret = {
         let jwk = RSA.jwk(Rs256, json!({}));
-        sign_with_secret(
-            jwk["n"].as_str().unwrap().as_bytes(),
-            &header,
-            &claims(json!({})),
-        )
+        sign_with_secret(jwk["n"].as_str().unwrap().as_bytes(), &header, &claims(json!({})))
     };
     let set = keys(&[RSA.jwk(Rs256, json!({}))]);
     let registered = resolved(builder().id_token_algs(vec![Hs256]));
     assert_eq!(judge(&registered, &right, &set), Ok(()));
-    assert_eq!(
-        judge(&registered, &wrong, &set),
-        Err(IdTokenError::Signature)
-    );
-    assert_eq!(
-        judge(&registered, &rs256(json!({})), &set),
-        Err(IdTokenError::Algorithm)
-    );
+    assert_eq!(judge(&registered, &wrong, &set), Err(IdTokenError::Signature));
+    assert_eq!(judge(&registered, &rs256(json!({})), &set), Err(IdTokenError::Algorithm));
     let by_default = resolved(builder());
     for token in [&right, &rsa_as_secret] {
-        assert_eq!(
-            judge(&by_default, token, &set),
-            Err(IdTokenError::Algorithm)
-        );
+        assert_eq!(judge(&by_default, token, &set), Err(IdTokenError::Algorithm));
     }
 }
 
@@ -388,10 +273,7 @@ fn a_max_age_that_was_asked_for_is_held_to() {
     let now = NOW.unix_seconds();
     let set = keys(&[RSA.jwk(Rs256, json!({}))]);
     let provider = resolved(builder());
-    let expected = Expectation {
-        max_age: Some(Duration::from_secs(100)),
-        ..Expectation::of(&provider, NOW).unwrap()
-    };
+    let expected = Expectation { max_age: Some(Duration::from_secs(100)), ..Expectation::of(&provider, NOW).unwrap() };
     for (members, good) in [
         (json!({"auth_time": now - 100}), true),
         (json!({"auth_time": now - 160}), true),
@@ -416,14 +298,8 @@ fn verified_claims_are_those_of_the_token() {
     let verified = verify(&token, &expected, &set).unwrap();
     let claims = verified.claims();
     assert_eq!(claims.iss.as_str(), "https://id.example/");
-    assert_eq!(
-        (claims.sub.as_str(), claims.sid.as_deref()),
-        ("user-1", Some("s"))
-    );
-    assert_eq!(
-        (&claims.aud[..], claims.iat),
-        (&["my app".to_owned()][..], NOW)
-    );
+    assert_eq!((claims.sub.as_str(), claims.sid.as_deref()), ("user-1", Some("s")));
+    assert_eq!((&claims.aud[..], claims.iat), (&["my app".to_owned()][..], NOW));
     assert_eq!(claims.exp, NOW + Duration::from_secs(300));
     assert_eq!(claims.all["email"], "a@b.example");
     assert_eq!(&read_unverified_claims(&token).unwrap(), claims);

@@ -74,10 +74,7 @@ fn what_is_no_key_set() {
 #[test]
 fn the_keys_are_asked_for_where_the_provider_keeps_them() {
     let mut provider = resolved(builder());
-    assert_eq!(
-        jwks_request(&provider).unwrap().uri(),
-        "https://id.example/jwks"
-    );
+    assert_eq!(jwks_request(&provider).unwrap().uri(), "https://id.example/jwks");
     provider.jwks = None;
     assert!(jwks_request(&provider).is_none());
 }

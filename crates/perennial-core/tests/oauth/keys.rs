@@ -25,19 +25,15 @@ pub(crate) struct SigningKey {
 pub(crate) static RSA: LazyLock<SigningKey> = LazyLock::new(rsa);
 pub(crate) static OTHER_RSA: LazyLock<SigningKey> = LazyLock::new(rsa);
 pub(crate) static P256: LazyLock<SigningKey> = LazyLock::new(|| {
-    let pkcs8 =
-        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
     ec(pkcs8.unwrap().as_ref())
 });
 pub(crate) static P384: LazyLock<SigningKey> = LazyLock::new(|| {
-    let pkcs8 =
-        EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new());
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new());
     ec(pkcs8.unwrap().as_ref())
 });
 pub(crate) static ED25519: LazyLock<SigningKey> = LazyLock::new(|| {
-    let pem = pem(Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new())
-        .unwrap()
-        .as_ref());
+    let pem = pem(Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap().as_ref());
     let encoding = EncodingKey::from_ed_pem(pem.as_bytes()).unwrap();
     SigningKey { pem, encoding }
 });
@@ -57,10 +53,7 @@ fn ec(pkcs8: &[u8]) -> SigningKey {
 }
 
 fn pem(pkcs8: &[u8]) -> String {
-    format!(
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        STANDARD.encode(pkcs8)
-    )
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(pkcs8))
 }
 
 impl SigningKey {
@@ -80,8 +73,7 @@ impl SigningKey {
     /// A compact JWS of exactly this header.
     pub(crate) fn sign(&self, alg: JwsAlgorithm, header: &Value, claims: &Value) -> IdToken {
         let signed = format!("{}.{}", encoded(header), encoded(claims));
-        let signature =
-            jsonwebtoken::crypto::sign(signed.as_bytes(), &self.encoding, alg.into()).unwrap();
+        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &self.encoding, alg.into()).unwrap();
         IdToken::new(format!("{signed}.{signature}"))
     }
 }
@@ -90,8 +82,7 @@ impl SigningKey {
 pub(crate) fn sign_with_secret(secret: &[u8], header: &Value, claims: &Value) -> IdToken {
     let signed = format!("{}.{}", encoded(header), encoded(claims));
     let key = EncodingKey::from_secret(secret);
-    let signature =
-        jsonwebtoken::crypto::sign(signed.as_bytes(), &key, JwsAlgorithm::Hs256.into()).unwrap();
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, JwsAlgorithm::Hs256.into()).unwrap();
     IdToken::new(format!("{signed}.{signature}"))
 }
 
@@ -106,9 +97,7 @@ pub(crate) fn encoded(value: &Value) -> String {
 
 /// Writes `members` over `object`; `null` removes.
 pub(crate) fn merge(object: &mut Value, members: Value) {
-    let Value::Object(members) = members else {
-        panic!("members are an object")
-    };
+    let Value::Object(members) = members else { panic!("members are an object") };
     let object = object.as_object_mut().unwrap();
     for (name, value) in members {
         match value {

@@ -47,9 +47,7 @@ fn builder() -> ProviderBuilder {
 }
 
 fn resolved(builder: ProviderBuilder) -> ResolvedProvider {
-    Arc::new(builder.build().expect("a provider without faults"))
-        .resolve(None)
-        .expect("a provider with every endpoint")
+    Arc::new(builder.build().expect("a provider without faults")).resolve(None).expect("a provider with every endpoint")
 }
 
 /// A preset with what it leaves open filled in.
@@ -68,9 +66,7 @@ fn preset(id: &str) -> Provider {
 }
 
 fn form(request: &Request<Vec<u8>>) -> HashMap<String, String> {
-    let pairs: Vec<(String, String)> = form_urlencoded::parse(request.body())
-        .into_owned()
-        .collect();
+    let pairs: Vec<(String, String)> = form_urlencoded::parse(request.body()).into_owned().collect();
     let form: HashMap<String, String> = pairs.iter().cloned().collect();
     assert_eq!(form.len(), pairs.len(), "a parameter is there twice");
     form

@@ -13,10 +13,7 @@ use serde_json::{Value, json};
 use crate::keys::merge;
 
 fn provider(issuer: &str) -> ProviderBuilder {
-    Provider::oidc("oidc")
-        .issuer(issuer)
-        .client_id("c")
-        .client_secret(ClientSecret::new("s"))
+    Provider::oidc("oidc").issuer(issuer).client_id("c").client_secret(ClientSecret::new("s"))
 }
 
 fn document(members: Value) -> Value {
@@ -37,22 +34,10 @@ fn read(provider: &Provider, document: &Value) -> Result<ProviderMetadata, Metad
 #[test]
 fn the_well_known_address_keeps_the_issuers_path() {
     for (issuer, expected) in [
-        (
-            "https://id.example",
-            "https://id.example/.well-known/openid-configuration",
-        ),
-        (
-            "https://id.example/",
-            "https://id.example/.well-known/openid-configuration",
-        ),
-        (
-            "https://id.example/a/b",
-            "https://id.example/a/b/.well-known/openid-configuration",
-        ),
-        (
-            "https://id.example/a/",
-            "https://id.example/a/.well-known/openid-configuration",
-        ),
+        ("https://id.example", "https://id.example/.well-known/openid-configuration"),
+        ("https://id.example/", "https://id.example/.well-known/openid-configuration"),
+        ("https://id.example/a/b", "https://id.example/a/b/.well-known/openid-configuration"),
+        ("https://id.example/a/", "https://id.example/a/.well-known/openid-configuration"),
     ] {
         let request = discovery_request(&provider(issuer).build().unwrap()).unwrap();
         assert_eq!(request.uri(), expected);
@@ -64,47 +49,27 @@ fn the_well_known_address_keeps_the_issuers_path() {
 #[test]
 fn what_is_refused() {
     use MetadataError::*;
-    let mismatch = |found: &str| IssuerMismatch {
-        expected: "https://id.example/realm".into(),
-        found: found.into(),
-    };
+    let mismatch = |found: &str| IssuerMismatch { expected: "https://id.example/realm".into(), found: found.into() };
     let provider = provider("https://id.example/realm").build().unwrap();
     for (members, expected) in [
         (json!({}), Ok(())),
-        (
-            json!({"issuer": "https://id.example/realm/"}),
-            Err(mismatch("https://id.example/realm/")),
-        ),
-        (
-            json!({"issuer": "https://ID.example/realm"}),
-            Err(mismatch("https://ID.example/realm")),
-        ),
-        (
-            json!({"issuer": "https://evil.example"}),
-            Err(mismatch("https://evil.example")),
-        ),
+        (json!({"issuer": "https://id.example/realm/"}), Err(mismatch("https://id.example/realm/"))),
+        (json!({"issuer": "https://ID.example/realm"}), Err(mismatch("https://ID.example/realm"))),
+        (json!({"issuer": "https://evil.example"}), Err(mismatch("https://evil.example"))),
         // Microsoft's rule is Microsoft's alone.
         (
             json!({"issuer": "https://login.microsoftonline.com/{tenantid}/v2.0"}),
-            Err(mismatch(
-                "https://login.microsoftonline.com/{tenantid}/v2.0",
-            )),
+            Err(mismatch("https://login.microsoftonline.com/{tenantid}/v2.0")),
         ),
         (json!({"issuer": null}), Err(Missing("issuer"))),
         (json!({"issuer": 1}), Err(Missing("issuer"))),
         (
             json!({"token_endpoint": "http://id.example/token"}),
-            Err(Endpoint {
-                member: "token_endpoint",
-                fault: EndpointFault::PlainHttp,
-            }),
+            Err(Endpoint { member: "token_endpoint", fault: EndpointFault::PlainHttp }),
         ),
         (
             json!({"jwks_uri": "file:///etc/passwd"}),
-            Err(Endpoint {
-                member: "jwks_uri",
-                fault: EndpointFault::NotAUrl,
-            }),
+            Err(Endpoint { member: "jwks_uri", fault: EndpointFault::NotAUrl }),
         ),
         (json!({"token_endpoint": "http://127.0.0.1/token"}), Ok(())),
         (json!({"userinfo_endpoint": null}), Ok(())),
@@ -122,11 +87,7 @@ fn only_a_whole_small_200_is_read() {
     for (status, body, expected) in [
         (200, good.clone(), Ok(())),
         (200, padded(PROVIDER_ANSWER_BYTES), Ok(())),
-        (
-            200,
-            padded(PROVIDER_ANSWER_BYTES + 1),
-            Err(MetadataError::TooLarge),
-        ),
+        (200, padded(PROVIDER_ANSWER_BYTES + 1), Err(MetadataError::TooLarge)),
         (404, good.clone(), Err(MetadataError::Status(404))),
         (301, good.clone(), Err(MetadataError::Status(301))),
         (200, "<html>".to_owned(), Err(MetadataError::NotJson)),
@@ -140,12 +101,8 @@ fn only_a_whole_small_200_is_read() {
 
 #[test]
 fn configuration_wins_over_what_was_discovered() {
-    let provider = Arc::new(
-        provider("https://id.example/realm")
-            .token_endpoint("https://inside.example/token")
-            .build()
-            .unwrap(),
-    );
+    let provider =
+        Arc::new(provider("https://id.example/realm").token_endpoint("https://inside.example/token").build().unwrap());
     let metadata = read(
         &provider,
         &document(json!({
@@ -156,14 +113,8 @@ fn configuration_wins_over_what_was_discovered() {
     )
     .unwrap();
     let resolved = provider.resolve(Some(&metadata)).unwrap();
-    assert_eq!(
-        resolved.token.url().as_str(),
-        "https://inside.example/token"
-    );
-    assert_eq!(
-        resolved.authorization.url().as_str(),
-        "https://id.example/authorize"
-    );
+    assert_eq!(resolved.token.url().as_str(), "https://inside.example/token");
+    assert_eq!(resolved.authorization.url().as_str(), "https://id.example/authorize");
     assert!(resolved.userinfo.is_some() && resolved.revocation.is_none());
     assert!(resolved.iss_parameter_promised);
     // HMAC and `none` take a registration by hand.
@@ -191,18 +142,12 @@ fn microsofts_shared_endpoint_leaves_the_tenant_open_and_a_tenants_own_does_not(
         assert_eq!(resolved.exact_issuer(), None);
     }
     let own = template.replace("{tenantid}", "72f988bf-86f1-41af-91ab-2d7cd011db47");
-    assert!(matches!(
-        read_for(&own),
-        Err(MetadataError::IssuerMismatch { .. })
-    ));
+    assert!(matches!(read_for(&own), Err(MetadataError::IssuerMismatch { .. })));
 }
 
 #[test]
 fn remarks_say_what_will_not_work() {
-    let provider = provider("https://id.example/realm")
-        .scope("openid custom")
-        .build()
-        .unwrap();
+    let provider = provider("https://id.example/realm").scope("openid custom").build().unwrap();
     let metadata = |members| read(&provider, &document(members)).unwrap();
     let remarks = metadata(json!({
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
@@ -212,17 +157,8 @@ fn remarks_say_what_will_not_work() {
         "id_token_signing_alg_values_supported": ["HS256"],
     }))
     .remarks(&provider);
-    for needle in [
-        "client_secret_basic",
-        "S256",
-        "refresh_token",
-        "scope custom",
-        "offline_access",
-    ] {
-        assert!(
-            remarks.iter().any(|remark| remark.contains(needle)),
-            "{needle}: {remarks:?}"
-        );
+    for needle in ["client_secret_basic", "S256", "refresh_token", "scope custom", "offline_access"] {
+        assert!(remarks.iter().any(|remark| remark.contains(needle)), "{needle}: {remarks:?}");
     }
     let silent = metadata(json!({"id_token_signing_alg_values_supported": ["RS256"]}));
     let remarks = silent.remarks(&provider);

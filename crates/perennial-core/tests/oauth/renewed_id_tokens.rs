@@ -2,8 +2,7 @@
 
 use http::StatusCode;
 use perennial_core::id_token::{
-    Expectation, IdTokenError, JwsAlgorithm, RenewedIdTokenError, check_renewed,
-    read_unverified_claims, verify,
+    Expectation, IdTokenError, JwsAlgorithm, RenewedIdTokenError, check_renewed, read_unverified_claims, verify,
 };
 use perennial_core::metadata::read_jwk_set;
 use perennial_core::secret::IdToken;
@@ -36,11 +35,7 @@ fn claims(members: Value) -> Value {
 }
 
 fn sign(claims: &Value) -> IdToken {
-    P256.sign(
-        JwsAlgorithm::Es256,
-        &json!({"alg": "ES256", "kid": "k"}),
-        claims,
-    )
+    P256.sign(JwsAlgorithm::Es256, &json!({"alg": "ES256", "kid": "k"}), claims)
 }
 
 fn judge(original: &Value, renewed: &IdToken) -> Result<(), Refusal> {
@@ -70,27 +65,15 @@ fn what_may_change_and_what_may_not() {
         (json!({"sub": "user-1"}), other(Subject)),
         (json!({"sub": "User-2"}), other(Subject)),
         (json!({"aud": "my app"}), other(Audience)),
-        (
-            json!({"aud": ["my app", "project", "more"]}),
-            other(Audience),
-        ),
+        (json!({"aud": ["my app", "project", "more"]}), other(Audience)),
         (json!({"aud": ["my app"], "azp": null}), other(Audience)),
         (json!({"iat": now - 3660}), Ok(())),
         (json!({"iat": now - 3661}), other(IssuedAt)),
         (json!({"auth_time": now - 3999}), other(AuthTime)),
         (json!({"nonce": "n-2"}), other(Nonce)),
-        (
-            json!({"iss": "https://id.example"}),
-            unverified(IdTokenError::Issuer),
-        ),
-        (
-            json!({"azp": "other"}),
-            unverified(IdTokenError::AuthorizedParty),
-        ),
-        (
-            json!({"exp": now - 3000}),
-            unverified(IdTokenError::Expired),
-        ),
+        (json!({"iss": "https://id.example"}), unverified(IdTokenError::Issuer)),
+        (json!({"azp": "other"}), unverified(IdTokenError::AuthorizedParty)),
+        (json!({"exp": now - 3000}), unverified(IdTokenError::Expired)),
         (json!({"at_hash": 5}), Ok(())), // judged only beside an access token
     ] {
         let renewed = sign(&claims(members.clone()));
@@ -101,8 +84,7 @@ fn what_may_change_and_what_may_not() {
 #[test]
 fn what_the_original_lacked() {
     let alone = |members| {
-        let mut alone =
-            claims(json!({"aud": "my app", "azp": null, "nonce": null, "auth_time": null}));
+        let mut alone = claims(json!({"aud": "my app", "azp": null, "nonce": null, "auth_time": null}));
         merge(&mut alone, members);
         alone
     };
@@ -125,39 +107,23 @@ fn what_the_original_lacked() {
 
 #[test]
 fn another_issuer_is_refused_even_where_the_rule_is_open() {
-    let original =
-        read_unverified_claims(&sign(&claims(json!({"iss": "https://id.example/a"})))).unwrap();
+    let original = read_unverified_claims(&sign(&claims(json!({"iss": "https://id.example/a"})))).unwrap();
     let provider = resolved(builder());
     let jwk = P256.jwk(JwsAlgorithm::Es256, json!({"kid": "k"}));
     let keys = read_jwk_set(StatusCode::OK, &key_set(&[jwk])).unwrap();
     let expected = Expectation::of(&provider, NOW).unwrap();
     let renewed = verify(&sign(&claims(json!({}))), &expected, &keys).unwrap();
-    assert_eq!(
-        check_renewed(&original, &renewed),
-        Err(RenewedIdTokenError::Issuer)
-    );
+    assert_eq!(check_renewed(&original, &renewed), Err(RenewedIdTokenError::Issuer));
 }
 
 #[test]
 fn a_renewal_is_no_occasion_to_lower_the_guard() {
     let unverified = |error| Err(Refusal::Unverified(error));
     let payload = claims(json!({}));
-    let unsigned = format!(
-        "{}.{}.",
-        encoded(&json!({"alg": "none"})),
-        encoded(&payload)
-    );
+    let unsigned = format!("{}.{}.", encoded(&json!({"alg": "none"})), encoded(&payload));
     let hmac = sign_with_secret("s:cret+ä".as_bytes(), &json!({"alg": "HS256"}), &payload);
-    let at = P256.sign(
-        JwsAlgorithm::Es256,
-        &json!({"alg": "ES256", "kid": "k", "typ": "at+jwt"}),
-        &payload,
-    );
-    let new_key = P256.sign(
-        JwsAlgorithm::Es256,
-        &json!({"alg": "ES256", "kid": "k2"}),
-        &payload,
-    );
+    let at = P256.sign(JwsAlgorithm::Es256, &json!({"alg": "ES256", "kid": "k", "typ": "at+jwt"}), &payload);
+    let new_key = P256.sign(JwsAlgorithm::Es256, &json!({"alg": "ES256", "kid": "k2"}), &payload);
     let kid = Some("k2".to_owned());
     for (token, expected) in [
         (IdToken::new(unsigned), unverified(IdTokenError::Algorithm)),

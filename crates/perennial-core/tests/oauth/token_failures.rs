@@ -16,12 +16,8 @@ const BUSY: Verdict = Verdict::NotProcessed { retry_after: None };
 const REAUTHENTICATE: Verdict = Verdict::Reauthenticate { claims: None };
 
 fn judge(provider: &Provider, status: u16, headers: &HeaderMap, body: &[u8]) -> TokenFailure {
-    let exchange = TokenExchange {
-        provider,
-        presented: Some(&RefreshToken::new("old-rt")),
-        started: NOW,
-        answered: NOW,
-    };
+    let exchange =
+        TokenExchange { provider, presented: Some(&RefreshToken::new("old-rt")), started: NOW, answered: NOW };
     let status = StatusCode::from_u16(status).unwrap();
     read_token_response(&exchange, status, headers, body).expect_err("a failure")
 }
@@ -83,18 +79,8 @@ fn without_a_code_the_status_decides() {
         ("oidc", 200, r#"{"access_token":"at","#, InDoubt),
         ("oidc", 200, r#"["access_token"]"#, InDoubt),
         // A captive portal, whose links look like a form.
-        (
-            "oidc",
-            200,
-            "<html><a href=\"/?a=b&error=invalid_grant&c=d\">",
-            InDoubt,
-        ),
-        (
-            "oidc",
-            200,
-            "<html><a href=\"/?a=b&access_token=x&c=d\">",
-            InDoubt,
-        ),
+        ("oidc", 200, "<html><a href=\"/?a=b&error=invalid_grant&c=d\">", InDoubt),
+        ("oidc", 200, "<html><a href=\"/?a=b&access_token=x&c=d\">", InDoubt),
         ("oidc", 204, "", InDoubt),
         ("oidc", 301, "", Misconfigured),
         ("oidc", 307, "", Misconfigured),
@@ -116,12 +102,7 @@ fn without_a_code_the_status_decides() {
         ("oidc", 503, "", InDoubt),
         ("oidc", 504, "", InDoubt),
         ("oidc", 599, "", InDoubt),
-        (
-            "oidc",
-            400,
-            r#"{"error":{"code":"invalid_grant","message":"no"}}"#,
-            Rejected,
-        ),
+        ("oidc", 400, r#"{"error":{"code":"invalid_grant","message":"no"}}"#, Rejected),
         ("oidc", 400, r#"{"error":{"message":"no"}}"#, InDoubt),
         ("oidc", 400, r#"{"error":true}"#, InDoubt),
         ("oidc", 400, r#"{"error":""}"#, Ambiguous),
@@ -139,7 +120,8 @@ fn each_providers_way_to_say_that_a_refresh_token_is_bad() {
     let x = r#"{"error":"invalid_request","error_description":"Value passed for the token was invalid."}"#;
     let hydra = r#"{"error":"invalid_request","error_description":"Failed to refresh token because of multiple concurrent requests using the same token. Please retry the request."}"#;
     let salesforce = r#"{"error":"invalid_grant","error_description":"token request is already being processed"}"#;
-    let entra_throttled = r#"{"error":"invalid_grant","error_description":"AADSTS90055: tenant throttled","error_codes":[90055]}"#;
+    let entra_throttled =
+        r#"{"error":"invalid_grant","error_description":"AADSTS90055: tenant throttled","error_codes":[90055]}"#;
     check(&[
         (
             "auth0",
@@ -171,12 +153,7 @@ fn each_providers_way_to_say_that_a_refresh_token_is_bad() {
             r#"{"error":"invalid_grant","error_description":"AADSTS70008: expired","error_codes":[70008],"suberror":"bad_token"}"#,
             Rejected,
         ),
-        (
-            "microsoft-entra-id",
-            400,
-            r#"{"error":"interaction_required","suberror":"basic_action"}"#,
-            REAUTHENTICATE,
-        ),
+        ("microsoft-entra-id", 400, r#"{"error":"interaction_required","suberror":"basic_action"}"#, REAUTHENTICATE),
         ("microsoft-entra-id", 400, entra_throttled, BUSY),
         (
             "google",
@@ -191,96 +168,36 @@ fn each_providers_way_to_say_that_a_refresh_token_is_bad() {
             Rejected,
         ),
         ("github", 200, r#"{"error":"bad_refresh_token"}"#, Rejected),
-        (
-            "github",
-            200,
-            r#"{"error":"incorrect_client_credentials"}"#,
-            Misconfigured,
-        ),
-        (
-            "github",
-            403,
-            "You have exceeded a secondary rate limit",
-            BUSY,
-        ),
-        (
-            "github",
-            403,
-            r#"{"message":"API rate limit exceeded"}"#,
-            BUSY,
-        ),
+        ("github", 200, r#"{"error":"incorrect_client_credentials"}"#, Misconfigured),
+        ("github", 403, "You have exceeded a secondary rate limit", BUSY),
+        ("github", 403, r#"{"message":"API rate limit exceeded"}"#, BUSY),
         ("github", 403, r#"{"error":"bad_refresh_token"}"#, Rejected),
         ("gitlab", 400, r#"{"error":"invalid_grant"}"#, Rejected),
         ("cognito", 400, r#"{"error":"invalid_grant"}"#, Rejected),
         ("hydra", 400, r#"{"error":"invalid_grant"}"#, Rejected),
         ("hydra", 400, hydra, BUSY),
         ("oidc", 400, hydra, BUSY),
-        (
-            "hydra",
-            403,
-            r#"{"error":"scope_not_granted"}"#,
-            Misconfigured,
-        ),
+        ("hydra", 403, r#"{"error":"scope_not_granted"}"#, Misconfigured),
         ("zitadel", 400, zitadel, Rejected),
         ("oidc", 400, zitadel, Ambiguous),
         ("authentik", 400, r#"{"error":"invalid_grant"}"#, Rejected),
         ("dex", 400, dex_claimed, Rejected),
         ("dex", 400, dex_expired, Rejected),
         ("dex", 500, r#"{"error":"invalid_request"}"#, BUSY),
-        (
-            "dex",
-            400,
-            r#"{"error":"invalid_request","error_description":"No refresh token in request."}"#,
-            Ambiguous,
-        ),
+        ("dex", 400, r#"{"error":"invalid_request","error_description":"No refresh token in request."}"#, Ambiguous),
         ("oidc", 400, dex_claimed, Ambiguous),
-        (
-            "slack",
-            200,
-            r#"{"ok":false,"error":"invalid_refresh_token"}"#,
-            Rejected,
-        ),
-        (
-            "slack",
-            200,
-            r#"{"ok":false,"error":"token_revoked"}"#,
-            Rejected,
-        ),
-        (
-            "slack",
-            200,
-            r#"{"ok":false,"error":"bad_client_secret"}"#,
-            Misconfigured,
-        ),
-        (
-            "slack",
-            200,
-            r#"{"ok":false,"error":"internal_error"}"#,
-            InDoubt,
-        ),
-        (
-            "slack",
-            200,
-            r#"{"ok":false,"error":"fatal_error"}"#,
-            InDoubt,
-        ),
+        ("slack", 200, r#"{"ok":false,"error":"invalid_refresh_token"}"#, Rejected),
+        ("slack", 200, r#"{"ok":false,"error":"token_revoked"}"#, Rejected),
+        ("slack", 200, r#"{"ok":false,"error":"bad_client_secret"}"#, Misconfigured),
+        ("slack", 200, r#"{"ok":false,"error":"internal_error"}"#, InDoubt),
+        ("slack", 200, r#"{"ok":false,"error":"fatal_error"}"#, InDoubt),
         ("slack", 200, r#"{"ok":false}"#, InDoubt),
         ("discord", 400, r#"{"error":"invalid_grant"}"#, Rejected),
         ("discord", 400, discord, Rejected),
         ("oidc", 400, discord, Ambiguous),
-        (
-            "spotify",
-            400,
-            r#"{"error":"invalid_grant","error_description":"Refresh token revoked"}"#,
-            Rejected,
-        ),
+        ("spotify", 400, r#"{"error":"invalid_grant","error_description":"Refresh token revoked"}"#, Rejected),
         ("oidc", 400, x, Ambiguous),
-        (
-            "oidc",
-            400,
-            r#"{"status":"BAD_REFRESH_TOKEN","message":"missing or invalid refresh token"}"#,
-            Rejected,
-        ),
+        ("oidc", 400, r#"{"status":"BAD_REFRESH_TOKEN","message":"missing or invalid refresh token"}"#, Rejected),
         ("oidc", 400, salesforce, BUSY),
         ("oidc", 403, r#"{"error":"access_denied"}"#, Ambiguous),
     ]);
@@ -290,9 +207,7 @@ fn each_providers_way_to_say_that_a_refresh_token_is_bad() {
 fn retry_after_travels_with_what_was_not_processed() {
     let mut headers = HeaderMap::new();
     headers.insert(RETRY_AFTER, "17".parse().unwrap());
-    let wait = Verdict::NotProcessed {
-        retry_after: Some(Duration::from_secs(17)),
-    };
+    let wait = Verdict::NotProcessed { retry_after: Some(Duration::from_secs(17)) };
     for (status, body, expected) in [
         (429, "", wait.clone()),
         (503, "", wait.clone()),
@@ -317,15 +232,8 @@ fn a_claims_challenge_is_passed_on_if_it_is_one() {
         ("interaction_required", &long, None),
     ] {
         let body = serde_json::json!({"error": error, "claims": claims}).to_string();
-        let failure = judge(
-            &preset("microsoft-entra-id"),
-            400,
-            &HeaderMap::new(),
-            body.as_bytes(),
-        );
-        let expected = Verdict::Reauthenticate {
-            claims: expected.map(str::to_owned),
-        };
+        let failure = judge(&preset("microsoft-entra-id"), 400, &HeaderMap::new(), body.as_bytes());
+        let expected = Verdict::Reauthenticate { claims: expected.map(str::to_owned) };
         assert_eq!(failure.verdict, expected, "{error} {claims:.40}");
     }
 }
@@ -334,10 +242,7 @@ fn a_claims_challenge_is_passed_on_if_it_is_one() {
 fn a_refresh_token_in_a_broken_answer_is_salvaged() {
     for (body, expected) in [
         (r#"{"refresh_token":"new-rt"}"#, Some("new-rt")),
-        (
-            r#"{"error":"server_error","refresh_token":"new-rt"}"#,
-            Some("new-rt"),
-        ),
+        (r#"{"error":"server_error","refresh_token":"new-rt"}"#, Some("new-rt")),
         (r#"{"error":"server_error","refresh_token":"old-rt"}"#, None),
         (r#"{"error":"server_error"}"#, None),
     ] {
@@ -358,21 +263,11 @@ fn an_error_beside_tokens_wins() {
 fn an_answer_beyond_the_limit_is_not_read() {
     let body = |bytes: usize| {
         let frame = r#"{"error":"invalid_grant","x":""}"#.len();
-        format!(
-            r#"{{"error":"invalid_grant","x":"{}"}}"#,
-            "x".repeat(bytes - frame)
-        )
+        format!(r#"{{"error":"invalid_grant","x":"{}"}}"#, "x".repeat(bytes - frame))
     };
-    for (bytes, expected) in [
-        (PROVIDER_ANSWER_BYTES, Verdict::Rejected),
-        (PROVIDER_ANSWER_BYTES + 1, Verdict::InDoubt),
-    ] {
-        let failure = judge(
-            &preset("oidc"),
-            200,
-            &HeaderMap::new(),
-            body(bytes).as_bytes(),
-        );
+    for (bytes, expected) in [(PROVIDER_ANSWER_BYTES, Verdict::Rejected), (PROVIDER_ANSWER_BYTES + 1, Verdict::InDoubt)]
+    {
+        let failure = judge(&preset("oidc"), 200, &HeaderMap::new(), body(bytes).as_bytes());
         assert_eq!(failure.verdict, expected, "{bytes}");
     }
 }

@@ -6,9 +6,7 @@ use http::{HeaderMap, StatusCode};
 use perennial_core::limits::{REFRESH_TOKEN_LIFETIME_MAX, TOKEN_LIFETIME_MAX};
 use perennial_core::provider::Provider;
 use perennial_core::secret::RefreshToken;
-use perennial_core::token::{
-    TokenExchange, TokenFailure, TokenResponse, Verdict, read_token_response,
-};
+use perennial_core::token::{TokenExchange, TokenFailure, TokenResponse, Verdict, read_token_response};
 
 use crate::{NOW, preset};
 
@@ -19,12 +17,7 @@ fn read(provider: &Provider, body: &str) -> Result<TokenResponse, TokenFailure> 
         started: NOW,
         answered: NOW + Duration::from_secs(9),
     };
-    read_token_response(
-        &exchange,
-        StatusCode::OK,
-        &HeaderMap::new(),
-        body.as_bytes(),
-    )
+    read_token_response(&exchange, StatusCode::OK, &HeaderMap::new(), body.as_bytes())
 }
 
 fn read_member(provider: &Provider, member: &str) -> TokenResponse {
@@ -89,11 +82,7 @@ fn a_refresh_token_is_new_only_if_it_is_another() {
         (format!(r#","refresh_token":"{long}""#), Some(&*long)),
     ] {
         let response = read_member(&preset("oidc"), &member);
-        assert_eq!(
-            response.refresh_token,
-            expected.map(RefreshToken::new),
-            "{member:.60}"
-        );
+        assert_eq!(response.refresh_token, expected.map(RefreshToken::new), "{member:.60}");
     }
 }
 
@@ -104,24 +93,12 @@ fn the_refresh_tokens_end_is_known_by_five_names() {
         (r#","refresh_expires_in":1800"#, seconds(1800)),
         // Keycloak's offline tokens: never, not now.
         (r#","refresh_expires_in":0"#, None),
-        (
-            r#","refresh_token_expires_in":"15897600""#,
-            seconds(15_897_600),
-        ),
-        (
-            r#","x_refresh_token_expires_in":8640000"#,
-            seconds(8_640_000),
-        ),
+        (r#","refresh_token_expires_in":"15897600""#, seconds(15_897_600)),
+        (r#","x_refresh_token_expires_in":8640000"#, seconds(8_640_000)),
         (r#","refresh_token_timeout":60"#, seconds(60)),
         (r#","authorization_expires_in":90"#, seconds(90)),
-        (
-            r#","refresh_token_timeout":60,"authorization_expires_in":30"#,
-            seconds(30),
-        ),
-        (
-            r#","refresh_expires_in":9e18"#,
-            Some(NOW + REFRESH_TOKEN_LIFETIME_MAX),
-        ),
+        (r#","refresh_token_timeout":60,"authorization_expires_in":30"#, seconds(30)),
+        (r#","refresh_expires_in":9e18"#, Some(NOW + REFRESH_TOKEN_LIFETIME_MAX)),
         (r#","refresh_expires_in":-5"#, None),
         ("", None),
     ] {
@@ -142,11 +119,7 @@ fn a_scope_comes_as_text_as_a_list_or_with_commas() {
         ("oidc", "", None),
     ] {
         let response = read_member(&preset(id), member);
-        assert_eq!(
-            response.scope.as_ref().map(|scope| scope.as_str()),
-            expected,
-            "{id} {member}"
-        );
+        assert_eq!(response.scope.as_ref().map(|scope| scope.as_str()), expected, "{id} {member}");
     }
 }
 
@@ -158,16 +131,10 @@ fn the_type_is_bearer_in_any_case_and_nothing_else() {
         assert!(read(&provider, &body).is_ok(), "{token_type}");
     }
     for token_type in ["DPoP", "mac", "N_A", "bearer "] {
-        let body = format!(
-            r#"{{"access_token":"at","token_type":"{token_type}","refresh_token":"new-rt"}}"#
-        );
+        let body = format!(r#"{{"access_token":"at","token_type":"{token_type}","refresh_token":"new-rt"}}"#);
         let failure = read(&provider, &body).unwrap_err();
         assert_eq!(failure.verdict, Verdict::Misconfigured, "{token_type}");
-        assert_eq!(
-            failure.salvaged,
-            Some(RefreshToken::new("new-rt")),
-            "{token_type}"
-        );
+        assert_eq!(failure.salvaged, Some(RefreshToken::new("new-rt")), "{token_type}");
     }
 }
 
@@ -186,10 +153,7 @@ fn a_form_is_read_like_json() {
     assert_eq!(response.access_token.expose_secret(), "ghu_1");
     assert_eq!(response.expires_in, Some(Duration::from_secs(28_800)));
     assert_eq!(response.refresh_token, Some(RefreshToken::new("ghr_2")));
-    assert_eq!(
-        response.refresh_token_expires_at,
-        Some(NOW + Duration::from_secs(15_811_200))
-    );
+    assert_eq!(response.refresh_token_expires_at, Some(NOW + Duration::from_secs(15_811_200)));
 }
 
 #[test]
@@ -198,16 +162,10 @@ fn unknown_members_are_kept_and_not_printed() {
         &preset("slack"),
         r#","ok":true,"id_token":"e.e.e","authed_user":{"access_token":"planted-secret"}"#,
     );
-    assert_eq!(
-        response.extra["authed_user"]["access_token"],
-        "planted-secret"
-    );
+    assert_eq!(response.extra["authed_user"]["access_token"], "planted-secret");
     assert!(!response.extra.contains_key("access_token"));
     assert_eq!(response.id_token.as_ref().unwrap().expose_secret(), "e.e.e");
     let printed = format!("{response:?}");
-    assert!(
-        !printed.contains("planted-secret") && !printed.contains("e.e.e"),
-        "{printed}"
-    );
+    assert!(!printed.contains("planted-secret") && !printed.contains("e.e.e"), "{printed}");
     assert!(printed.contains("authed_user"), "{printed}");
 }
