@@ -37,3 +37,12 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// Characters of a return URL.
 pub const RETURN_URL_CHARS: usize = 2048;
+
+/// Characters of a sealed cookie's protected header: ours take 192, a foreign one with `typ` and `cty` under 300.
+pub const COOKIE_HEADER_CHARS: usize = 512;
+
+/// Secrets in one list: a cookie without a key id is tried under each, and Auth.js knows four by environment.
+pub const COOKIE_SECRETS: usize = 16;
+
+/// Cookies of one name that are looked at: a sub-domain or a path can plant one more beside the honest one.
+pub const COOKIE_NAMESAKES: usize = 3;
