@@ -48,15 +48,11 @@ impl CsrfToken {
         if !is_hex_of_32(token) || !is_hex_of_32(claimed) {
             return None;
         }
-        let runs = (0..secrets.len())
-            .flat_map(|start| (start..secrets.len()).map(move |end| &secrets[start..=end]));
+        let runs = (0..secrets.len()).flat_map(|start| (start..secrets.len()).map(move |end| &secrets[start..=end]));
         let made_here = runs
             .map(|run| constant_time_eq(hash(token, run).as_bytes(), claimed.as_bytes()))
             .fold(false, |found, equal| found | equal);
-        made_here.then(|| Self {
-            token: token.to_owned(),
-            hash: claimed.to_owned(),
-        })
+        made_here.then(|| Self { token: token.to_owned(), hash: claimed.to_owned() })
     }
 
     /// What forms and `GET /csrf` show.

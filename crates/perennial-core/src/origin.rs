@@ -26,13 +26,13 @@ pub enum CrossOrigin {
 /// use http::{HeaderMap, HeaderValue, Method};
 /// use perennial_core::origin::{CrossOrigin, same_origin};
 ///
-/// let own = url::Url::parse("https://app.example")?.origin();
+/// let own = url::Url::parse("https://app.example")?;
 /// let mut headers = HeaderMap::new();
 /// headers.insert("origin", HeaderValue::from_static("https://evil.example"));
 /// assert_eq!(same_origin(&Method::POST, &headers, &own), CrossOrigin::Cross);
 /// # Ok::<(), url::ParseError>(())
 /// ```
-pub fn same_origin(method: &Method, headers: &HeaderMap, own: &Origin) -> CrossOrigin {
+pub fn same_origin(method: &Method, headers: &HeaderMap, own: &Url) -> CrossOrigin {
     if method.is_safe() {
         return CrossOrigin::Same;
     }
@@ -53,7 +53,8 @@ pub fn same_origin(method: &Method, headers: &HeaderMap, own: &Origin) -> CrossO
 }
 
 /// `null`, which sandboxed pages and some redirects send, is nobody's origin.
-fn is_origin(header: &str, own: &Origin) -> bool {
+fn is_origin(header: &str, own: &Url) -> bool {
+    let own = own.origin();
     own.is_tuple() && own.ascii_serialization() == header
 }
 
@@ -78,11 +79,7 @@ impl ReturnUrl {
         if input.chars().count() > RETURN_URL_CHARS || !reads_one_way(input) {
             return None;
         }
-        let url = if input.starts_with('/') {
-            own.join(input).ok()?
-        } else {
-            Url::parse(input).ok()?
-        };
+        let url = if input.starts_with('/') { own.join(input).ok()? } else { Url::parse(input).ok()? };
         let origin = url.origin();
         let known = origin == own.origin() || allowed.contains(&origin);
         let sound = matches!(url.scheme(), "http" | "https")

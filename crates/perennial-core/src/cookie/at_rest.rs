@@ -40,10 +40,7 @@ impl RecordKeys {
     /// [`KeyRingError`] when the list is empty or too long, or has an empty secret.
     pub fn new(secrets: &[CookieSecret]) -> Result<Self, KeyRingError> {
         let (newest, older) = check_secrets(secrets)?;
-        Ok(Self {
-            newest: RecordKey::new(newest),
-            older: older.iter().map(RecordKey::new).collect(),
-        })
+        Ok(Self { newest: RecordKey::new(newest), older: older.iter().map(RecordKey::new).collect() })
     }
 
     fn newest_first(&self) -> impl Iterator<Item = &RecordKey> {
@@ -59,10 +56,7 @@ impl std::fmt::Debug for RecordKeys {
 
 impl RecordKey {
     fn new(secret: &CookieSecret) -> Self {
-        Self {
-            id: *hkdf_sha256(secret, b"", b"perennial at rest key id v1"),
-            secret: secret.clone(),
-        }
+        Self { id: *hkdf_sha256(secret, b"", b"perennial at rest key id v1"), secret: secret.clone() }
     }
 
     fn cipher(&self, share: &[u8; 32]) -> Gcm {
@@ -119,12 +113,8 @@ pub fn open_at_rest(
     associated: &[u8],
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let (header, body) = sealed
-        .split_first_chunk::<HEADER>()
-        .ok_or(OpenError::Malformed)?;
-    let (nonce, body) = body
-        .split_first_chunk::<{ Gcm::IV }>()
-        .ok_or(OpenError::Malformed)?;
+    let (header, body) = sealed.split_first_chunk::<HEADER>().ok_or(OpenError::Malformed)?;
+    let (nonce, body) = body.split_first_chunk::<{ Gcm::IV }>().ok_or(OpenError::Malformed)?;
     let (ciphertext, tag) = body.split_last_chunk::<TAG>().ok_or(OpenError::Malformed)?;
     let [version, id @ ..] = header;
     if *version != VERSION {
@@ -135,7 +125,5 @@ pub fn open_at_rest(
     let mut named = keys.newest_first().filter(|key| key.id == *id).peekable();
     named.peek().ok_or(OpenError::UnknownKey)?;
     // Four bytes of two secrets can be equal: then each has its turn.
-    named
-        .find_map(|key| key.cipher(share).open(&aad, nonce, ciphertext, tag))
-        .ok_or(OpenError::NotAuthentic)
+    named.find_map(|key| key.cipher(share).open(&aad, nonce, ciphertext, tag)).ok_or(OpenError::NotAuthentic)
 }

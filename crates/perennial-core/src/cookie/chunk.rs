@@ -15,7 +15,8 @@ pub struct Joined {
     ends: Vec<usize>,
     /// The values of the cookie that has no number.
     whole: Vec<String>,
-    names: Vec<String>,
+    /// The names of all cookies of ours that came with the request: what [`split`] and [`clear`] want to know.
+    pub names: Vec<String>,
 }
 
 /// Finds the value of `name` among the request's cookies, given as decoded pairs in the order of the header.
@@ -29,7 +30,7 @@ pub struct Joined {
 /// let cookies = [("s.1", "def"), ("s-foo", "!"), ("s.0", "abc"), ("s.x", "!")];
 /// let joined = join("s", cookies.into_iter()).expect("two are ours");
 /// assert_eq!(joined.candidates().next(), Some("abcdef"));
-/// assert_eq!(joined.names(), ["s.1", "s.0"]);
+/// assert_eq!(joined.names, ["s.1", "s.0"]);
 /// ```
 pub fn join<'a>(name: &str, cookies: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Joined> {
     let mut whole: Vec<String> = Vec::new();
@@ -61,12 +62,7 @@ pub fn join<'a>(name: &str, cookies: impl Iterator<Item = (&'a str, &'a str)>) -
         return None;
     }
     let contiguous = chunks.split(|chunk| chunk.is_empty()).next().unwrap_or(&[]);
-    Some(Joined {
-        chain: contiguous.concat(),
-        ends: plausible_ends(contiguous),
-        whole,
-        names,
-    })
+    Some(Joined { chain: contiguous.concat(), ends: plausible_ends(contiguous), whole, names })
 }
 
 impl Joined {
@@ -77,11 +73,6 @@ impl Joined {
     pub fn candidates(&self) -> impl Iterator<Item = &str> {
         let chained = self.ends.iter().map(|&end| &self.chain[..end]);
         chained.chain(self.whole.iter().map(String::as_str))
-    }
-
-    /// The names of all cookies of ours that came with the request: what [`split`] and [`clear`] want to know.
-    pub fn names(&self) -> &[String] {
-        &self.names
     }
 
     /// Opens the candidates and takes the one sealed last, so that no leftover hides the session and none outlives it.
@@ -105,9 +96,7 @@ impl Joined {
 
 impl std::fmt::Debug for Joined {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Joined")
-            .field("names", &self.names)
-            .finish_non_exhaustive()
+        f.debug_struct("Joined").field("names", &self.names).finish_non_exhaustive()
     }
 }
 
@@ -123,10 +112,7 @@ pub struct ChunkWrite {
 impl std::fmt::Debug for ChunkWrite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let value = self.value.as_ref().map(|_| format_args!("[redacted]"));
-        f.debug_struct("ChunkWrite")
-            .field("name", &self.name)
-            .field("value", &value)
-            .finish()
+        f.debug_struct("ChunkWrite").field("name", &self.name).field("value", &value).finish()
     }
 }
 
@@ -163,11 +149,7 @@ pub fn split(name: &str, value: &str, present: &[String]) -> Result<Vec<ChunkWri
         .into_iter()
         .enumerate()
         .map(|(index, piece)| ChunkWrite {
-            name: if chunked {
-                format!("{name}.{index}")
-            } else {
-                name.to_owned()
-            },
+            name: if chunked { format!("{name}.{index}") } else { name.to_owned() },
             value: Some(piece.to_owned()),
         })
         .collect();
@@ -182,10 +164,7 @@ pub fn clear(name: &str, present: &[String]) -> Vec<ChunkWrite> {
     present
         .iter()
         .filter(|cookie| Part::of(name, cookie).is_some())
-        .map(|cookie| ChunkWrite {
-            name: cookie.clone(),
-            value: None,
-        })
+        .map(|cookie| ChunkWrite { name: cookie.clone(), value: None })
         .collect()
 }
 
@@ -227,11 +206,7 @@ fn plausible_ends(chunks: &[&str]) -> Vec<usize> {
         .iter()
         .position(|chunk| Some(chunk.len()) != chunks.first().map(|first| first.len()))
         .map(|index| ends[index]);
-    let others = ends
-        .iter()
-        .rev()
-        .copied()
-        .filter(|end| Some(*end) != visible);
+    let others = ends.iter().rev().copied().filter(|end| Some(*end) != visible);
     visible.into_iter().chain(others).collect()
 }
 

@@ -2,8 +2,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{
-    AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey,
-    PaddedBlockEncryptingKey, UnboundCipherKey,
+    AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey, UnboundCipherKey,
 };
 use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
@@ -48,20 +47,11 @@ impl CbcHmac {
             .less_safe_encrypt(&mut in_out, EncryptionContext::Iv128(FixedLength::from(iv)))
             .expect("AES-256-CBC takes any length");
         let tag = self.tag(aad, &iv, &in_out);
-        Sealed {
-            ciphertext: in_out,
-            tag,
-        }
+        Sealed { ciphertext: in_out, tag }
     }
 
     /// `None` unless the tag is right. Nothing is decrypted before that, so padding tells nobody anything.
-    pub(super) fn open(
-        &self,
-        aad: &[u8],
-        iv: &[u8],
-        ciphertext: &[u8],
-        tag: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
+    pub(super) fn open(&self, aad: &[u8], iv: &[u8], ciphertext: &[u8], tag: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let iv: [u8; Self::IV] = iv.try_into().ok()?;
         if !constant_time_eq(&self.tag(aad, &iv, ciphertext), tag) {
             return None;
@@ -81,10 +71,7 @@ impl CbcHmac {
         mac.update(iv);
         mac.update(ciphertext);
         mac.update(&aad_bits.to_be_bytes());
-        *mac.sign()
-            .as_ref()
-            .first_chunk()
-            .expect("SHA-512 gives 64 bytes")
+        *mac.sign().as_ref().first_chunk().expect("SHA-512 gives 64 bytes")
     }
 }
 
@@ -104,42 +91,18 @@ impl Gcm {
         let mut in_out = plain.to_vec();
         let tag = self
             .0
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(iv),
-                Aad::from(aad),
-                &mut in_out,
-            )
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(iv), Aad::from(aad), &mut in_out)
             .expect("far below the 64 GiB that one nonce carries");
-        Sealed {
-            ciphertext: in_out,
-            tag: tag
-                .as_ref()
-                .try_into()
-                .expect("the tag of GCM has 16 bytes"),
-        }
+        Sealed { ciphertext: in_out, tag: tag.as_ref().try_into().expect("the tag of GCM has 16 bytes") }
     }
 
     /// `None` unless the tag is right.
-    pub(super) fn open(
-        &self,
-        aad: &[u8],
-        iv: &[u8],
-        ciphertext: &[u8],
-        tag: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
+    pub(super) fn open(&self, aad: &[u8], iv: &[u8], ciphertext: &[u8], tag: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let iv: [u8; Self::IV] = iv.try_into().ok()?;
         // The cipher takes the tag's last 16 bytes for the tag: another length would shift it into the ciphertext.
         let tag: &[u8; 16] = tag.try_into().ok()?;
         let mut in_out = Zeroizing::new([ciphertext, tag].concat());
-        let plain_len = self
-            .0
-            .open_in_place(
-                Nonce::assume_unique_for_key(iv),
-                Aad::from(aad),
-                &mut in_out,
-            )
-            .ok()?
-            .len();
+        let plain_len = self.0.open_in_place(Nonce::assume_unique_for_key(iv), Aad::from(aad), &mut in_out).ok()?.len();
         in_out.truncate(plain_len);
         Some(in_out)
     }

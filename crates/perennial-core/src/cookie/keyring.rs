@@ -74,15 +74,9 @@ impl KeyRing {
         Self::derive(secrets, DerivedKeys::next_auth_v4)
     }
 
-    fn derive(
-        secrets: &[CookieSecret],
-        derive: impl Fn(&CookieSecret) -> DerivedKeys,
-    ) -> Result<Self, KeyRingError> {
+    fn derive(secrets: &[CookieSecret], derive: impl Fn(&CookieSecret) -> DerivedKeys) -> Result<Self, KeyRingError> {
         let (newest, older) = check_secrets(secrets)?;
-        Ok(Self {
-            newest: derive(newest),
-            older: older.iter().map(derive).collect(),
-        })
+        Ok(Self { newest: derive(newest), older: older.iter().map(derive).collect() })
     }
 
     pub(super) fn newest(&self) -> &DerivedKeys {
@@ -103,16 +97,11 @@ impl std::fmt::Debug for KeyRing {
 }
 
 /// The newest secret and the others, all of them usable.
-pub(super) fn check_secrets(
-    secrets: &[CookieSecret],
-) -> Result<(&CookieSecret, &[CookieSecret]), KeyRingError> {
+pub(super) fn check_secrets(secrets: &[CookieSecret]) -> Result<(&CookieSecret, &[CookieSecret]), KeyRingError> {
     if secrets.len() > COOKIE_SECRETS {
         return Err(KeyRingError::TooManySecrets);
     }
-    if secrets
-        .iter()
-        .any(|secret| secret.expose_secret().is_empty())
-    {
+    if secrets.iter().any(|secret| secret.expose_secret().is_empty()) {
         return Err(KeyRingError::EmptySecret);
     }
     secrets.split_first().ok_or(KeyRingError::NoSecret)
@@ -143,20 +132,13 @@ impl DerivedKeys {
                 CbcHmac::ENC,
                 Some(thumbprint(&digest::SHA512, &wide[..])),
             )),
-            gcm: Identified::new(
-                Gcm::new(&narrow),
-                Gcm::ENC,
-                Some(thumbprint(&digest::SHA256, &narrow[..])),
-            ),
+            gcm: Identified::new(Gcm::new(&narrow), Gcm::ENC, Some(thumbprint(&digest::SHA256, &narrow[..]))),
         }
     }
 
     fn next_auth_v4(secret: &CookieSecret) -> Self {
         let key = hkdf_sha256(secret, b"", b"NextAuth.js Generated Encryption Key");
-        Self {
-            cbc_hmac: None,
-            gcm: Identified::new(Gcm::new(&key), Gcm::ENC, None),
-        }
+        Self { cbc_hmac: None, gcm: Identified::new(Gcm::new(&key), Gcm::ENC, None) }
     }
 }
 
@@ -167,20 +149,12 @@ impl<K> Identified<K> {
             Some(kid) => format!(r#"{{"alg":"dir","enc":"{enc}","kid":"{kid}"}}"#),
             None => format!(r#"{{"alg":"dir","enc":"{enc}"}}"#),
         };
-        Self {
-            key,
-            kid,
-            header: URL_SAFE_NO_PAD.encode(header),
-        }
+        Self { key, kid, header: URL_SAFE_NO_PAD.encode(header) }
     }
 }
 
 /// RFC 5869 §2 with SHA-256: `N` bytes of key, which depend on every argument.
-pub(super) fn hkdf_sha256<const N: usize>(
-    secret: &CookieSecret,
-    salt: &[u8],
-    info: &[u8],
-) -> Zeroizing<[u8; N]> {
+pub(super) fn hkdf_sha256<const N: usize>(secret: &CookieSecret, salt: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
     struct Length(usize);
     impl hkdf::KeyType for Length {
         fn len(&self) -> usize {
@@ -199,9 +173,7 @@ pub(super) fn hkdf_sha256<const N: usize>(
 
 /// RFC 7638 §3 of a symmetric key. Auth.js hashes with as many bits as the key has.
 fn thumbprint(hash: &'static digest::Algorithm, key: &[u8]) -> String {
-    let jwk = Zeroizing::new(format!(
-        r#"{{"k":"{}","kty":"oct"}}"#,
-        Zeroizing::new(URL_SAFE_NO_PAD.encode(key)).as_str()
-    ));
+    let jwk =
+        Zeroizing::new(format!(r#"{{"k":"{}","kty":"oct"}}"#, Zeroizing::new(URL_SAFE_NO_PAD.encode(key)).as_str()));
     URL_SAFE_NO_PAD.encode(digest::digest(hash, jwk.as_bytes()))
 }

@@ -9,9 +9,7 @@ use zeroize::Zeroizing;
 
 use super::content_encryption::{CbcHmac, Gcm};
 use super::keyring::{DerivedKeys, Identified, KeyRing};
-use crate::limits::{
-    COOKIE_CHUNK_CHARS, COOKIE_CHUNKS, COOKIE_EXPIRY_TOLERANCE, COOKIE_HEADER_CHARS,
-};
+use crate::limits::{COOKIE_CHUNK_CHARS, COOKIE_CHUNKS, COOKIE_EXPIRY_TOLERANCE, COOKIE_HEADER_CHARS};
 use crate::random::random_bytes;
 use crate::{SecureRandom, Timestamp};
 
@@ -58,20 +56,13 @@ pub fn open(ring: &KeyRing, jwe: &str, now: Timestamp) -> Result<Opened, OpenErr
             |keys| keys.cbc_hmac.as_ref(),
             |key: &CbcHmac, p| key.open(p.aad, &p.iv, &p.ciphertext, &p.tag),
         ),
-        Enc::Gcm => decrypt(
-            ring,
-            &parts,
-            |keys| Some(&keys.gcm),
-            |key: &Gcm, p| key.open(p.aad, &p.iv, &p.ciphertext, &p.tag),
-        ),
+        Enc::Gcm => {
+            decrypt(ring, &parts, |keys| Some(&keys.gcm), |key: &Gcm, p| key.open(p.aad, &p.iv, &p.ciphertext, &p.tag))
+        }
     }?;
-    let claims: Map<String, Value> =
-        serde_json::from_slice(&plain).map_err(|_| OpenError::Claims)?;
+    let claims: Map<String, Value> = serde_json::from_slice(&plain).map_err(|_| OpenError::Claims)?;
     judge_times(&claims, now)?;
-    Ok(Opened {
-        claims,
-        newest_secret,
-    })
+    Ok(Opened { claims, newest_secret, sealed_chars: jwe.len() })
 }
 
 /// An authentic cookie's content.
@@ -81,6 +72,8 @@ pub struct Opened {
     pub claims: Map<String, Value>,
     /// Whether the newest secret sealed it. If not, it wants to be sealed anew before that secret is removed.
     pub newest_secret: bool,
+    /// How long the sealed text was: what the browser carries with each request.
+    pub sealed_chars: usize,
 }
 
 impl std::fmt::Debug for Opened {
@@ -88,11 +81,12 @@ impl std::fmt::Debug for Opened {
         f.debug_struct("Opened")
             .field("claims", &format_args!("[redacted]"))
             .field("newest_secret", &self.newest_secret)
+            .field("sealed_chars", &self.sealed_chars)
             .finish()
     }
 }
 
-/// Why a sealed value does not open.
+/// Why a sealed value, or a sealed record, does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -159,12 +153,7 @@ fn dated(
 /// RFC 7516 §7.1, with the empty encrypted key of `dir`.
 fn compact(header: &str, iv: &[u8], ciphertext: &[u8], tag: &[u8]) -> String {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    format!(
-        "{header}..{}.{}.{}",
-        encode(iv),
-        encode(ciphertext),
-        encode(tag)
-    )
+    format!("{header}..{}.{}.{}", encode(iv), encode(ciphertext), encode(tag))
 }
 
 /// A compact JWE taken apart, of a kind that we open.
@@ -193,8 +182,7 @@ impl<'a> Parts<'a> {
         }
         let mut parts = jwe.split('.');
         let mut next = || parts.next().ok_or(OpenError::Malformed);
-        let (header, encrypted_key, iv, ciphertext, tag) =
-            (next()?, next()?, next()?, next()?, next()?);
+        let (header, encrypted_key, iv, ciphertext, tag) = (next()?, next()?, next()?, next()?, next()?);
         if parts.next().is_some() {
             return Err(OpenError::Malformed);
         }
@@ -218,8 +206,7 @@ impl Header {
     /// Everything that a header could ask for beyond naming its key is refused: `zip` could inflate to any size, and
     /// `crit` (RFC 7516 §4.1.13) forbids us to go on because we know no extension.
     fn parse(encoded: &str) -> Result<Self, OpenError> {
-        let header: Map<String, Value> =
-            serde_json::from_slice(&decode(encoded)?).map_err(|_| OpenError::Malformed)?;
+        let header: Map<String, Value> = serde_json::from_slice(&decode(encoded)?).map_err(|_| OpenError::Malformed)?;
         if header.contains_key("zip") || header.contains_key("crit") {
             return Err(OpenError::Unsupported);
         }
@@ -242,9 +229,7 @@ impl Header {
 
 /// The alphabet without padding and without stray last bits, so that one value has one text.
 fn decode(part: &str) -> Result<Vec<u8>, OpenError> {
-    URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| OpenError::Malformed)
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| OpenError::Malformed)
 }
 
 /// The plain text, and whether the newest secret sealed it.
@@ -254,20 +239,14 @@ fn decrypt<'r, K: 'r>(
     key_of: impl Fn(&'r DerivedKeys) -> Option<&'r Identified<K>>,
     open_with: impl Fn(&K, &Parts<'_>) -> Option<Zeroizing<Vec<u8>>>,
 ) -> Result<(Zeroizing<Vec<u8>>, bool), OpenError> {
-    let mut keys = ring
-        .newest_first()
-        .filter_map(|(keys, newest)| Some((key_of(keys)?, newest)));
+    let mut keys = ring.newest_first().filter_map(|(keys, newest)| Some((key_of(keys)?, newest)));
     match &parts.header.kid {
         Some(kid) => {
-            let (id, newest) = keys
-                .find(|(id, _)| id.kid.as_ref() == Some(kid))
-                .ok_or(OpenError::UnknownKey)?;
+            let (id, newest) = keys.find(|(id, _)| id.kid.as_ref() == Some(kid)).ok_or(OpenError::UnknownKey)?;
             let plain = open_with(&id.key, parts).ok_or(OpenError::NotAuthentic)?;
             Ok((plain, newest))
         }
-        None => keys
-            .find_map(|(id, newest)| Some((open_with(&id.key, parts)?, newest)))
-            .ok_or(OpenError::NotAuthentic),
+        None => keys.find_map(|(id, newest)| Some((open_with(&id.key, parts)?, newest))).ok_or(OpenError::NotAuthentic),
     }
 }
 
