@@ -109,7 +109,6 @@ fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
         .scope("openid profile email offline_access")
         .class(RefreshClass::Overlap(LENIENCY));
     let renewal = RenewalPolicy {
-        renew_before: plan.renew_before,
         // So that pressing the button twice is a pleasure and not a refusal.
         min_interval: Duration::from_millis(200),
         ..RenewalPolicy::default()

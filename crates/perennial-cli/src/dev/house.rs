@@ -44,8 +44,6 @@ pub(super) struct Plan {
     pub(super) upstream: SocketAddr,
     /// The file that survives the gateway.
     pub(super) store: PathBuf,
-    /// Longest window before expiry in which a renewal may begin.
-    pub(super) renew_before: Duration,
 }
 
 impl Plan {
@@ -150,11 +148,6 @@ impl House {
         self.story.tick(Tick { second: now() / 1000, app, redeemed });
     }
 
-    /// Opens the gateway for the first time.
-    pub(super) async fn open_first(self: &Arc<Self>) -> Result<(), GateError> {
-        self.open().await
-    }
-
     /// Ends everything at the end of the process.
     pub(super) fn close(&self) {
         if let Some(gate) = lock(&self.gate).take() {
@@ -162,8 +155,8 @@ impl House {
         }
     }
 
-    /// Opening reads a file and binds a port, and what fails is torn down, which may block, too.
-    async fn open(self: &Arc<Self>) -> Result<(), GateError> {
+    /// Opens the gateway. That reads a file and binds a port, and what fails is torn down, which may block, too.
+    pub(super) async fn open(self: &Arc<Self>) -> Result<(), GateError> {
         let house = Arc::clone(self);
         let opened = tokio::task::spawn_blocking(move || {
             let secrets = lock(&house.secrets).clone();

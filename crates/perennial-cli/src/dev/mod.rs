@@ -35,6 +35,7 @@ use self::house::{House, Plan};
 use self::page::{Pages, Person};
 use self::provider::Provider;
 use self::state::Story;
+use crate::commands::{Fault, answer};
 
 /// What `perennial dev` may be told.
 #[derive(Clone, Debug)]
@@ -45,61 +46,34 @@ pub(crate) struct DevOptions {
     pub(crate) provider_port: u16,
     /// How long access tokens live, whole seconds, at least 2; 20 s.
     pub(crate) access_token_lifetime: Duration,
-    /// Renew this long before expiry; 60 s, of which a third of the lifetime is used at most.
-    pub(crate) renew_before: Duration,
     /// Where the sessions' file lies; a folder of its own under the temporary ones, which goes with the process.
     pub(crate) data_dir: Option<PathBuf>,
 }
 
-impl Default for DevOptions {
-    fn default() -> Self {
-        Self {
-            port: 4200,
-            provider_port: 4201,
-            access_token_lifetime: Duration::from_secs(20),
-            renew_before: Duration::from_secs(60),
-            data_dir: None,
-        }
-    }
-}
-
-/// Why the demo did not start; a sentence with the remedy.
-#[derive(Debug)]
-pub(crate) struct DevError(String);
-
-impl std::fmt::Display for DevError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for DevError {}
-
-/// Puts up the house and stays until `shutdown` resolves. `ready` is called with the page's address once it can be opened.
+/// Puts up the house and stays until `shutdown` resolves.
 ///
 /// # Errors
-/// [`DevError`] when a port is taken, a folder cannot be written or an option does not fit.
-pub(crate) async fn run(
-    options: DevOptions,
-    ready: impl FnOnce(&str),
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), DevError> {
-    let folder = tempfile::tempdir().map_err(|error| DevError(format!("No temporary folder could be made: {error}")))?;
+/// When a port is taken, a folder cannot be written or an option does not fit; the text says what to do.
+pub(crate) async fn run(options: DevOptions, shutdown: impl Future<Output = ()>) -> Result<(), Fault> {
+    if options.access_token_lifetime < SHORTEST_LIFETIME || options.access_token_lifetime.subsec_nanos() > 0 {
+        return Err("the access-token lifetime must be whole seconds, at least 2s".into());
+    }
+    let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder could be made: {error}"))?;
     let data = options.data_dir.clone().unwrap_or_else(|| folder.path().to_owned());
     std::fs::create_dir_all(&data)
-        .map_err(|error| DevError(format!("{} cannot be written: {error}; name another folder.", data.display())))?;
+        .map_err(|error| format!("{} cannot be written: {error}; name another folder", data.display()))?;
 
     let issuer = format!("http://localhost:{}", options.provider_port);
     let public_host = format!("localhost:{}", options.port);
     let client_secret = house::random_text();
     let provider_listener = bind(options.provider_port, "--provider-port").await?;
     let upstream_listener = bind(0, "--port").await?;
-    let upstream = upstream_listener.local_addr().map_err(|error| DevError(error.to_string()))?;
+    let upstream = upstream_listener.local_addr()?;
 
     let control = put_up_provider(&options, &issuer, &public_host, &client_secret, provider_listener)?;
     let story = Arc::new(Story::new());
     let pages = Pages::new(PEOPLE.to_vec(), options.access_token_lifetime, &issuer);
-    let api = format!("{issuer}/api").parse().map_err(|_| DevError("The issuer is no URL.".into()))?;
+    let api = format!("{issuer}/api").parse()?;
     let app = App::new(Arc::clone(&story), pages, api).router();
     tokio::spawn(async move { axum::serve(upstream_listener, app).await });
 
@@ -111,17 +85,19 @@ pub(crate) async fn run(
         client_secret,
         upstream,
         store: data.join("sessions.redb"),
-        renew_before: options.renew_before,
     };
     let house = House::new(plan, story, Provider::new(control));
-    house.open_first().await.map_err(|error| DevError(format!("The gateway did not open: {error}")))?;
+    house.open().await.map_err(|error| format!("the gateway did not open: {error}"))?;
     tokio::spawn(watch_provider(Arc::clone(&house)));
     tokio::spawn(count_seconds(Arc::clone(&house)));
-    ready(&format!("http://{public_host}/"));
+    answer(&format!("Perennial is at http://{public_host}/ (press Ctrl-C to end)"))?;
     shutdown.await;
     house.close();
     Ok(())
 }
+
+/// Below this a renewal window is too short to be seen, and provider times of a few ms too large a part of it.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(2);
 
 /// Our name at the provider.
 const CLIENT: &str = "demo";
@@ -133,11 +109,11 @@ const PEOPLE: [Person; 3] = [
     Person { hint: "carol", name: "Carol" },
 ];
 
-async fn bind(port: u16, option: &str) -> Result<TcpListener, DevError> {
+async fn bind(port: u16, option: &str) -> Result<TcpListener, Fault> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpListener::bind(address)
         .await
-        .map_err(|error| DevError(format!("Port {port} cannot be used: {error}; choose another with {option}.")))
+        .map_err(|error| format!("port {port} cannot be used: {error}; choose another with {option}").into())
 }
 
 fn put_up_provider(
@@ -146,7 +122,7 @@ fn put_up_provider(
     public_host: &str,
     secret: &str,
     listener: TcpListener,
-) -> Result<Control, DevError> {
+) -> Result<Control, Fault> {
     let client = Client::confidential(CLIENT, secret)
         .redirect_uri(format!("http://{public_host}/auth/callback/{}", gate::PROVIDER))
         .post_logout_redirect_uri(format!("http://{public_host}/"));
@@ -155,8 +131,7 @@ fn put_up_provider(
         .client(client)
         .access_token_lifetime(options.access_token_lifetime)
         .auto_sign_in(true)
-        .build()
-        .map_err(|error| DevError(error.to_string()))?;
+        .build()?;
     let control = provider.control();
     let router = provider.router();
     tokio::spawn(async move { axum::serve(listener, router).await });

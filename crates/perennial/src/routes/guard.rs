@@ -34,7 +34,7 @@ impl FromRequest<Auth> for Posted {
     async fn from_request(request: Request, auth: &Auth) -> Result<Self, Response> {
         let headers = request.headers().clone();
         let query = flat(request.uri().query().unwrap_or_default());
-        let origin = same_origin(&headers, &auth.inner.settings.public_url);
+        let origin = same_origin(request.method(), &headers, &auth.inner.settings.public_url);
         if origin == CrossOrigin::Cross {
             return Err(Refusal::CrossSite.into_response());
         }
