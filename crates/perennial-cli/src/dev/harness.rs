@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn only_the_page_itself_is_let_in() {
-        let cases: [(&Method, &[(&str, &str)], bool); 7] = [
+        type Case<'a> = (&'a Method, &'a [(&'a str, &'a str)], bool);
+        let cases: [Case<'_>; 7] = [
             (&Method::GET, &[], true),
             (&Method::GET, &[("sec-fetch-site", "cross-site")], false),
             (&Method::POST, &[], false),

@@ -227,7 +227,7 @@ mod tests {
         Renewal {
             at: Timestamp::from_unix_millis(7),
             session: "s".into(),
-            generation: Default::default(),
+            generation: serde_json::from_str("3").expect("a generation is a number"),
             reason: RenewalReason::Expired,
             provider_time: Duration::from_millis(9),
             waiters: 49,
