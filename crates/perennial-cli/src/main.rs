@@ -1,7 +1,6 @@
 //! The `perennial` command: `dev`, `serve`, `provider`, `check`, `cookie`, `secret`.
 
 mod commands;
-mod dev;
 mod logging;
 
 use std::process::ExitCode;
@@ -24,12 +23,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start everything at once to look at it: a development provider, the gateway and a demo page.
-    Dev(commands::dev::DevArgs),
     /// Run the gateway in front of an app.
     Serve(commands::serve::ServeArgs),
-    /// Run the development OpenID provider by itself. Not for production: it asks for no password.
-    Provider(commands::provider::ProviderArgs),
     /// Check a configuration, reach the providers, and say whether sessions will be able to renew.
     Check(commands::serve::ConfigArgs),
     /// Open or seal a session cookie, to find out what is in it.
@@ -60,9 +55,7 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Dev(args) => commands::dev::run(args).await,
             Command::Serve(args) => commands::serve::run(args).await,
-            Command::Provider(args) => commands::provider::run(args).await,
             Command::Check(args) => commands::check::run(args).await,
             Command::Cookie(args) => commands::cookie::run(args),
             Command::Secret => commands::secret::run(),

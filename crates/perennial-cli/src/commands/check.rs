@@ -15,7 +15,12 @@ pub(crate) async fn run(args: ConfigArgs) -> Result<(), Fault> {
     let gateway = Gateway::build(config)?;
     let auth = gateway.auth();
     let settings = auth.settings();
-    let _ = writeln!(report, "public URL: {} (cookies {})", settings.origin(), if settings.secure() { "Secure" } else { "not Secure: plain http" });
+    let _ = writeln!(
+        report,
+        "public URL: {} (cookies {})",
+        settings.origin(),
+        if settings.secure() { "Secure" } else { "not Secure: plain http" }
+    );
     let mut unreachable = 0;
     for provider in auth.inspect_providers().await {
         describe(&mut report, settings.origin(), &settings.base_path, &provider);

@@ -54,15 +54,16 @@ fn open(name: &str, header: &str, show: bool) -> Result<(), Fault> {
     let keys = keys(name)?;
     let header = header.trim().trim_start_matches("Cookie:").trim();
     let pairs = header.split([';', '\n']).filter_map(|pair| pair.trim().split_once('='));
-    let joined = cookie::join(name, pairs).ok_or_else(|| format!("there is no cookie called {name} on standard input"))?;
+    let joined =
+        cookie::join(name, pairs).ok_or_else(|| format!("there is no cookie called {name} on standard input"))?;
     let opened = joined.open(&keys, SystemClock.now())?;
     let claims = if show { opened.claims } else { redacted(opened.claims) };
     answer(&serde_json::to_string_pretty(&claims)?)
 }
 
 fn seal(name: &str, claims: &str, max_age: Duration) -> Result<(), Fault> {
-    let claims: Map<String, Value> =
-        serde_json::from_str(claims).map_err(|error| format!("standard input must be a JSON object of claims: {error}"))?;
+    let claims: Map<String, Value> = serde_json::from_str(claims)
+        .map_err(|error| format!("standard input must be a JSON object of claims: {error}"))?;
     let value = cookie::seal(&keys(name)?, &claims, SystemClock.now(), max_age, &SystemRandom);
     let writes = cookie::split(name, &value, &[])?;
     let lines = writes.iter().filter_map(|write| Some(format!("{}={}", write.name, write.value.as_ref()?)));
