@@ -50,12 +50,12 @@ impl App {
 
 async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
     let Some(session) = headers.get(SESSION).and_then(|value| value.to_str().ok()) else {
-        return app.pages.welcome(None);
+        return app.pages.welcome();
     };
     let shown = app.story.snapshot(session);
     match &shown.session {
         Some(view) => app.pages.home(&shown, view),
-        None => app.pages.welcome(None),
+        None => app.pages.welcome(),
     }
 }
 

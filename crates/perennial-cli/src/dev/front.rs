@@ -13,9 +13,12 @@ use perennial::record::EndReason;
 use super::harness;
 use super::house::House;
 use super::jar::Jar;
+use super::words;
 
 /// The page's own request once a second.
 const HEARTBEAT: &str = "/demo/me";
+/// Where its Refresh Token button posts to.
+const REFRESH: &str = "/auth/refresh";
 
 /// The routes of the public port; `gateway` answers whatever is not the harness's.
 pub(super) fn router(house: &Arc<House>, gateway: Router) -> Router {
@@ -26,7 +29,9 @@ pub(super) fn router(house: &Arc<House>, gateway: Router) -> Router {
 /// Learns from what passes: counts requests, notes sessions, and keeps each generation's cookie for later.
 async fn tap(State(house): State<Arc<House>>, request: Request<Body>, next: Next) -> Response {
     let seen = house.peek(request.headers());
-    let is_heartbeat = request.uri().path() == HEARTBEAT && request.uri().query().is_none();
+    // Experiments send the same requests with a query.
+    let page = request.uri().query().is_none().then(|| request.uri().path());
+    let (is_heartbeat, is_refresh) = (page == Some(HEARTBEAT), page == Some(REFRESH));
     if let Some(seen) = &seen {
         if is_heartbeat && house.is_held(&seen.session) {
             return StatusCode::NO_CONTENT.into_response();
@@ -34,6 +39,7 @@ async fn tap(State(house): State<Arc<House>>, request: Request<Body>, next: Next
         house.note(seen);
     }
     house.count_request();
+    let newest = seen.as_ref().and_then(|seen| house.story().view(&seen.session)).map_or(0, |view| view.generation);
     let mut jar = Jar::of_request(request.headers());
     if let Some(seen) = &seen {
         house.story().keep(seen, jar.clone());
@@ -41,7 +47,10 @@ async fn tap(State(house): State<Arc<House>>, request: Request<Body>, next: Next
     let answer = next.run(request).await;
     if jar.take(answer.headers()) {
         match (house.peek(&jar.headers()), seen) {
-            (Some(newer), _) => {
+            (Some(newer), seen) => {
+                if let Some(seen) = seen.filter(|seen| is_refresh && newest > seen.generation) {
+                    house.story().action(&seen.session, words::given(seen.generation, newer.generation));
+                }
                 house.note(&newer);
                 house.story().keep(&newer, jar);
             }

@@ -76,7 +76,9 @@ fn is_own(method: &Method, headers: &HeaderMap) -> bool {
 
 fn refused(refusal: Refusal) -> Response {
     match refusal {
-        Refusal::Busy => refuse(StatusCode::CONFLICT, "busy", "Another experiment is running; stop it or wait for its end."),
+        Refusal::Busy => {
+            refuse(StatusCode::CONFLICT, "busy", "Another experiment is running; stop it or wait for its end.")
+        }
         Refusal::NotRunning => refuse(StatusCode::CONFLICT, "not_running", "This experiment is not running."),
         Refusal::Unknown => refuse(StatusCode::NOT_FOUND, "unknown_experiment", "There is no experiment of this name."),
     }

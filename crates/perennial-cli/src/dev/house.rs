@@ -11,7 +11,7 @@ use base64::Engine;
 use http::{HeaderMap, HeaderValue};
 use perennial::secret::CookieSecret;
 use perennial::{SecureRandom, SystemRandom};
-use perennial_provider::{EventKind, Outcome, ProviderEvent};
+use perennial_provider::{EventKind, ProviderEvent};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
@@ -23,6 +23,7 @@ use super::seen::SessionSeen;
 use super::state::{Story, now};
 use super::tab::Tab;
 use super::view::{Kind, Tick};
+use super::words;
 
 /// How often a gateway is begun again before that counts as failed: its predecessor may still be letting go of the file.
 const ATTEMPTS: u32 = 100;
@@ -49,7 +50,8 @@ pub(super) struct Plan {
 impl Plan {
     /// `client_secret_basic`: RFC 6749 §2.3.1. Id and secret are plain letters and digits, so nothing needs encoding first.
     pub(super) fn client_authorization(&self) -> HeaderValue {
-        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", self.client_id, self.client_secret));
+        let pair =
+            base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", self.client_id, self.client_secret));
         HeaderValue::try_from(format!("Basic {pair}")).expect("base64 fits into a header")
     }
 }
@@ -129,15 +131,13 @@ impl House {
     /// Takes note of what happened at the provider.
     pub(super) fn provider_said(&self, event: &ProviderEvent) {
         let family = self.provider.note(event);
-        if !matches!(event.kind, EventKind::Token | EventKind::Revoke | EventKind::Behaviour) {
+        if !matches!(event.kind, EventKind::Token | EventKind::Revoke) {
             return;
         }
-        // The engine tells of these itself.
-        let told = matches!(event.outcome, Some(Outcome::Issued | Outcome::Rotated));
         for session in self.provider.sessions_of(family) {
             self.story.provider(&session, self.provider.view(&session));
-            if !told {
-                self.story.say(&session, Kind::Provider, event.text.as_str(), "#about-outage");
+            if let Some((sentence, about)) = words::at_provider(event) {
+                self.story.say(&session, Kind::Provider, sentence, about);
             }
         }
     }
@@ -217,7 +217,6 @@ impl House {
     pub(super) fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
-
 }
 
 /// The page's requests of one session stay out until this is dropped.

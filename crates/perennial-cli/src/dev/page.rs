@@ -8,8 +8,8 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CO
 use http::{HeaderValue, StatusCode};
 
 use super::actions::catalogue::EXPERIMENTS;
-use super::words;
 use super::view::{Bead, Kind, Line, Link, Outcome, Progress, SessionView, Snapshot};
+use super::words;
 
 /// Somebody to sign in as.
 #[derive(Clone, Debug)]
@@ -45,8 +45,8 @@ impl Pages {
     }
 
     /// The page of somebody who is not signed in.
-    pub(super) fn welcome(&self, notice: Option<&str>) -> Response {
-        self.answer(&Welcome { people: &self.people, lifetime: &self.lifetime, notice })
+    pub(super) fn welcome(&self) -> Response {
+        self.answer(&Welcome { people: &self.people, lifetime: &self.lifetime })
     }
 
     /// The page of a session.
@@ -96,7 +96,6 @@ impl Pages {
 struct Welcome<'a> {
     people: &'a [Person],
     lifetime: &'a str,
-    notice: Option<&'a str>,
 }
 
 #[derive(Template)]

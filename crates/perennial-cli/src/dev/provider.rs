@@ -39,7 +39,15 @@ struct Books {
     families: BTreeMap<u64, Counts>,
     /// What struck before the provider knew whose request it was.
     nobodys: Counts,
-    of_session: BTreeMap<String, u64>,
+    of_session: BTreeMap<String, Standing>,
+}
+
+/// Where a session stands in the books.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    family: u64,
+    /// What was nobody's before the session began.
+    before: Counts,
 }
 
 /// Requests with a refresh token, by what came of them.
@@ -167,27 +175,32 @@ impl Provider {
             .rev()
             .find(|family| family.refresh_tokens.iter().any(|token| token.fingerprint == refresh_token));
         let Some(family) = found else { return false };
-        self.books().of_session.insert(session.to_owned(), family.id);
+        let mut books = self.books();
+        let standing = Standing { family: family.id, before: books.nobodys };
+        books.of_session.insert(session.to_owned(), standing);
         true
     }
 
     /// The sessions of a family; all of them for what is nobody's.
     pub(super) fn sessions_of(&self, family: Option<u64>) -> Vec<String> {
         let books = self.books();
-        let ours = books.of_session.iter().filter(|(_, own)| family.is_none_or(|family| family == **own));
+        let ours = books.of_session.iter().filter(|(_, own)| family.is_none_or(|family| family == own.family));
         ours.map(|(session, _)| session.clone()).collect()
     }
 
     /// What came in for a session so far.
     pub(super) fn counts(&self, session: &str) -> Counts {
         let books = self.books();
-        let own = books.of_session.get(session).and_then(|family| books.families.get(family));
-        own.copied().unwrap_or_default().plus(&books.nobodys)
+        let Some(standing) = books.of_session.get(session) else {
+            return Counts::default();
+        };
+        let own = books.families.get(&standing.family).copied().unwrap_or_default();
+        own.plus(&books.nobodys.since(&standing.before))
     }
 
     /// The third column of a session's page.
     pub(super) fn view(&self, session: &str) -> ProviderView {
-        let id = self.books().of_session.get(session).copied();
+        let id = self.books().of_session.get(session).map(|standing| standing.family);
         let family = self.control.families().into_iter().find(|family| Some(family.id) == id);
         ProviderView {
             outcomes: self.counts(session).views(),

@@ -13,9 +13,7 @@ use tokio::sync::broadcast;
 use super::actions::catalogue::EXPERIMENTS;
 use super::jar::Jar;
 use super::seen::SessionSeen;
-use super::view::{
-    ActionView, Bead, Change, Kind, Line, Millis, Progress, ProviderView, SessionView, Snapshot, Tick,
-};
+use super::view::{ActionView, Bead, Change, Kind, Line, Millis, Progress, ProviderView, SessionView, Snapshot, Tick};
 use super::words;
 
 /// Sessions told about at once: more browsers than anyone has open on one machine.
@@ -76,10 +74,7 @@ pub(super) struct Kept {
 impl Story {
     /// A story in which nothing has happened.
     pub(super) fn new() -> Self {
-        Self {
-            told: Mutex::default(),
-            changes: broadcast::Sender::new(CHANGES),
-        }
+        Self { told: Mutex::default(), changes: broadcast::Sender::new(CHANGES) }
     }
 
     /// All changes from now on, of all sessions.
@@ -90,11 +85,7 @@ impl Story {
     /// All that a page shows which belongs to `session`.
     pub(super) fn snapshot(&self, session: &str) -> Snapshot {
         let told = self.lock();
-        let mut snapshot = Snapshot {
-            now: now(),
-            ticks: told.ticks.iter().copied().collect(),
-            ..Snapshot::default()
-        };
+        let mut snapshot = Snapshot { now: now(), ticks: told.ticks.iter().copied().collect(), ..Snapshot::default() };
         if let Some(one) = told.sessions.get(session) {
             snapshot.session = Some(one.view.clone());
             snapshot.beads = one.beads.iter().cloned().collect();

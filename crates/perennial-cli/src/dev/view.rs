@@ -269,12 +269,7 @@ pub(super) fn duration(millis: Millis) -> String {
 /// The time of day in UTC, which the scripts turn into the reader's own.
 pub(super) fn time_of_day(millis: Millis) -> String {
     let second = millis.div_euclid(1000).rem_euclid(86_400);
-    format!(
-        "{:02}:{:02}:{:02}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
 }
 
 #[cfg(test)]
@@ -297,12 +292,7 @@ mod tests {
 
     #[test]
     fn the_ring_is_never_more_than_full_nor_less_than_empty() {
-        let session = SessionView {
-            issued_at: 1000,
-            due_at: 14_000,
-            expires_at: 21_000,
-            ..SessionView::default()
-        };
+        let session = SessionView { issued_at: 1000, due_at: 14_000, expires_at: 21_000, ..SessionView::default() };
         for (now, left) in [(0, 100.0), (1000, 100.0), (11_000, 50.0), (99_000, 0.0)] {
             assert!((session.left(now) - left).abs() < 0.01, "{now}");
         }

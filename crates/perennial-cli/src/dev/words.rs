@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use perennial::record::EndReason;
 use perennial::{Renewal, RenewalOutcome, RenewalReason};
+use perennial_provider::{Outcome, ProviderEvent};
 
 use super::view::{ActionView, Bead, Millis, Progress};
 
@@ -78,6 +79,37 @@ pub(super) fn renewal(seen: &Renewal) -> (Option<Bead>, String) {
     }
 }
 
+/// What the provider did, and where it is explained. What the engine tells of itself is left out.
+pub(super) fn at_provider(event: &ProviderEvent) -> Option<(String, &'static str)> {
+    let (sentence, about) = match event.outcome {
+        Some(Outcome::Issued | Outcome::Rotated) => return None,
+        Some(Outcome::FaultedStatus) => ("It answered an error on purpose; nothing was spent.", "#about-outage"),
+        Some(Outcome::Dropped) => ("It hung up on purpose before it had decided anything.", "#about-outage"),
+        Some(Outcome::ReplyLost) => {
+            ("It rotated, then lost its answer on purpose: nobody has the new token.", "#about-lost")
+        }
+        Some(Outcome::ReusedOk(_)) => ("It was asked again with the same token, and answered again.", "#about-lost"),
+        Some(Outcome::RejectedRevoked) => ("It refused a refresh token whose family is revoked.", "#about-theft"),
+        Some(Outcome::ReuseDetectedFamilyRevoked) => {
+            ("A spent refresh token was presented. It revoked the whole family.", "#about-theft")
+        }
+        _ => return Some((format!("At the provider: {}", event.text), "#about-session")),
+    };
+    Some((format!("At the provider: {sentence}"), about))
+}
+
+/// The line under the Refresh Token button when the tab had an old cookie and was given a generation that was there.
+pub(super) fn given(old: u64, newest: u64) -> ActionView {
+    ActionView {
+        name: "refresh".into(),
+        state: Progress::Held,
+        text: format!(
+            "No redemption: this tab held a cookie of generation {old} and was given generation {newest}, which was there already. Press again for a new one."
+        ),
+        percent: Some(100),
+    }
+}
+
 /// The line under the Refresh Token button, if this was its doing.
 pub(super) fn pressed(seen: &Renewal) -> Option<ActionView> {
     let generation = seen.generation.0;
@@ -102,8 +134,12 @@ pub(super) const LAST_TOKEN: &str = "What is left is the access token; when it h
 pub(super) fn end(reason: EndReason) -> &'static str {
     match reason {
         EndReason::SignedOut => "Signed out. The session is over on every tab, and its refresh token is revoked.",
-        EndReason::Refused => "The provider refused the refresh token and the access token has run out. Please sign in again.",
-        EndReason::IdentityChanged => "The provider answered a renewal with somebody else’s tokens. Please sign in again.",
+        EndReason::Refused => {
+            "The provider refused the refresh token and the access token has run out. Please sign in again."
+        }
+        EndReason::IdentityChanged => {
+            "The provider answered a renewal with somebody else’s tokens. Please sign in again."
+        }
         EndReason::Callback => "The app ended the session. Please sign in again.",
         EndReason::TooOld => "The session has reached its absolute age. Please sign in again.",
     }

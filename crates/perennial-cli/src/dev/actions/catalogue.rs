@@ -92,7 +92,7 @@ pub(in crate::dev) const EXPERIMENTS: [Experiment; 10] = [
     Experiment {
         name: "secret",
         title: "Rotate the cookie secret",
-        here: "Puts a new secret first. Cookies under the old one still open, and are sealed anew at the next renewal.",
+        here: "Puts a new secret first. Cookies under the old one still open, and are sealed anew with the next answer.",
         elsewhere: "oauth2-proxy knows a single cookie secret, so that changing it signs everybody out (read in its \
                     source, not measured). Auth.js takes a list, as Perennial does.",
         about: "#about-secret",

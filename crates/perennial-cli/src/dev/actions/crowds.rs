@@ -66,7 +66,10 @@ pub(super) async fn stale(stage: &Stage) -> Verdict {
         stage.tell("There is no older generation yet: renewing once.", None);
         let reply = stage.tab().refresh().await;
         if reply.end != End::Answered {
-            return Verdict::failed(format!("The renewal that should make this cookie old was answered with {:?}.", reply.end));
+            return Verdict::failed(format!(
+                "The renewal that should make this cookie old was answered with {:?}.",
+                reply.end
+            ));
         }
     }
     let old = stage.house.story().old_cookies(stage.session()).into_iter().next();
@@ -75,10 +78,7 @@ pub(super) async fn stale(stage: &Stage) -> Verdict {
     };
     while now() < kept.expires_at {
         let left = kept.expires_at - now();
-        stage.tell(
-            format!("The old cookie’s access token still counts, for {}.", duration(left + 999)),
-            None,
-        );
+        stage.tell(format!("The old cookie’s access token still counts, for {}.", duration(left + 999)), None);
         tokio::time::sleep(Duration::from_millis(left.clamp(1, 500).unsigned_abs())).await;
     }
     let before = stage.counts();

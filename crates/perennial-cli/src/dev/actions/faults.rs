@@ -54,7 +54,12 @@ pub(super) async fn outage(stage: &Stage) -> Verdict {
         ),
         None => Verdict::of(
             false,
-            format!("{} requests during the outage: {}. The session did not come back within {} s.", tally.sent, tally.words(), RECOVERY.as_secs()),
+            format!(
+                "{} requests during the outage: {}. The session did not come back within {} s.",
+                tally.sent,
+                tally.words(),
+                RECOVERY.as_secs()
+            ),
         ),
     }
 }
@@ -87,7 +92,12 @@ pub(super) async fn lost(stage: &Stage) -> Verdict {
         let after = time(started.elapsed());
         return Verdict::of(true, format!("{told}. Asked again, the provider gave generation {newest} after {after}."));
     }
-    Verdict::of(false, format!("{told}. The only good token went down with the reply: when the access token has run out you sign in again."))
+    Verdict::of(
+        false,
+        format!(
+            "{told}. The only good token went down with the reply: when the access token has run out you sign in again."
+        ),
+    )
 }
 
 /// Two seconds at the token endpoint, while requests keep coming.
@@ -110,10 +120,11 @@ pub(super) async fn slow(stage: &Stage) -> Verdict {
     Verdict::of(
         tally.nobody_lost() && renewed,
         format!(
-            "{outcome}; meanwhile {} requests went on with the token that still counts: {}, slowest {}.",
+            "{outcome}; {} requests meanwhile, {}. The one that asked for it waited {}, the slowest of the others {}.",
             tally.sent,
             tally.words(),
-            time(tally.slowest)
+            time(tally.slowest),
+            time(tally.others)
         ),
     )
 }

@@ -21,19 +21,22 @@ pub(super) async fn theft(stage: &Stage) -> Verdict {
         Err(error) => return Verdict::failed(error),
     };
     if loot.got_tokens {
-        return Verdict::failed(format!("The provider answered the thief {}: it does not watch for re-use.", loot.words));
+        return Verdict::failed(format!(
+            "The provider answered the thief {}: it does not watch for re-use.",
+            loot.words
+        ));
     }
     stage.tell("The family is revoked. The owner comes to renew.", None);
     tokio::time::sleep(Duration::from_millis(300)).await;
     let owner = stage.tab().refresh().await;
     let after = match owner.end {
-        End::SignIn => "Your next renewal was refused, and you are asked to sign in again",
-        _ => "Your next renewal is refused: what is left is the access token, then you sign in again",
+        End::SignIn => "Your next renewal was refused: you sign in again",
+        _ => "Your next renewal is refused: when the access token has run out you sign in again",
     };
     Verdict::of(
         false,
         format!(
-            "The thief showed the spent token of generation {generation} and got {}. The provider revoked the family, as it must: it cannot tell thief from owner. {after}. No client can do better; nobody holds a stolen session.",
+            "The token of generation {generation} was spent. The thief got {}, and the provider revoked the family. {after}. That is the protocol’s limit: it cannot tell thief from owner.",
             loot.words
         ),
     )
