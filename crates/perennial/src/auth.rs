@@ -18,7 +18,7 @@ use crate::cookies::CookieNames;
 use crate::edge::{Clock, HttpClient};
 use crate::event::Event;
 use crate::flight::Flights;
-use crate::issuer::IssuerClient;
+use crate::issuer::{IssuerClient, ProviderReport};
 use crate::layer::SessionLayer;
 use crate::renew::Outcome;
 use crate::tombstones::Tombstones;
@@ -89,6 +89,23 @@ impl Auth {
         self.inner.store.check().await
     }
 
+    /// Reaches every provider and says what was found: for a check before anybody depends on it.
+    pub async fn inspect_providers(&self) -> Vec<ProviderReport> {
+        let mut reports = Vec::new();
+        for issuer in &self.inner.issuers {
+            reports.push(issuer.inspect(&self.inner).await);
+        }
+        reports
+    }
+
+    /// Lets the store forget what has expired; call it every few minutes. Answers with how many records went.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn sweep(&self) -> Result<usize, perennial_store::StoreError> {
+        self.inner.store.sweep(self.inner.now()).await
+    }
+
     /// Resolves when no renewal is under way: call it after the last request, before the process ends.
     pub async fn drain(&self) {
         self.inner.flights.all_landed().await;
@@ -118,7 +135,7 @@ pub struct Settings {
     /// When and how sessions renew.
     pub renewal: RenewalPolicy,
     /// Other origins that return URLs may lead to; none.
-    pub return_origins: Vec<Url>,
+    pub return_origins: Vec<url::Origin>,
     /// Claims that `POST /api/update-user-data` may set; `name`, `nickname`, `picture`, `locale`.
     pub updatable_claims: Vec<String>,
     /// Whether the four `/api/...` routes of the SvelteKitAuth recipe are served; no.
@@ -136,9 +153,18 @@ impl Settings {
         self.public_url.scheme() == "https"
     }
 
-    /// A URL of one of our endpoints.
+    /// The URL of one of our endpoints, as text.
     pub(crate) fn endpoint(&self, path: &str) -> String {
         format!("{}{}{path}", self.origin(), self.base_path)
+    }
+
+    /// The URL of one of our endpoints.
+    pub(crate) fn endpoint_url(&self, path: &str) -> Url {
+        let mut url = self.public_url.clone();
+        url.set_path(&format!("{}{path}", self.base_path));
+        url.set_query(None);
+        url.set_fragment(None);
+        url
     }
 }
 
@@ -165,7 +191,10 @@ impl Inner {
     pub(crate) fn issuer(&self, id: &ProviderId) -> Option<&IssuerClient> {
         let found = self.issuers.iter().find(|issuer| issuer.provider().id == *id);
         if found.is_none() {
-            tracing::error!(provider = id.as_str(), "a session was begun at a provider that is no longer configured: it cannot be renewed");
+            tracing::error!(
+                provider = id.as_str(),
+                "a session was begun at a provider that is no longer configured: it cannot be renewed"
+            );
         }
         found
     }

@@ -43,7 +43,7 @@ pub struct AuthBuilder {
     random: Arc<dyn SecureRandom>,
     http: Option<Arc<dyn HttpClient>>,
     place: &'static str,
-    pub(crate) faults: Vec<ConfigFault>,
+    faults: Vec<ConfigFault>,
 }
 
 impl AuthBuilder {
@@ -207,6 +207,12 @@ impl AuthBuilder {
         self
     }
 
+    /// Adds a fault found elsewhere, so that all are reported together.
+    pub fn fault(mut self, fault: ConfigFault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
     /// What faults name as their place from here on: `environment`, a file's name.
     pub(crate) fn place(mut self, place: &'static str) -> Self {
         self.place = place;
@@ -229,7 +235,8 @@ impl AuthBuilder {
             None => match HyperClient::new(self.renewal.call_deadline / 3) {
                 Ok(client) => Some(Arc::new(client) as Arc<dyn HttpClient>),
                 Err(error) => {
-                    let remedy = format!("install the system's certificate authorities (package ca-certificates): {error}");
+                    let remedy =
+                        format!("install the system's certificate authorities (package ca-certificates): {error}");
                     faults.push(ConfigFault::new("certificates", "system", remedy));
                     None
                 }
@@ -316,7 +323,11 @@ impl AuthBuilder {
         let path = &self.base_path;
         let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.'));
         if !path.starts_with('/') || path.len() < 2 || path.ends_with('/') || path.contains("//") || !plain {
-            faults.push(ConfigFault::new("base_path", self.place, "write a plain path without a slash at its end, such as /auth"));
+            faults.push(ConfigFault::new(
+                "base_path",
+                self.place,
+                "write a plain path without a slash at its end, such as /auth",
+            ));
         }
         if self.max_age < Duration::from_secs(60) || self.max_age > DAY * 400 {
             faults.push(ConfigFault::new("session.max_age", self.place, "choose from 1 minute to 400 days"));
@@ -333,11 +344,11 @@ impl AuthBuilder {
         }
     }
 
-    fn checked_return_origins(&self, faults: &mut Vec<ConfigFault>) -> Vec<Url> {
+    fn checked_return_origins(&self, faults: &mut Vec<ConfigFault>) -> Vec<url::Origin> {
         let mut parsed = Vec::new();
         for origin in &self.return_origins {
             match Url::parse(origin) {
-                Ok(url) if matches!(url.scheme(), "http" | "https") && url.path() == "/" => parsed.push(url),
+                Ok(url) if matches!(url.scheme(), "http" | "https") && url.path() == "/" => parsed.push(url.origin()),
                 _ => faults.push(ConfigFault::new(
                     "return_origins",
                     self.place,
@@ -358,7 +369,7 @@ impl AuthBuilder {
                 }
                 Ok(provider) => providers.push(provider),
                 Err(found) => faults.extend(found.into_iter().map(|fault| ConfigFault {
-                    key: format!("providers.{}.{}", fault.provider, fault.key),
+                    key: format!("providers.{}.{}", fault.provider, fault.setting),
                     place: self.place.to_owned(),
                     remedy: fault.remedy,
                 })),

@@ -128,20 +128,14 @@ impl Inner {
         let cookies = RequestCookies::read(headers);
         let joined = cookie::join(&self.names.session, cookies.iter())?;
         let now = self.clock.now();
-        joined.candidates.iter().find_map(|candidate| {
-            let opened = cookie::open(&self.session_keys, candidate, now).ok()?;
-            let second = |name| opened.claims.get(name).and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
-            let (issued, expires) = (second("iat").unwrap_or(now), second("exp").unwrap_or(now));
-            let state = SessionState::from_claims(opened.claims, &self.default_provider).ok()?;
-            Some(Opened {
-                state: Arc::new(state),
-                names: joined.names.clone(),
-                issued,
-                expires,
-                newest_secret: opened.newest_secret,
-                bytes: candidate.len(),
-            })
-        })
+        let opened = joined.open(&self.session_keys, now).ok()?;
+        let second = |name| opened.claims.get(name).and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
+        let (issued, expires) = (second("iat").unwrap_or(now), second("exp").unwrap_or(now));
+        let names = joined.names;
+        let bytes =
+            cookies.iter().filter(|(name, _)| names.iter().any(|own| own == name)).map(|(_, value)| value.len()).sum();
+        let state = SessionState::from_claims(opened.claims, &self.default_provider).ok()?;
+        Some(Opened { state: Arc::new(state), names, issued, expires, newest_secret: opened.newest_secret, bytes })
     }
 
     /// Steps 3 to 5: decide, and ask the record and the provider only when something is due.
@@ -167,7 +161,8 @@ impl Inner {
                 self.fly(state, Ask::due(RenewalReason::Expired), self.settings.renewal.wait_max).await
             }
             (Door::Refresh, _) => {
-                self.fly(state, Ask::now(RenewalReason::OnDemand, state.generation), self.settings.renewal.wait_max).await
+                self.fly(state, Ask::now(RenewalReason::OnDemand, state.generation), self.settings.renewal.wait_max)
+                    .await
             }
             (Door::Unauthorized(seen), _) => {
                 self.fly(state, Ask::now(RenewalReason::Unauthorized, seen), self.settings.renewal.wait_max).await
@@ -234,10 +229,13 @@ impl Inner {
     }
 
     /// Step 6 and the cookie of step 8.
-    async fn leave(&self, opened: Opened, found: Found) -> Entry {
+    async fn leave(self: &Arc<Self>, opened: Opened, found: Found) -> Entry {
         let now = self.clock.now();
         let (state, suspended, renewed) = match found {
             Found::Ended(reason) => {
+                if reason == EndReason::Refused {
+                    self.end_in_background(opened.state.clone(), reason);
+                }
                 tracing::info!(session = opened.state.id.fingerprint(), ?reason, "session over, cookie cleared");
                 let writes = cookie::clear(&self.names.session, &opened.names);
                 return Entry { set_cookies: self.names.chunks(&writes, now), ..Entry::stranger() };
@@ -253,8 +251,7 @@ impl Inner {
                 newest: state.generation,
             });
         }
-        let read = self.asked_on_read(&state).await;
-        let Some(state) = read else {
+        let Some(state) = self.asked_on_read(&state).await else {
             self.end_in_background(state, EndReason::Callback);
             let writes = cookie::clear(&self.names.session, &opened.names);
             return Entry { set_cookies: self.names.chunks(&writes, now), ..Entry::stranger() };

@@ -6,14 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use perennial_core::Timestamp;
-use perennial_core::authorize::AuthorizationResponse;
+use perennial_core::authorize::{AuthorizationResponse, PendingSignIn};
 use perennial_core::id_token::{
-    ExpectedNonce, Expectation, IdTokenError, VerifiedIdToken, check_renewed, read_unverified_claims, read_userinfo, verify,
+    Expectation, ExpectedNonce, IdTokenError, VerifiedIdToken, check_renewed, read_unverified_claims, read_userinfo,
+    verify,
 };
 use perennial_core::metadata::{JwkSet, discovery_request, jwks_request, read_jwk_set, read_metadata};
-use perennial_core::provider::{Profile, Provider, ProviderKind, ResolvedProvider};
+use perennial_core::provider::{Profile, Provider, ProviderKind, RefreshClass, ResolvedProvider};
 use perennial_core::renewal::{RenewalPolicy, backoff};
-use perennial_core::secret::{IdToken, Nonce, RefreshToken};
+use perennial_core::secret::{AccessToken, IdToken, RefreshToken};
 use perennial_core::session::{SessionState, TokenSet};
 use perennial_core::token::{
     RevocableToken, TokenExchange, TokenFailure, TokenResponse, Verdict, code_request, read_revocation,
@@ -32,6 +33,35 @@ pub(crate) struct IssuerClient {
     metadata: AsyncMutex<Option<Cached<Arc<ResolvedProvider>>>>,
     keys: AsyncMutex<Option<Cached<Arc<JwkSet>>>>,
     outage: Mutex<Outage>,
+}
+
+/// What [`Auth::inspect_providers`](crate::Auth::inspect_providers) found about one provider.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProviderReport {
+    /// Its id.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// Whether metadata and keys could be fetched and are usable; if not, why.
+    pub reached: Result<(), String>,
+    /// What its metadata say against this configuration.
+    pub remarks: Vec<String>,
+    /// Whether sessions will be able to renew.
+    pub refreshing: Refreshing,
+    /// What it is taken to do with a refresh token that is presented again.
+    pub class: RefreshClass,
+    /// What to set at the provider.
+    pub hint: &'static str,
+}
+
+/// Whether a refresh token can be expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refreshing {
+    /// Yes.
+    Expected,
+    /// No: sessions will live without renewal.
+    NotExpected,
 }
 
 #[derive(Clone)]
@@ -68,6 +98,35 @@ impl IssuerClient {
             metadata: AsyncMutex::new(None),
             keys: AsyncMutex::new(None),
             outage: Mutex::default(),
+        }
+    }
+
+    /// Reaches the provider anew and says what was found.
+    pub(crate) async fn inspect(&self, inner: &Inner) -> ProviderReport {
+        let provider = &self.provider;
+        let mut remarks = Vec::new();
+        let reached = async {
+            if let Some(request) = discovery_request(provider) {
+                let answer = send(inner, request).await.map_err(|error| error.to_string())?;
+                let metadata =
+                    read_metadata(provider, answer.status(), answer.body()).map_err(|error| error.to_string())?;
+                remarks = metadata.remarks(provider);
+            }
+            let resolved = self.resolved(inner).await.map_err(|error| error.to_string())?;
+            self.keys(inner, &resolved, Duration::ZERO).await.map(drop).map_err(|error| error.to_string())
+        };
+        let reached = reached.await;
+        ProviderReport {
+            id: provider.id.to_string(),
+            name: provider.name.clone(),
+            reached,
+            remarks,
+            refreshing: match provider.refresh_token_expected() {
+                true => Refreshing::Expected,
+                false => Refreshing::NotExpected,
+            },
+            class: provider.class,
+            hint: provider.refresh_hint,
         }
     }
 
@@ -127,7 +186,11 @@ impl IssuerClient {
     }
 
     /// Sends a refresh token. Called by `renew` alone, after its intent is written.
-    pub(crate) async fn refresh(&self, inner: &Inner, refresh_token: &RefreshToken) -> Result<TokenResponse, TokenFailure> {
+    pub(crate) async fn refresh(
+        &self,
+        inner: &Inner,
+        refresh_token: &RefreshToken,
+    ) -> Result<TokenResponse, TokenFailure> {
         let resolved = self.resolved(inner).await.map_err(|_| TokenFailure::not_sent())?;
         let request = refresh_request(&resolved, refresh_token, inner.now(), &*inner.random);
         let request = request.map_err(|_| TokenFailure::not_sent())?;
@@ -177,14 +240,14 @@ impl IssuerClient {
         &self,
         inner: &Inner,
         tokens: &TokenSet,
-        nonce: Option<&Nonce>,
-        max_age: Option<Duration>,
+        pending: &PendingSignIn,
     ) -> Result<(Profile, Claims), IssuerError> {
         let resolved = self.resolved(inner).await?;
-        let claims = match (self.provider.kind, &tokens.id_token, nonce) {
+        let claims = match (self.provider.kind, &tokens.id_token, &pending.nonce) {
             (ProviderKind::Oidc, Some(id_token), Some(nonce)) => {
                 let nonce = ExpectedNonce::Sent(nonce);
-                let verified = self.verify(inner, &resolved, id_token, nonce, &tokens.access_token, max_age).await?;
+                let verified =
+                    self.verify(inner, &resolved, id_token, nonce, &tokens.access_token, pending.max_age).await?;
                 verified.into_claims().all
             }
             (ProviderKind::Oidc, ..) => return Err(IssuerError("the provider sent no ID token at sign-in".into())),
@@ -229,7 +292,9 @@ impl IssuerClient {
         };
         let previous = before.tokens.as_ref().and_then(|tokens| tokens.id_token.as_ref());
         // The one before came out of our own sealed cookie and was verified when it went in.
-        let Some(previous) = previous.and_then(|token| read_unverified_claims(token).ok()) else { return Identity::Same };
+        let Some(previous) = previous.and_then(|token| read_unverified_claims(token).ok()) else {
+            return Identity::Same;
+        };
         match check_renewed(&previous, &verified) {
             Ok(()) => Identity::Same,
             Err(error) => {
@@ -245,7 +310,7 @@ impl IssuerClient {
         resolved: &ResolvedProvider,
         id_token: &IdToken,
         nonce: ExpectedNonce<'_>,
-        access_token: &perennial_core::secret::AccessToken,
+        access_token: &AccessToken,
         max_age: Option<Duration>,
     ) -> Result<VerifiedIdToken, IssuerError> {
         let now = inner.now();
@@ -255,7 +320,7 @@ impl IssuerClient {
         let keys = self.keys(inner, resolved, KEYS_AGE_MAX).await?;
         match verify(id_token, &expected, &keys) {
             // A key we have not seen: look once more, but not more often than a flood of forgeries could make us.
-            Err(IdTokenError::UnknownKid) => {
+            Err(IdTokenError::UnknownKid { .. }) => {
                 let keys = self.keys(inner, resolved, KEYS_REFETCH_INTERVAL).await?;
                 verify(id_token, &expected, &keys)
             }
@@ -265,7 +330,12 @@ impl IssuerClient {
     }
 
     /// The provider's keys, at most `age_max` old; a stale copy serves while they cannot be fetched.
-    async fn keys(&self, inner: &Inner, resolved: &ResolvedProvider, age_max: Duration) -> Result<Arc<JwkSet>, IssuerError> {
+    async fn keys(
+        &self,
+        inner: &Inner,
+        resolved: &ResolvedProvider,
+        age_max: Duration,
+    ) -> Result<Arc<JwkSet>, IssuerError> {
         let now = inner.now();
         let mut keys = self.keys.lock().await;
         if let Some(cached) = keys.as_ref().filter(|cached| now.since(cached.at) < age_max) {

@@ -3,16 +3,18 @@
 mod builder;
 mod endpoint;
 mod failures;
+mod judge;
 mod presets;
 mod profile;
 mod resolved;
 
 use std::time::Duration;
 
-pub use builder::{ProviderBuilder, ProviderFault, UnknownPreset};
+pub use builder::{ProviderBuilder, UnknownPreset};
 pub use endpoint::{Endpoint, EndpointFault, PlainHttp};
 pub(crate) use failures::common_failures;
 pub use failures::{FailureMeaning, FailurePattern};
+pub use judge::ProviderFault;
 pub use presets::{PRESETS, Preset, PresetEndpoints, preset};
 pub use profile::{NoProfileId, Profile, ProfileMapping, ProfileMembers};
 pub use resolved::{IssuerRule, ResolveError, ResolvedProvider};
@@ -52,7 +54,7 @@ pub struct Provider {
     pub kind: ProviderKind,
     /// Its issuer identifier; OIDC always has one.
     pub issuer: Option<Issuer>,
-    /// Microsoft's shared endpoints: the issuer their metadata names, with `{tenantid}` in it.
+    /// Set for Microsoft's shared endpoints alone: the issuer their metadata names, with `{tenantid}` in it.
     pub tenant_issuer: Option<&'static str>,
     /// Endpoints given by hand; each is used instead of the discovered one.
     pub endpoints: Endpoints,
@@ -212,13 +214,7 @@ impl Provider {
 
     /// Whether endpoints that a sign-in needs have to be discovered.
     pub fn needs_discovery(&self) -> bool {
-        let Endpoints {
-            authorization,
-            token,
-            jwks,
-            userinfo,
-            ..
-        } = &self.endpoints;
+        let Endpoints { authorization, token, jwks, userinfo, .. } = &self.endpoints;
         authorization.is_none()
             || token.is_none()
             || match self.kind {
@@ -232,10 +228,9 @@ impl Provider {
         match self.refresh_token_by {
             RefreshTokenBy::Provider => true,
             RefreshTokenBy::Scope(scope) => self.scope.contains(scope),
-            RefreshTokenBy::Parameter(name, value) => self
-                .authorization_params
-                .iter()
-                .any(|(n, v)| n == name && v == value),
+            RefreshTokenBy::Parameter(name, value) => {
+                self.authorization_params.iter().any(|(n, v)| n == name && v == value)
+            }
         }
     }
 }
@@ -254,12 +249,7 @@ impl ClientAuthentication {
 
 impl ClientAuthenticationMethod {
     /// All methods, by name.
-    pub const ALL: [Self; 4] = [
-        Self::ClientSecretBasic,
-        Self::ClientSecretPost,
-        Self::None,
-        Self::PrivateKeyJwt,
-    ];
+    pub const ALL: [Self; 4] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::None, Self::PrivateKeyJwt];
 
     /// The registered name: `client_secret_basic`.
     pub fn as_str(self) -> &'static str {

@@ -59,34 +59,28 @@ impl Provider {
     ///
     /// # Errors
     /// [`ResolveError`] names the endpoint that is in neither.
-    pub fn resolve(
-        self: &Arc<Self>,
-        metadata: Option<&ProviderMetadata>,
-    ) -> Result<ResolvedProvider, ResolveError> {
-        let missing = |endpoint| ResolveError {
-            provider: self.id.to_string(),
-            endpoint,
-        };
+    pub fn resolve(self: &Arc<Self>, metadata: Option<&ProviderMetadata>) -> Result<ResolvedProvider, ResolveError> {
+        let missing = |endpoint| ResolveError { provider: self.id.to_string(), endpoint };
         let found = metadata.map(|metadata| &metadata.endpoints);
-        let join = |configured: &Option<Endpoint>,
-                    pick: fn(&super::Endpoints) -> &Option<Endpoint>| {
-            configured
-                .clone()
-                .or_else(|| found.and_then(|found| pick(found).clone()))
+        let join = |configured: &Option<Endpoint>, pick: fn(&super::Endpoints) -> &Option<Endpoint>| {
+            configured.clone().or_else(|| found.and_then(|found| pick(found).clone()))
         };
         let ours = &self.endpoints;
         let jwks = join(&ours.jwks, |found| &found.jwks);
-        if self.kind == ProviderKind::Oidc && jwks.is_none() {
-            return Err(missing("jwks_uri"));
+        let userinfo = join(&ours.userinfo, |found| &found.userinfo);
+        match self.kind {
+            ProviderKind::Oidc if jwks.is_none() => return Err(missing("jwks_uri")),
+            // Nothing else would say who the user is.
+            ProviderKind::OAuth if userinfo.is_none() => return Err(missing("userinfo_endpoint")),
+            ProviderKind::Oidc | ProviderKind::OAuth => {}
         }
         Ok(ResolvedProvider {
             provider: Arc::clone(self),
             issuer: self.issuer_rule(metadata),
             authorization: join(&ours.authorization, |found| &found.authorization)
                 .ok_or_else(|| missing("authorization_endpoint"))?,
-            token: join(&ours.token, |found| &found.token)
-                .ok_or_else(|| missing("token_endpoint"))?,
-            userinfo: join(&ours.userinfo, |found| &found.userinfo),
+            token: join(&ours.token, |found| &found.token).ok_or_else(|| missing("token_endpoint"))?,
+            userinfo,
             jwks,
             end_session: join(&ours.end_session, |found| &found.end_session),
             revocation: join(&ours.revocation, |found| &found.revocation),
@@ -107,15 +101,13 @@ impl Provider {
 
     /// What was registered by hand; else every asymmetric algorithm that the metadata names.
     fn accepted_algs(&self, metadata: Option<&ProviderMetadata>) -> Vec<JwsAlgorithm> {
-        let named = metadata
-            .map(|metadata| metadata.id_token_signing_alg_values_supported.as_slice())
-            .unwrap_or_default();
+        let named =
+            metadata.map(|metadata| metadata.id_token_signing_alg_values_supported.as_slice()).unwrap_or_default();
         match &self.id_token_algs {
             Some(registered) => registered.clone(),
-            None => JwsAlgorithm::ASYMMETRIC
-                .into_iter()
-                .filter(|alg| named.is_empty() || named.contains(alg))
-                .collect(),
+            None => {
+                JwsAlgorithm::ASYMMETRIC.into_iter().filter(|alg| named.is_empty() || named.contains(alg)).collect()
+            }
         }
     }
 }
@@ -135,9 +127,9 @@ impl IssuerRule {
     pub fn accepts(&self, iss: &str, tid: Option<&str>) -> bool {
         match self {
             Self::Exact(issuer) => issuer.as_str() == iss,
-            Self::PerTenant(template) => tid.is_some_and(|tid| {
-                uuid::Uuid::try_parse(tid).is_ok() && template.replace("{tenantid}", tid) == iss
-            }),
+            Self::PerTenant(template) => {
+                tid.is_some_and(|tid| uuid::Uuid::try_parse(tid).is_ok() && template.replace("{tenantid}", tid) == iss)
+            }
         }
     }
 

@@ -16,9 +16,14 @@ pub(super) fn members(body: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// A form is believed only if it says something a token endpoint says: any text parses as one.
+/// A form is believed only if it is written as one and says something a token endpoint says: any page parses as one.
 fn form(body: &[u8]) -> Option<Map<String, Value>> {
-    let members: Map<String, Value> = form_urlencoded::parse(body.trim_ascii())
+    let body = body.trim_ascii();
+    let encoded = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"');
+    if !body.iter().all(encoded) {
+        return None;
+    }
+    let members: Map<String, Value> = form_urlencoded::parse(body)
         .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
         .collect();
     (members.contains_key("access_token") || members.contains_key("error")).then_some(members)
@@ -26,10 +31,7 @@ fn form(body: &[u8]) -> Option<Map<String, Value>> {
 
 /// A member that is text and not empty.
 pub(super) fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    members
-        .get(name)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
+    members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
 /// The code of a refusal: `error`, or one of the ways providers say it instead.
@@ -40,10 +42,7 @@ pub(super) fn error_code(members: &Map<String, Value>) -> Option<&str> {
         // An error object, as the Google APIs have it.
         Some(Value::Object(error)) => {
             return Some(
-                ["code", "error", "type", "status"]
-                    .into_iter()
-                    .find_map(|name| text(error, name))
-                    .unwrap_or(UNNAMED),
+                ["code", "error", "type", "status"].into_iter().find_map(|name| text(error, name)).unwrap_or(UNNAMED),
             );
         }
         Some(Value::Bool(true)) => return Some(UNNAMED),
@@ -59,10 +58,7 @@ pub(super) fn error_code(members: &Map<String, Value>) -> Option<&str> {
 
 /// What the refusal says for people, wherever it says it.
 pub(super) fn error_description(members: &Map<String, Value>) -> &str {
-    let nested = members
-        .get("error")
-        .and_then(Value::as_object)
-        .and_then(|error| text(error, "message"));
+    let nested = members.get("error").and_then(Value::as_object).and_then(|error| text(error, "message"));
     ["error_description", "message", "reason"]
         .into_iter()
         .find_map(|name| text(members, name))

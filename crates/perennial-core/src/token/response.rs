@@ -34,6 +34,8 @@ pub struct TokenResponse {
     pub access_token: AccessToken,
     /// `token_type` as the provider spells it; `Bearer` where it says nothing.
     pub token_type: String,
+    /// When the request for it began: the token's age counts from here.
+    pub requested_at: Timestamp,
     /// How long the access token lives, if the provider says so in a way that can be believed.
     pub expires_in: Option<Duration>,
     /// When it ends: told, or else by the provider's configured lifetime.
@@ -51,14 +53,7 @@ pub struct TokenResponse {
 }
 
 /// Members that have a place of their own in [`TokenResponse`].
-const KNOWN: &[&str] = &[
-    "access_token",
-    "expires_in",
-    "id_token",
-    "refresh_token",
-    "scope",
-    "token_type",
-];
+const KNOWN: &[&str] = &["access_token", "expires_in", "id_token", "refresh_token", "scope", "token_type"];
 
 /// By which names providers tell the lifetime of the refresh token or of the grant behind it.
 const REFRESH_TOKEN_LIFETIMES: &[&str] = &[
@@ -82,13 +77,7 @@ pub fn read_token_response(
     let members = members(body);
     let refused = |members: Option<&Map<String, Value>>| TokenFailure {
         salvaged: members.and_then(|members| new_refresh_token(exchange, members)),
-        ..classify(
-            exchange.provider,
-            status,
-            headers,
-            members,
-            exchange.answered,
-        )
+        ..classify(exchange.provider, status, headers, members, exchange.answered)
     };
     let Some(members) = members else {
         return Err(refused(None));
@@ -100,11 +89,10 @@ pub fn read_token_response(
         return Err(refused(Some(&members)));
     };
     let token_type = text(&members, "token_type").unwrap_or("Bearer").to_owned();
-    if !token_type.eq_ignore_ascii_case("bearer") {
-        // RFC 6749 §7.1: a type we do not understand is not used, but the refresh token may have been spent for it.
+    if let Some(fault) = unusable(&access_token, &token_type) {
         return Err(TokenFailure {
             verdict: Verdict::Misconfigured,
-            error: Some("unsupported_token_type".to_owned()),
+            error: Some(fault.to_owned()),
             ..refused(Some(&members))
         });
     }
@@ -112,10 +100,9 @@ pub fn read_token_response(
     Ok(TokenResponse {
         access_token,
         token_type,
+        requested_at: exchange.started,
         expires_in,
-        expires_at: expires_in
-            .or(exchange.provider.default_token_lifetime)
-            .map(|lifetime| exchange.started + lifetime),
+        expires_at: expires_in.or(exchange.provider.default_token_lifetime).map(|lifetime| exchange.started + lifetime),
         refresh_token: new_refresh_token(exchange, &members),
         refresh_token_expires_at: REFRESH_TOKEN_LIFETIMES
             .iter()
@@ -124,10 +111,7 @@ pub fn read_token_response(
             .map(|lifetime| exchange.started + lifetime),
         id_token: text(&members, "id_token").map(IdToken::new),
         scope: granted(exchange.provider, &members),
-        extra: members
-            .into_iter()
-            .filter(|(name, _)| !KNOWN.contains(&name.as_str()))
-            .collect(),
+        extra: members.into_iter().filter(|(name, _)| !KNOWN.contains(&name.as_str())).collect(),
     })
 }
 
@@ -137,6 +121,7 @@ impl std::fmt::Debug for TokenResponse {
         f.debug_struct("TokenResponse")
             .field("access_token", &self.access_token)
             .field("token_type", &self.token_type)
+            .field("requested_at", &self.requested_at)
             .field("expires_in", &self.expires_in)
             .field("expires_at", &self.expires_at)
             .field("refresh_token", &self.refresh_token)
@@ -148,11 +133,22 @@ impl std::fmt::Debug for TokenResponse {
     }
 }
 
+/// RFC 6749 §7.1: an access token we cannot present is not used. The refresh token may have been spent for it, and is
+/// salvaged.
+fn unusable(access_token: &AccessToken, token_type: &str) -> Option<&'static str> {
+    // RFC 6749 appendix A.12; nothing else fits into a header.
+    let printable = |byte: u8| matches!(byte, b' '..=b'~');
+    if !token_type.eq_ignore_ascii_case("bearer") {
+        Some("unsupported_token_type")
+    } else if !access_token.expose_secret().bytes().all(printable) {
+        Some("unprintable_access_token")
+    } else {
+        None
+    }
+}
+
 /// RFC 6749 §6: absent, empty or the same again all mean that the one sent stays good.
-fn new_refresh_token(
-    exchange: &TokenExchange<'_>,
-    members: &Map<String, Value>,
-) -> Option<RefreshToken> {
+fn new_refresh_token(exchange: &TokenExchange<'_>, members: &Map<String, Value>) -> Option<RefreshToken> {
     let token = text(members, "refresh_token").map(RefreshToken::new)?;
     (exchange.presented != Some(&token)).then_some(token)
 }
@@ -166,8 +162,7 @@ fn lifetime(value: Option<&Value>, limit: Duration) -> Option<Duration> {
         _ => return None,
     };
     let believable = seconds >= 1.0 && seconds.is_finite();
-    believable
-        .then(|| Duration::try_from_secs_f64(seconds.floor()).map_or(limit, |told| told.min(limit)))
+    believable.then(|| Duration::try_from_secs_f64(seconds.floor()).map_or(limit, |told| told.min(limit)))
 }
 
 /// RFC 6749 §3.3, and the variants: a list (Twitch), commas (GitHub).
