@@ -10,9 +10,9 @@
 
 use zeroize::Zeroizing;
 
+use super::OpenError;
 use super::content_encryption::Gcm;
 use super::keyring::{KeyRingError, check_secrets, hkdf_sha256};
-use super::seal::OpenError;
 use crate::SecureRandom;
 use crate::random::random_bytes;
 use crate::secret::CookieSecret;

@@ -3,8 +3,9 @@
 use crate::Timestamp;
 use crate::limits::{COOKIE_CHUNK_CHARS, COOKIE_CHUNKS, COOKIE_NAMESAKES};
 
+use super::OpenError;
 use super::keyring::KeyRing;
-use super::seal::{OpenError, Opened, open};
+use super::seal::{Opened, open};
 
 /// The cookies of a request that belong to one name, and the values that they may stand for.
 #[derive(Clone, PartialEq, Eq)]
