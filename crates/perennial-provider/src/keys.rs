@@ -59,11 +59,7 @@ struct SigningKey {
 
 impl KeyRing {
     pub(crate) fn generate(alg: Alg) -> Result<Self, KeyFailure> {
-        Ok(Self {
-            alg,
-            newest: SigningKey::generate(alg)?,
-            former: Vec::new(),
-        })
+        Ok(Self { alg, newest: SigningKey::generate(alg)?, former: Vec::new() })
     }
 
     pub(crate) fn rotate(&mut self) -> Result<&str, KeyFailure> {
@@ -75,24 +71,14 @@ impl KeyRing {
 
     pub(crate) fn jwks(&self) -> JwkSet {
         let keys = std::iter::once(&self.newest.public).chain(&self.former);
-        JwkSet {
-            keys: keys.cloned().collect(),
-        }
+        JwkSet { keys: keys.cloned().collect() }
     }
 
     /// Signs `claims`; `spoil` is how the result shall be wrong, if at all.
-    pub(crate) fn sign(
-        &self,
-        typ: &str,
-        claims: &Value,
-        spoil: Option<Spoil>,
-    ) -> Result<String, KeyFailure> {
+    pub(crate) fn sign(&self, typ: &str, claims: &Value, spoil: Option<Spoil>) -> Result<String, KeyFailure> {
         if spoil == Some(Spoil::AlgNone) {
             let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
-            return Ok(format!(
-                "{header}.{}.",
-                URL_SAFE_NO_PAD.encode(claims.to_string())
-            ));
+            return Ok(format!("{header}.{}.", URL_SAFE_NO_PAD.encode(claims.to_string())));
         }
         let mut header = Header::new(self.alg.registered());
         header.typ = Some(typ.to_owned());
@@ -100,8 +86,7 @@ impl KeyRing {
             Some(Spoil::Kid) => "no-such-key".to_owned(),
             _ => self.newest.kid.clone(),
         });
-        let signed =
-            jsonwebtoken::encode(&header, claims, &self.newest.private).map_err(|_| KeyFailure)?;
+        let signed = jsonwebtoken::encode(&header, claims, &self.newest.private).map_err(|_| KeyFailure)?;
         match spoil {
             Some(Spoil::Sig) => Ok(with_a_wrong_signature(&signed)),
             _ => Ok(signed),
@@ -117,9 +102,7 @@ impl KeyRing {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        jsonwebtoken::decode::<Value>(token, &key, &validation)
-            .ok()
-            .map(|data| data.claims)
+        jsonwebtoken::decode::<Value>(token, &key, &validation).ok().map(|data| data.claims)
     }
 }
 
@@ -135,11 +118,8 @@ impl SigningKey {
     fn generate(alg: Alg) -> Result<Self, KeyFailure> {
         let private = match alg {
             Alg::Es256 => {
-                let pkcs8 = EcdsaKeyPair::generate_pkcs8(
-                    &ECDSA_P256_SHA256_FIXED_SIGNING,
-                    &SystemRandom::new(),
-                )
-                .map_err(|_| KeyFailure)?;
+                let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+                    .map_err(|_| KeyFailure)?;
                 EncodingKey::from_ec_der(pkcs8.as_ref())
             }
             Alg::Rs256 => {
@@ -154,15 +134,10 @@ impl SigningKey {
             }
         };
         let kid = opaque("")[..12].to_owned();
-        let mut public =
-            Jwk::from_encoding_key(&private, alg.registered()).map_err(|_| KeyFailure)?;
+        let mut public = Jwk::from_encoding_key(&private, alg.registered()).map_err(|_| KeyFailure)?;
         public.common.key_id = Some(kid.clone());
         public.common.public_key_use = Some(PublicKeyUse::Signature);
-        Ok(Self {
-            kid,
-            private,
-            public,
-        })
+        Ok(Self { kid, private, public })
     }
 }
 
@@ -191,17 +166,10 @@ mod tests {
             let token = keys.sign("JWT", &claims, None).unwrap();
             assert_eq!(keys.read_own(&token), Some(claims.clone()), "{alg:?}");
             for spoil in [Spoil::AlgNone, Spoil::Kid, Spoil::Sig] {
-                assert_eq!(
-                    keys.read_own(&keys.sign("JWT", &claims, Some(spoil)).unwrap()),
-                    None
-                );
+                assert_eq!(keys.read_own(&keys.sign("JWT", &claims, Some(spoil)).unwrap()), None);
             }
             keys.rotate().unwrap();
-            assert_eq!(
-                keys.read_own(&token),
-                Some(claims),
-                "a former key stays published"
-            );
+            assert_eq!(keys.read_own(&token), Some(claims), "a former key stays published");
             assert_eq!(keys.jwks().keys.len(), 2);
         }
     }

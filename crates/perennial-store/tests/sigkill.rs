@@ -96,7 +96,7 @@ async fn verify(path: &Path, acknowledged: &mut Acknowledged) {
         let record = record.unwrap_or_else(|| panic!("writer {writer}: acknowledged write {count} is lost"));
         let stored = counted(&record);
         // The one write that was under way may have arrived without being acknowledged.
-        assert!(stored == *count || stored == count + 1, "writer {writer}: {count} acknowledged, {stored} stored");
+        assert!(stored == *count || stored == *count + 1, "writer {writer}: {count} acknowledged, {stored} stored");
         assert_eq!(record.bytes[..], bytes(*writer, stored), "writer {writer}: a torn record");
         assert_eq!(stored == *count, record.version.raw() == *version, "writer {writer}: a version moved");
         // What arrived unacknowledged counts from here on: the next victim goes on from it.
