@@ -7,10 +7,9 @@ use crate::dev::tab::End;
 
 /// Takes a spent token out of an old cookie, which needs the secret, and presents it as a thief would.
 pub(super) async fn theft(stage: &Stage) -> Verdict {
-    if stage.house.story().old_cookies(stage.session()).is_empty() {
-        stage.tell("No token has been spent yet: renewing once.", None);
-        stage.tab().refresh().await;
-    }
+    stage.tell("Renewing once, so that the token before is spent.", None);
+    let mut owner = stage.tab();
+    owner.refresh().await;
     let old = stage.house.story().old_cookies(stage.session()).pop();
     let Some((generation, kept)) = old else {
         return Verdict::failed("No refresh token of this session has been spent yet.");
@@ -28,8 +27,8 @@ pub(super) async fn theft(stage: &Stage) -> Verdict {
     }
     stage.tell("The family is revoked. The owner comes to renew.", None);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let owner = stage.tab().refresh().await;
-    let after = match owner.end {
+    let renewal = owner.refresh().await;
+    let after = match renewal.end {
         End::SignIn => "Your next renewal was refused: you sign in again",
         _ => "Your next renewal is refused: when the access token has run out you sign in again",
     };

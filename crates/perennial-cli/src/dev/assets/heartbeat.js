@@ -1,12 +1,13 @@
 // An ordinary request of an app, once a second while the page is seen. It is what sets off renewals ahead of time.
 
+import { isOver } from './session.js';
+
 const good = document.getElementById('beats-good');
 const bad = document.getElementById('beats-bad');
 const EVERY_MS = 1000;
 // Held back by an experiment that waits for the access token to run out.
 const HELD = 204;
-// The session is over; asking on would not bring it back.
-const OVER = 401;
+const NOT_SIGNED_IN = 401;
 
 export function startHeartbeat(url) {
   let answered = 0;
@@ -14,8 +15,8 @@ export function startHeartbeat(url) {
   const timer = setInterval(async () => {
     if (document.hidden) return;
     const status = await beat(url);
-    if (status === OVER) clearInterval(timer);
-    if (status === undefined || status === HELD || status === OVER) return;
+    if (status === NOT_SIGNED_IN && isOver()) clearInterval(timer);
+    if (status === undefined || status === HELD || isOver()) return;
     if (status === 200) answered += 1;
     else failed += 1;
     good.textContent = answered;

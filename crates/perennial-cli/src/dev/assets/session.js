@@ -15,6 +15,8 @@ const endedWhy = document.getElementById('ended-why');
 
 let session;
 
+export const isOver = () => Boolean(session?.ended);
+
 export function showSession(next) {
   const renewed = session && next.generation > session.generation;
   session = next;
