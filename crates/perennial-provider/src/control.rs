@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 use crate::behaviour::{Behaviour, BehaviourError, RefreshClass};
 use crate::event::{EventKind, ProviderEvent};
 use crate::faults::Faults;
+use crate::keys::KeyError;
 use crate::ledger::{Family, Ledger, RevocationReason};
 use crate::provider::{News, State};
 use crate::script::Script;
@@ -134,14 +135,9 @@ impl Control {
     /// Makes a new signing key; the last three former ones stay in the key set. Returns the new key's id.
     ///
     /// # Errors
-    /// [`BehaviourError`] when no key could be generated; the old one stays in use then.
-    pub fn rotate_keys(&self) -> Result<String, BehaviourError> {
-        let kid = self
-            .state
-            .keys()
-            .rotate()
-            .map(str::to_owned)
-            .map_err(|_| BehaviourError::keys())?;
+    /// When no key could be generated; the old one stays in use then.
+    pub fn rotate_keys(&self) -> Result<String, KeyError> {
+        let kid = self.state.keys().rotate()?.to_owned();
         self.state.tell(News::new(
             EventKind::Keys,
             format!("The signing key is now {kid}."),

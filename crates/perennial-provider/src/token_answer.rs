@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::{NO_STORE, broken_off};
 use crate::client::Client;
 use crate::faults::{GrantType, IdTokenDefect};
-use crate::keys::{KeyFailure, Spoil};
+use crate::keys::{KeyError, Spoil};
 use crate::ledger::{AccessRecord, Grant, Issued};
 use crate::limits::OVERSIZED_BYTES;
 use crate::params::Params;
@@ -33,7 +33,7 @@ impl TokenAnswer {
         scope: &str,
         grant_type: GrantType,
         departure: &Departure,
-    ) -> Result<Self, KeyFailure> {
+    ) -> Result<Self, KeyError> {
         let grant = &issued.grant;
         let record = AccessRecord {
             client: grant.client.clone(),
@@ -71,7 +71,7 @@ impl TokenAnswer {
         state: &State,
         client: &Client,
         params: &Params,
-    ) -> Result<Self, KeyFailure> {
+    ) -> Result<Self, KeyError> {
         let scope = params.owned("scope").unwrap_or_default();
         let record = AccessRecord {
             client: client.id.clone(),
@@ -139,7 +139,7 @@ pub(crate) fn write(answer: TokenAnswer, departure: &Departure) -> Response {
     }
 }
 
-fn mint_access(state: &State, record: AccessRecord) -> Result<String, KeyFailure> {
+fn mint_access(state: &State, record: AccessRecord) -> Result<String, KeyError> {
     let token = if state.settings.jwt_access_tokens {
         let claims = json!({
             "iss": state.settings.issuer,
@@ -165,7 +165,7 @@ fn id_token(
     access_token: &str,
     grant_type: GrantType,
     departure: &Departure,
-) -> Result<String, KeyFailure> {
+) -> Result<String, KeyError> {
     let settings = &state.settings;
     let iat = unix_seconds(state.now()).saturating_add_signed(departure.id_token_skew_seconds);
     let mut claims = json!({
