@@ -21,7 +21,12 @@ pub struct Account {
 impl Account {
     /// An account without a picture.
     pub fn new(id: impl Into<String>, name: impl Into<String>, email: impl Into<String>) -> Self {
-        Self { id: id.into(), name: name.into(), email: email.into(), picture: None }
+        Self {
+            id: id.into(),
+            name: name.into(),
+            email: email.into(),
+            picture: None,
+        }
     }
 
     /// Alice, Bob and Carol, who are there unless the builder names others.
@@ -39,6 +44,9 @@ impl Account {
     }
 
     pub(crate) fn initial(&self) -> char {
-        self.name.chars().next().map_or('?', |first| first.to_ascii_uppercase())
+        self.name
+            .chars()
+            .next()
+            .map_or('?', |first| first.to_ascii_uppercase())
     }
 }

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::Frame;
 use serde_json::json;
 
 /// An error of RFC 6749 §5.2.
@@ -21,8 +21,16 @@ pub(crate) struct OAuthError {
 }
 
 impl OAuthError {
-    pub(crate) fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
-        Self { status, error, description: description.into() }
+    pub(crate) fn new(
+        status: StatusCode,
+        error: &'static str,
+        description: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            error,
+            description: description.into(),
+        }
     }
 
     pub(crate) fn invalid_request(description: impl Into<String>) -> Self {
@@ -39,7 +47,11 @@ impl OAuthError {
 
     /// Something of ours failed that cannot fail in a working process.
     pub(crate) fn server_error() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The provider failed.")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "server_error",
+            "The provider failed.",
+        )
     }
 }
 
@@ -48,9 +60,10 @@ impl IntoResponse for OAuthError {
         let body = Json(json!({ "error": self.error, "error_description": self.description }));
         let mut response = (self.status, NO_STORE, body).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"development provider\""));
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"development provider\""),
+            );
         }
         response
     }
@@ -64,27 +77,35 @@ pub(crate) const NO_STORE: [(HeaderName, HeaderValue); 2] = [
 /// A redirect of a browser that makes a POST a GET.
 pub(crate) fn see_other(location: &str) -> Response {
     match HeaderValue::from_str(location) {
-        Ok(location) => (StatusCode::SEE_OTHER, NO_STORE, [(header::LOCATION, location)]).into_response(),
+        Ok(location) => (
+            StatusCode::SEE_OTHER,
+            NO_STORE,
+            [(header::LOCATION, location)],
+        )
+            .into_response(),
         Err(_) => OAuthError::server_error().into_response(),
     }
 }
 
 /// An answer that never arrives: the server closes the connection before the first byte.
 pub(crate) fn hang_up() -> Response {
-    Body::new(Broken { first: None }).into_response()
+    Body::new(Broken::Fail).into_response()
 }
 
 /// An answer that breaks off half way through its body.
 pub(crate) fn broken_off(whole: &Bytes, response: Response) -> Response {
     let (parts, _) = response.into_parts();
     let half = whole.slice(..whole.len() / 2);
-    Response::from_parts(parts, Body::new(Broken { first: Some(half) }))
+    Response::from_parts(parts, Body::new(Broken::Part(half)))
 }
 
-/// A body that fails. The server gives up the connection then; since nothing was flushed before, not even the head goes out when there
-/// is no first part.
-struct Broken {
-    first: Option<Bytes>,
+/// A body that fails; the server then gives up the connection. What was not flushed before is never sent: without a first part not even
+/// the head goes out.
+enum Broken {
+    Part(Bytes),
+    /// One turn in which the server flushes the part.
+    Flush,
+    Fail,
 }
 
 impl http_body::Body for Broken {
@@ -95,23 +116,19 @@ impl http_body::Body for Broken {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match self.first.take() {
-            // An empty frame is the mark that the first part was handed over and has had its chance to be flushed.
-            Some(part) if part.is_empty() => Poll::Ready(Some(Err(gone()))),
-            Some(part) => {
-                self.first = Some(Bytes::new());
-                context.waker().wake_by_ref();
+        match std::mem::replace(&mut *self, Self::Fail) {
+            Self::Part(part) => {
+                *self = Self::Flush;
                 Poll::Ready(Some(Ok(Frame::data(part))))
             }
-            None => Poll::Ready(Some(Err(gone()))),
+            Self::Flush => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Self::Fail => Poll::Ready(Some(Err(io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                "a fault closes this connection",
+            )))),
         }
     }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
-    }
-}
-
-fn gone() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionReset, "a fault closes this connection")
 }

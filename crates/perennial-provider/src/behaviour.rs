@@ -58,12 +58,17 @@ impl Behaviour {
                 value => faults.insert(name, value),
             };
         }
-        let faults: Faults = serde_json::from_value(Value::Object(faults)).map_err(BehaviourError::value)?;
+        let faults: Faults =
+            serde_json::from_value(Value::Object(faults)).map_err(BehaviourError::value)?;
         match faults.respond_status {
-            Some(status) if !(400..=599).contains(&status) => {
-                Err(BehaviourError(format!("respond_status is {status}; give one from 400 to 599")))
-            }
-            _ => Ok(Self { class, at_kill, faults }),
+            Some(status) if !(400..=599).contains(&status) => Err(BehaviourError(format!(
+                "respond_status is {status}; give one from 400 to 599"
+            ))),
+            _ => Ok(Self {
+                class,
+                at_kill,
+                faults,
+            }),
         }
     }
 
@@ -79,7 +84,10 @@ impl Behaviour {
             .map(|pair| {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
                 let text = || Value::String(value.to_owned());
-                (name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| text()))
+                (
+                    name.to_owned(),
+                    serde_json::from_str(value).unwrap_or_else(|_| text()),
+                )
             })
             .collect();
         self.patched(patch)
@@ -97,7 +105,9 @@ impl FromStr for Behaviour {
 /// What it costs to present one refresh token a second time.
 ///
 /// As text, in JSON and in scripts: `rotating`, `reusable`, `overlap:10`, `idempotent:3`, `acknowledged`, `single_use`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub enum RefreshClass {
     /// The old token stays good until its successor, or an access token that came with it, is first used (Doorkeeper).
@@ -126,7 +136,9 @@ impl RefreshClass {
     /// How long after its redemption a token may be presented again, for the classes that have such a window.
     pub(crate) fn window(self) -> Option<Duration> {
         match self {
-            Self::Idempotent { seconds } | Self::Overlap { seconds } => Some(Duration::from_secs(seconds)),
+            Self::Idempotent { seconds } | Self::Overlap { seconds } => {
+                Some(Duration::from_secs(seconds))
+            }
             _ => None,
         }
     }
@@ -197,10 +209,6 @@ impl From<RefreshClass> for String {
 pub struct BehaviourError(String);
 
 impl BehaviourError {
-    pub(crate) fn keys() -> Self {
-        Self("no signing key could be generated; the old one stays in use".to_owned())
-    }
-
     fn value(error: serde_json::Error) -> Self {
         Self(error.to_string())
     }
@@ -215,10 +223,19 @@ mod tests {
     fn scripts_are_read() {
         for (script, expected) in [
             ("", Behaviour::default()),
-            ("class=reusable", Behaviour { class: RefreshClass::Reusable, ..Behaviour::default() }),
+            (
+                "class=reusable",
+                Behaviour {
+                    class: RefreshClass::Reusable,
+                    ..Behaviour::default()
+                },
+            ),
             (
                 "class=idempotent:3",
-                Behaviour { class: RefreshClass::Idempotent { seconds: 3 }, ..Behaviour::default() },
+                Behaviour {
+                    class: RefreshClass::Idempotent { seconds: 3 },
+                    ..Behaviour::default()
+                },
             ),
             (
                 "respond_status=503, respond_for_ms=10000, grant=refresh_token",
@@ -232,9 +249,22 @@ mod tests {
                     ..Behaviour::default()
                 },
             ),
-            ("html", Behaviour { faults: Faults { html: Times::Always, ..Faults::default() }, ..Behaviour::default() }),
+            (
+                "html",
+                Behaviour {
+                    faults: Faults {
+                        html: Times::Always,
+                        ..Faults::default()
+                    },
+                    ..Behaviour::default()
+                },
+            ),
         ] {
-            assert_eq!(script.parse::<Behaviour>().as_ref(), Ok(&expected), "{script}");
+            assert_eq!(
+                script.parse::<Behaviour>().as_ref(),
+                Ok(&expected),
+                "{script}"
+            );
         }
     }
 
@@ -256,8 +286,12 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_sent_back() {
-        let behaviour: Behaviour = "class=overlap:5,at_kill,lose_reply=2,delay_ms=9".parse().unwrap();
-        let Value::Object(shown) = serde_json::to_value(&behaviour).unwrap() else { panic!("an object") };
+        let behaviour: Behaviour = "class=overlap:5,at_kill,lose_reply=2,delay_ms=9"
+            .parse()
+            .unwrap();
+        let Value::Object(shown) = serde_json::to_value(&behaviour).unwrap() else {
+            panic!("an object")
+        };
         assert_eq!(Behaviour::default().patched(shown).unwrap(), behaviour);
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 use crate::behaviour::{Behaviour, BehaviourError, RefreshClass};
 use crate::event::{EventKind, ProviderEvent};
 use crate::faults::Faults;
+use crate::keys::KeyError;
 use crate::ledger::{Family, Ledger, RevocationReason};
 use crate::provider::{News, State};
 use crate::script::Script;
@@ -134,20 +135,29 @@ impl Control {
     /// Makes a new signing key; the last three former ones stay in the key set. Returns the new key's id.
     ///
     /// # Errors
-    /// [`BehaviourError`] when no key could be generated; the old one stays in use then.
-    pub fn rotate_keys(&self) -> Result<String, BehaviourError> {
-        let kid = self.state.keys().rotate().map(str::to_owned).map_err(|_| BehaviourError::keys())?;
-        self.state.tell(News::new(EventKind::Keys, format!("The signing key is now {kid}.")));
+    /// When no key could be generated; the old one stays in use then.
+    pub fn rotate_keys(&self) -> Result<String, KeyError> {
+        let kid = self.state.keys().rotate()?.to_owned();
+        self.state.tell(News::new(
+            EventKind::Keys,
+            format!("The signing key is now {kid}."),
+        ));
         Ok(kid)
     }
 
     /// Revokes a family as an operator would; tells whether it was alive.
     pub fn revoke_family(&self, family: u64) -> bool {
-        let revoked = self.state.ledger().revoke_family(family, RevocationReason::Operator, self.state.now());
+        let revoked =
+            self.state
+                .ledger()
+                .revoke_family(family, RevocationReason::Operator, self.state.now());
         if revoked {
             self.state.tell(News {
                 family: Some(family),
-                ..News::new(EventKind::Revoke, format!("An operator revoked family {family}."))
+                ..News::new(
+                    EventKind::Revoke,
+                    format!("An operator revoked family {family}."),
+                )
             });
         }
         revoked
@@ -156,7 +166,8 @@ impl Control {
     /// Forgets all counters.
     pub fn reset_counters(&self) {
         *self.state.tally() = Tally::default();
-        self.state.tell(News::new(EventKind::Reset, "The counters were reset."));
+        self.state
+            .tell(News::new(EventKind::Reset, "The counters were reset."));
     }
 
     /// As after a restart: forgets codes, tokens, sign-ins and counters, and takes up the builder's behaviour. The keys stay.
@@ -165,7 +176,8 @@ impl Control {
         *self.state.ledger() = Ledger::default();
         *self.state.visitors() = Visitors::default();
         *self.state.tally() = Tally::default();
-        self.state.tell(News::new(EventKind::Reset, "Everything was reset."));
+        self.state
+            .tell(News::new(EventKind::Reset, "Everything was reset."));
     }
 
     pub(crate) fn set(&self, client: Option<&str>, behaviour: Behaviour) {
@@ -186,16 +198,25 @@ impl Control {
 
     fn tell_behaviour(&self, client: Option<&str>) {
         let behaviour = self.state.script().of(client).clone();
-        let faults = if behaviour.faults.any() { "with faults" } else { "without faults" };
+        let faults = if behaviour.faults.any() {
+            "with faults"
+        } else {
+            "without faults"
+        };
         self.state.tell(News {
             client,
-            ..News::new(EventKind::Behaviour, format!("The provider is now {}, {faults}.", behaviour.class))
+            ..News::new(
+                EventKind::Behaviour,
+                format!("The provider is now {}, {faults}.", behaviour.class),
+            )
         });
     }
 }
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control").field("issuer", &self.issuer()).finish_non_exhaustive()
+        f.debug_struct("Control")
+            .field("issuer", &self.issuer())
+            .finish_non_exhaustive()
     }
 }

@@ -95,7 +95,14 @@ pub enum Outcome {
 impl Outcome {
     /// Whether tokens were committed.
     pub fn is_committed(self) -> bool {
-        matches!(self, Self::Issued | Self::IssuedToMachine | Self::Rotated | Self::ReusedOk(_) | Self::ReplyLost)
+        matches!(
+            self,
+            Self::Issued
+                | Self::IssuedToMachine
+                | Self::Rotated
+                | Self::ReusedOk(_)
+                | Self::ReplyLost
+        )
     }
 }
 

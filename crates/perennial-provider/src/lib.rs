@@ -66,7 +66,7 @@ pub use client::{Client, TokenEndpointAuthMethod};
 pub use control::Control;
 pub use event::{EventKind, Outcome, ProviderEvent};
 pub use faults::{Faults, GrantType, IdTokenDefect, Times};
-pub use keys::Alg;
+pub use keys::{Alg, KeyError};
 pub use ledger::{Family, RefreshTokenState, RefreshTokenView, RevocationReason};
 pub use provider::DevProvider;
 pub use serve::ServeError;
