@@ -22,8 +22,10 @@ export class ForeignProvider {
   /** Why refusals were refused, as the provider tells its own log. */
   refusals = []
 
+  /** How often the token endpoint was broken for a caller. */
+  faults = 0
+
   #fault = async () => false
-  #holds = []
   #server
 
   /** `accessTokenLifetime` in seconds. `port` stays the same over outages. */
@@ -105,9 +107,8 @@ export class ForeignProvider {
 
   stop = () => this.down()
 
-  /** The token endpoint answers `status` to everybody until `mend()`; the count of such answers is in `faults`. */
+  /** The token endpoint answers `status` to everybody until `mend()`. */
   breakTokenEndpoint(status = 503, headers = {}) {
-    this.faults = 0
     this.#fault = async (_, response) => {
       this.faults += 1
       response.writeHead(status, { 'content-type': 'text/plain', ...headers }).end('out of order')
