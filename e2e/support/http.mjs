@@ -5,11 +5,12 @@ import net from 'node:net'
 
 /**
  * Sends one request and reads the whole answer: `{ status, headers, setCookies, text, json() }`.
- * `headers` may hold arrays for repeated fields. An aborted `signal` hangs up.
+ * `headers` may hold arrays for repeated fields; what is `undefined` is left out. An aborted `signal` hangs up.
  */
 export function send(url, { method = 'GET', headers = {}, body, signal, timeout = 30_000 } = {}) {
   return new Promise((resolve, reject) => {
-    const request = http.request(url, { method, headers, signal, agent: false, maxHeaderSize: 256 << 10 })
+    const sent = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined))
+    const request = http.request(url, { method, headers: sent, signal, agent: false, maxHeaderSize: 256 << 10 })
     request.setTimeout(timeout, () => request.destroy(new Error(`${method} ${url}: no answer within ${timeout} ms`)))
     request.once('error', reject)
     request.once('response', (response) => {

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
 
-import { launchBrowser, openPage } from '../support/browser.mjs'
+import { barriers, launchBrowser, openPage } from '../support/browser.mjs'
 import { ForeignProvider } from '../support/foreign-provider.mjs'
 import { send } from '../support/http.mjs'
 import { Upstream } from '../support/upstream.mjs'
 import { Visitor } from '../support/visitor.mjs'
-import { untilTime } from '../support/wait.mjs'
+import { until, untilTime } from '../support/wait.mjs'
 
 const CALLBACK = 'http://127.0.0.1:9/callback'
 let provider
@@ -116,7 +116,13 @@ test('the browser loads a page and its complaints are heard', async () => {
     assert.equal(await page.textContent('h1'), 'hello')
     assert.deepEqual(complaints, [])
     await page.evaluate(() => console.error('a complaint'))
-    assert.equal(complaints.length, 1)
+    assert.deepEqual(complaints.map(({ kind }) => kind), ['console'])
+
+    const response = { contentType: 'text/html', headers: { 'content-security-policy': "script-src 'none'" } }
+    await page.route('http://example.test/', (route) => route.fulfill({ ...response, body: '<html><title>x</title><script>1</script><img src="data:,"></html>' }))
+    await page.goto('http://example.test/')
+    await until('the violation', () => complaints.some(({ kind }) => kind === 'policy'))
+    assert.match((await barriers(page)).join('\n'), /image-alt/)
   } finally {
     await browser.close()
   }
