@@ -37,3 +37,27 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// Characters of a return URL.
 pub const RETURN_URL_CHARS: usize = 2048;
+
+/// The longest refresh-token lifetime believed: the longest any known provider can be set to.
+pub const REFRESH_TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Characters of an issuer or endpoint URL: common servers refuse longer request lines.
+pub const ENDPOINT_CHARS: usize = 2048;
+
+/// Characters of a callback's query: authorization codes of 2 kB exist, and the state is ours.
+pub const CALLBACK_QUERY_CHARS: usize = 16 << 10;
+
+/// Characters kept of a provider's `error` code: the registered ones have at most 26.
+pub const ERROR_CODE_CHARS: usize = 64;
+
+/// Characters kept of a provider's `error_description`: enough for a sentence on a page or in a log line.
+pub const ERROR_DESCRIPTION_CHARS: usize = 300;
+
+/// Characters of a `claims` challenge passed on to the next sign-in: it travels in a URL.
+pub const CLAIMS_CHALLENGE_CHARS: usize = 4096;
+
+/// Characters of an ID token: it has to fit beside others into [`COOKIE_CHUNKS`] cookies, so a larger one is of no use.
+pub const ID_TOKEN_CHARS: usize = 64 << 10;
+
+/// How long a client assertion is good for (RFC 7523 §3): one request, with a slow network and a slow clock.
+pub const CLIENT_ASSERTION_LIFETIME: Duration = Duration::from_secs(60);

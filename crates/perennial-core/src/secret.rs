@@ -59,6 +59,10 @@ secret! {
     CodeVerifier,
     /// One of `AUTH_SECRET`: session cookies are sealed under a key derived from it.
     CookieSecret,
+    /// RFC 6749 §4.1.1 `state`: ties a callback to the browser that began the sign-in.
+    State,
+    /// OIDC Core §3.1.2.1 `nonce`: ties an ID token to the sign-in that asked for it.
+    Nonce,
     /// PKCS#8 PEM of a key that signs client assertions (`private_key_jwt`, OIDC Core §9).
     PrivateKeyPem,
 }
