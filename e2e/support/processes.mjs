@@ -1,8 +1,7 @@
 // The programs under test, started as a user starts them and ended by their process id.
 
 import { spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
+import { randomBytes, randomInt } from 'node:crypto'
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -21,15 +20,26 @@ export const ARTIFACTS = process.env.E2E_ARTIFACTS ?? path.join(root, 'target/ci
 const running = new Set()
 process.on('exit', () => running.forEach((one) => one.kill('SIGKILL')))
 
-/** A port of the loopback interface that nobody listens on right now. */
+const handedOut = new Set()
+
+/**
+ * A port of the loopback interface that nobody listens on, from below the range that the kernel takes for outgoing connections,
+ * so that none of ours sits on it when its owner comes up or comes back.
+ */
 export async function freePort() {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = randomInt(20_000, 32_000)
+    if (handedOut.has(port)) continue
+    const server = createServer()
+    const free = await new Promise((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+    })
+    if (free) {
+      handedOut.add(port)
+      return port
+    }
+  }
 }
 
 /** A new folder that is removed when this test process ends. */

@@ -1,11 +1,12 @@
 // What is put to the test: the gateway before an app, and the axum example with the library inside. One scenario runs against either.
 
+import path from 'node:path'
+
 import { ForeignProvider } from './foreign-provider.mjs'
 import { EXAMPLE_AXUM, Gateway, Program, freePort, newSecret, providerEnvironment, temporaryFolder } from './processes.mjs'
 import { Upstream } from './upstream.mjs'
 import { Visitor } from './visitor.mjs'
-import { until } from './wait.mjs'
-import path from 'node:path'
+import { until, untilTime } from './wait.mjs'
 
 /**
  * A provider, an upstream and one subject, ended with the test `t`.
@@ -43,6 +44,9 @@ export async function open(t, Subject, { accessTokenLifetime = 4, extra = [] } =
 
     /** When the newest access token dies, by the provider's word. */
     expiry: () => provider.tokenCalls.findLast(({ outcome }) => outcome === 'success').at + accessTokenLifetime * 1000,
+
+    /** A second after the newest token came: between two renewals on demand lies at least that much. */
+    settled: () => untilTime(provider.tokenCalls.findLast(({ outcome }) => outcome === 'success').at + 1_000),
 
     /** Nothing was lost: no spent refresh token was sent and no grant was revoked. */
     unharmed() {
