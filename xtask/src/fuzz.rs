@@ -23,10 +23,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> ExitCode {
     let chosen = match &options.target {
         Some(name) if known.contains(name) => vec![name.clone()],
         Some(name) => {
-            eprintln!(
-                "There is no fuzz target `{name}`. Known: {}.",
-                known.join(", ")
-            );
+            eprintln!("There is no fuzz target `{name}`. Known: {}.", known.join(", "));
             return ExitCode::FAILURE;
         }
         None if known.is_empty() => {
@@ -36,12 +33,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> ExitCode {
         None => known,
     };
     if !installed(root)
-        && run::status(run::cargo(root).args(["install", "--locked", "cargo-fuzz"]))
-            != ExitCode::SUCCESS
+        && run::status(run::cargo(root).args(["install", "--locked", "cargo-fuzz"])) != ExitCode::SUCCESS
     {
-        eprintln!(
-            "cargo-fuzz is missing and could not be installed. Run `cargo install --locked cargo-fuzz`."
-        );
+        eprintln!("cargo-fuzz is missing and could not be installed. Run `cargo install --locked cargo-fuzz`.");
         return ExitCode::FAILURE;
     }
     for target in chosen {
@@ -56,15 +50,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> ExitCode {
 
 fn fuzz(root: &Path, target: &str, seconds: u32) -> Command {
     let mut command = run::cargo(root);
-    command.args([
-        "fuzz",
-        "run",
-        "--sanitizer",
-        "none",
-        target,
-        "--",
-        &format!("-max_total_time={seconds}"),
-    ]);
+    command.args(["fuzz", "run", "--sanitizer", "none", target, "--", &format!("-max_total_time={seconds}")]);
     command
 }
 
@@ -73,23 +59,12 @@ fn targets(root: &Path) -> Vec<String> {
     let Ok(folder) = std::fs::read_dir(root.join("fuzz/fuzz_targets")) else {
         return Vec::new();
     };
-    let mut names: Vec<String> = folder
-        .filter_map(|entry| {
-            entry
-                .ok()?
-                .file_name()
-                .to_str()?
-                .strip_suffix(".rs")
-                .map(str::to_owned)
-        })
-        .collect();
+    let mut names: Vec<String> =
+        folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned)).collect();
     names.sort();
     names
 }
 
 fn installed(root: &Path) -> bool {
-    run::cargo(root)
-        .args(["fuzz", "--version"])
-        .output()
-        .is_ok_and(|output| output.status.success())
+    run::cargo(root).args(["fuzz", "--version"]).output().is_ok_and(|output| output.status.success())
 }

@@ -54,35 +54,19 @@ impl Step {
     }
 
     fn name(self) -> String {
-        self.to_possible_value()
-            .expect("no step is hidden from the command line")
-            .get_name()
-            .to_owned()
+        self.to_possible_value().expect("no step is hidden from the command line").get_name().to_owned()
     }
 }
 
 /// The chosen steps and what they need, in the order of the gate.
 fn plan(only: &[Step]) -> Vec<Step> {
-    let chosen = |step: &Step| {
-        only.is_empty()
-            || only
-                .iter()
-                .any(|one| one == step || one.needs().contains(step))
-    };
-    Step::value_variants()
-        .iter()
-        .copied()
-        .filter(chosen)
-        .collect()
+    let chosen = |step: &Step| only.is_empty() || only.iter().any(|one| one == step || one.needs().contains(step));
+    Step::value_variants().iter().copied().filter(chosen).collect()
 }
 
 /// Runs the planned steps; a step is passed over when one that it needs failed.
 pub(crate) fn run(root: &Path, options: &Options) -> ExitCode {
-    let gate = Gate {
-        root,
-        options,
-        artifacts: root.join("target/ci-artifacts"),
-    };
+    let gate = Gate { root, options, artifacts: root.join("target/ci-artifacts") };
     if let Err(error) = gate.fresh_artifacts() {
         eprintln!("{}: {error}", gate.artifacts.display());
         return ExitCode::FAILURE;
@@ -94,21 +78,13 @@ pub(crate) fn run(root: &Path, options: &Options) -> ExitCode {
         let heading = step.name();
         println!("\n== {heading}");
         let began = Instant::now();
-        let outcome = match step
-            .needs()
-            .iter()
-            .find(|need| broken.iter().any(|(failed, _)| failed == *need))
-        {
+        let outcome = match step.needs().iter().find(|need| broken.iter().any(|(failed, _)| failed == *need)) {
             Some(need) => Outcome::failed(format!("not run, because `{}` failed", need.name())),
             None => gate.run(step),
         };
         println!(
             "-- {heading}: {}, {}",
-            if outcome.broken.is_none() {
-                "good"
-            } else {
-                "FAILED"
-            },
+            if outcome.broken.is_none() { "good" } else { "FAILED" },
             spoken(began.elapsed())
         );
         tally += outcome.tally;
@@ -118,30 +94,16 @@ pub(crate) fn run(root: &Path, options: &Options) -> ExitCode {
     }
 
     println!("\n== summary, after {}", spoken(started.elapsed()));
-    println!(
-        "Logs and screenshots: {}",
-        gate.artifacts
-            .strip_prefix(root)
-            .unwrap_or(&gate.artifacts)
-            .display()
-    );
+    println!("Logs and screenshots: {}", gate.artifacts.strip_prefix(root).unwrap_or(&gate.artifacts).display());
     for (step, reason) in &broken {
-        println!(
-            "FAILED {}: {reason}. Alone: cargo xtask test --only {}",
-            step.name(),
-            step.name()
-        );
+        println!("FAILED {}: {reason}. Alone: cargo xtask test --only {}", step.name(), step.name());
     }
     // A step may break without a failing test (a lint, a compile error); it counts as one failure then.
     if tally.failed == 0 && !broken.is_empty() {
         tally.failed = broken.len() as u64;
     }
     println!("{tally}");
-    if broken.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What one step brought: its tests, and why it is broken if it is.
@@ -152,19 +114,13 @@ struct Outcome {
 
 impl Outcome {
     fn failed(reason: impl Into<String>) -> Self {
-        Self {
-            tally: Tally::default(),
-            broken: Some(reason.into()),
-        }
+        Self { tally: Tally::default(), broken: Some(reason.into()) }
     }
 
     /// A runner's verdict: its exit status, and that every test really ran.
     fn of_tests(tally: Tally, success: bool) -> Self {
         let broken = if tally.not_run > 0 {
-            Some(format!(
-                "{} tests were skipped or ignored; a test that does not run is none",
-                tally.not_run
-            ))
+            Some(format!("{} tests were skipped or ignored; a test that does not run is none", tally.not_run))
         } else if success && tally.failed == 0 && tally.passed == 0 {
             Some("no test ran".to_owned())
         } else if success && tally.failed == 0 {
@@ -197,39 +153,21 @@ impl Gate<'_> {
             Err(error) => return Outcome::failed(format!("its log cannot be written: {error}")),
         };
         match step {
-            Step::Machine => self.command(
-                Command::new("bash")
-                    .arg("xtask/machine.sh")
-                    .current_dir(self.root),
-                &mut log,
-            ),
+            Step::Machine => {
+                self.command(Command::new("bash").arg("xtask/machine.sh").current_dir(self.root), &mut log)
+            }
             Step::House => self.house(),
             Step::Fmt => self.cargo(&["fmt", "--all", "--check"], &mut log),
-            Step::Clippy => self.cargo(
-                &[
-                    "clippy",
-                    "--workspace",
-                    "--all-targets",
-                    "--",
-                    "-D",
-                    "warnings",
-                ],
-                &mut log,
-            ),
+            Step::Clippy => self.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &mut log),
             // All targets, so that the features of the dependencies are those of `cargo test` and nothing compiles twice.
             Step::Build => self.cargo(&["build", "--workspace", "--all-targets"], &mut log),
             Step::Test => self.tests(&mut log),
             Step::Doc => self.command(
-                run::cargo(self.root)
-                    .args(["doc", "--workspace", "--no-deps"])
-                    .env("RUSTDOCFLAGS", "-D warnings"),
+                run::cargo(self.root).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
                 &mut log,
             ),
             Step::Npm => match machine::npm(self.root, &["ci", "--prefix", "e2e"], &mut log) {
-                Ok(()) => Outcome {
-                    tally: Tally::default(),
-                    broken: None,
-                },
+                Ok(()) => Outcome { tally: Tally::default(), broken: None },
                 Err(reason) => Outcome::failed(reason),
             },
             Step::E2e => self.e2e(&mut log),
@@ -239,10 +177,7 @@ impl Gate<'_> {
     fn house(&self) -> Outcome {
         let breaches = house::breaches(self.root);
         match house::report(&breaches) {
-            true => Outcome {
-                tally: Tally::default(),
-                broken: None,
-            },
+            true => Outcome { tally: Tally::default(), broken: None },
             false => Outcome::failed(format!("{} rules of the house are broken", breaches.len())),
         }
     }
@@ -253,20 +188,14 @@ impl Gate<'_> {
 
     fn command(&self, command: &mut Command, log: &mut File) -> Outcome {
         match run::streamed(command, log) {
-            Ok(output) if output.success => Outcome {
-                tally: Tally::default(),
-                broken: None,
-            },
+            Ok(output) if output.success => Outcome { tally: Tally::default(), broken: None },
             Ok(_) => Outcome::failed(format!("`{}` failed", run::display(command))),
             Err(error) => Outcome::failed(error.to_string()),
         }
     }
 
     fn tests(&self, log: &mut File) -> Outcome {
-        match run::streamed(
-            run::cargo(self.root).args(["test", "--workspace", "--no-fail-fast"]),
-            log,
-        ) {
+        match run::streamed(run::cargo(self.root).args(["test", "--workspace", "--no-fail-fast"]), log) {
             Ok(output) => Outcome::of_tests(Tally::of_cargo(&output.text), output.success),
             Err(error) => Outcome::failed(error.to_string()),
         }
@@ -282,23 +211,17 @@ impl Gate<'_> {
             Ok(node) => node,
             Err(reason) => return Outcome::failed(reason),
         };
+        let binaries = run::target(self.root).join("debug");
         let tap = self.artifacts.join("e2e.tap");
         let mut command = Command::new(node);
         command
             .current_dir(self.root.join("e2e"))
-            .env("PERENNIAL_BIN", self.root.join("target/debug/perennial"))
-            .env(
-                "EXAMPLE_AXUM_BIN",
-                self.root.join("target/debug/example-axum"),
-            )
+            .env("PERENNIAL_BIN", binaries.join("perennial"))
+            .env("EXAMPLE_AXUM_BIN", binaries.join("example-axum"))
             .env("E2E_ARTIFACTS", &self.artifacts)
             // One file at a time: each measures times on its own processes, and two cores are shared.
-            .args(["--test", "--test-concurrency=1", "--test-timeout=300000"])
-            .args([
-                "--test-reporter=spec",
-                "--test-reporter-destination=stdout",
-                "--test-reporter=tap",
-            ])
+            .args(["--test", "--test-concurrency=1", "--test-timeout=900000"])
+            .args(["--test-reporter=spec", "--test-reporter-destination=stdout", "--test-reporter=tap"])
             .arg(format!("--test-reporter-destination={}", tap.display()));
         if let Some(pattern) = &self.options.e2e_name {
             command.arg(format!("--test-name-pattern={pattern}"));
@@ -343,23 +266,13 @@ mod tests {
     fn a_step_alone_brings_what_it_needs_in_order() {
         assert_eq!(plan(&[]), Step::value_variants());
         assert_eq!(plan(&[Step::House]), [Step::House]);
-        assert_eq!(
-            plan(&[Step::E2e]),
-            [Step::Machine, Step::Build, Step::Npm, Step::E2e]
-        );
-        assert_eq!(
-            plan(&[Step::Test, Step::House]),
-            [Step::Machine, Step::House, Step::Test]
-        );
+        assert_eq!(plan(&[Step::E2e]), [Step::Machine, Step::Build, Step::Npm, Step::E2e]);
+        assert_eq!(plan(&[Step::Test, Step::House]), [Step::Machine, Step::House, Step::Test]);
     }
 
     #[test]
     fn a_run_is_good_only_when_all_its_tests_ran_and_passed() {
-        let good = Tally {
-            passed: 3,
-            failed: 0,
-            not_run: 0,
-        };
+        let good = Tally { passed: 3, failed: 0, not_run: 0 };
         assert!(Outcome::of_tests(good, true).broken.is_none());
         for (tally, success) in [
             (good, false),
@@ -367,10 +280,7 @@ mod tests {
             (Tally { not_run: 1, ..good }, true),
             (Tally::default(), true),
         ] {
-            assert!(
-                Outcome::of_tests(tally, success).broken.is_some(),
-                "{tally:?} {success}"
-            );
+            assert!(Outcome::of_tests(tally, success).broken.is_some(), "{tally:?} {success}");
         }
     }
 

@@ -19,20 +19,13 @@ pub(crate) struct Breach {
 
 impl Breach {
     fn new(place: impl Into<String>, sentence: impl Into<String>) -> Self {
-        Self {
-            place: place.into(),
-            sentence: sentence.into(),
-        }
+        Self { place: place.into(), sentence: sentence.into() }
     }
 }
 
 /// `cargo xtask house`.
 pub(crate) fn run(root: &Path) -> ExitCode {
-    if report(&breaches(root)) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if report(&breaches(root)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints the broken rules; true when there is none.
@@ -62,10 +55,7 @@ pub(crate) fn breaches(root: &Path) -> Vec<Breach> {
             Ok(table) => {
                 manifests.insert(path.clone(), table);
             }
-            Err(error) => found.push(Breach::new(
-                path,
-                format!("is no TOML: {}", error.message()),
-            )),
+            Err(error) => found.push(Breach::new(path, format!("is no TOML: {}", error.message()))),
         }
     }
     found.extend(arrows::breaches(&manifests));
@@ -78,33 +68,18 @@ pub(crate) fn breaches(root: &Path) -> Vec<Breach> {
 /// All text files that are or could be committed, by their path from the root.
 fn files(root: &Path) -> Result<BTreeMap<String, String>, String> {
     let listing = Command::new("git")
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
         .output()
         .map_err(|error| format!("git cannot list the files: {error}"))?;
     if !listing.status.success() {
-        return Err(format!(
-            "git cannot list the files: {}",
-            String::from_utf8_lossy(&listing.stderr).trim()
-        ));
+        return Err(format!("git cannot list the files: {}", String::from_utf8_lossy(&listing.stderr).trim()));
     }
-    let names =
-        String::from_utf8(listing.stdout).map_err(|_| "a file's name is not UTF-8".to_owned())?;
+    let names = String::from_utf8(listing.stdout).map_err(|_| "a file's name is not UTF-8".to_owned())?;
     // A file that was just deleted is still listed; pictures and the like are no text.
     Ok(names
         .split_terminator('\0')
-        .filter_map(|name| {
-            Some((
-                name.to_owned(),
-                std::fs::read_to_string(root.join(name)).ok()?,
-            ))
-        })
+        .filter_map(|name| Some((name.to_owned(), std::fs::read_to_string(root.join(name)).ok()?)))
         .collect())
 }
 
@@ -119,34 +94,14 @@ pub(crate) struct Dependency<'a> {
 
 /// The dependencies of a manifest in all its tables, those for one target included.
 pub(crate) fn dependencies(manifest: &Table) -> Vec<Dependency<'_>> {
-    let targets = manifest
-        .get("target")
-        .and_then(|target| target.as_table())
-        .into_iter()
-        .flatten();
+    let targets = manifest.get("target").and_then(|target| target.as_table()).into_iter().flatten();
     let places = std::iter::once(manifest).chain(targets.filter_map(|(_, place)| place.as_table()));
     let mut found = Vec::new();
     for place in places {
-        for (table, dev) in [
-            ("dependencies", false),
-            ("build-dependencies", false),
-            ("dev-dependencies", true),
-        ] {
-            for (name, spec) in place
-                .get(table)
-                .and_then(|table| table.as_table())
-                .into_iter()
-                .flatten()
-            {
-                let package = spec
-                    .get("package")
-                    .and_then(|package| package.as_str())
-                    .unwrap_or(name);
-                found.push(Dependency {
-                    package,
-                    dev,
-                    features: features(spec),
-                });
+        for (table, dev) in [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)] {
+            for (name, spec) in place.get(table).and_then(|table| table.as_table()).into_iter().flatten() {
+                let package = spec.get("package").and_then(|package| package.as_str()).unwrap_or(name);
+                found.push(Dependency { package, dev, features: features(spec) });
             }
         }
     }
@@ -165,10 +120,7 @@ pub(crate) fn features(spec: &toml::Value) -> Vec<&str> {
 
 /// The name of the package that a manifest describes.
 pub(crate) fn package_name(manifest: &Table) -> &str {
-    manifest
-        .get("package")
-        .and_then(|package| package.get("name")?.as_str())
-        .unwrap_or_default()
+    manifest.get("package").and_then(|package| package.get("name")?.as_str()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -192,10 +144,8 @@ mod tests {
         "#
         .parse()
         .expect("valid TOML");
-        let mut found: Vec<_> = dependencies(&manifest)
-            .into_iter()
-            .map(|one| (one.package, one.dev, one.features))
-            .collect();
+        let mut found: Vec<_> =
+            dependencies(&manifest).into_iter().map(|one| (one.package, one.dev, one.features)).collect();
         found.sort();
         assert_eq!(
             found,
@@ -211,9 +161,7 @@ mod tests {
 
     #[test]
     fn this_house_stands() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .expect("xtask lies in the repository");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository");
         assert_eq!(breaches(root), []);
     }
 }

@@ -17,10 +17,7 @@ const NODE_NEWER: &str = "22.23.3";
 /// # Errors
 /// There is no Node, or the newer one cannot be fetched: the sentence says what to do.
 pub(crate) fn node(root: &Path, log: &mut File) -> Result<PathBuf, String> {
-    let system = Command::new("node")
-        .arg("--version")
-        .output()
-        .map_err(|error| format!("node: {error}"))?;
+    let system = Command::new("node").arg("--version").output().map_err(|error| format!("node: {error}"))?;
     let version = String::from_utf8_lossy(&system.stdout).trim().to_owned();
     if recent_enough(&version) {
         return Ok(PathBuf::from("node"));
@@ -78,10 +75,7 @@ fn package() -> Result<&'static str, String> {
 }
 
 fn recent_enough(version: &str) -> bool {
-    let mut numbers = version
-        .trim_start_matches('v')
-        .split('.')
-        .map_while(|number| number.parse::<u32>().ok());
+    let mut numbers = version.trim_start_matches('v').split('.').map_while(|number| number.parse::<u32>().ok());
     matches!((numbers.next(), numbers.next()), (Some(major), Some(minor)) if (major, minor) >= NODE_MIN)
 }
 

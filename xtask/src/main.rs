@@ -1,9 +1,5 @@
 //! Everything about this repository that a machine does: the gate, the house check, formatting, fuzzing.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program of the terminal"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program of the terminal")]
 
 mod fuzz;
 mod gate;

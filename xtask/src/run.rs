@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 /// The cargo that runs us, at the root of the repository.
@@ -12,15 +12,15 @@ pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     // Set by `cargo run` for us alone; a build that saw them would not share artefacts with a plain `cargo build`.
-    for name in [
-        "CARGO_MANIFEST_DIR",
-        "CARGO_MANIFEST_PATH",
-        "CARGO_PKG_NAME",
-        "CARGO_PKG_VERSION",
-    ] {
+    for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
         command.env_remove(name);
     }
     command
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
 }
 
 /// Runs `command` with our own terminal and hands on whether it succeeded.
@@ -48,16 +48,10 @@ pub(crate) struct Output {
 pub(crate) fn streamed(command: &mut Command, log: &mut File) -> std::io::Result<Output> {
     writeln!(log, "$ {}", display(command))?;
     let (reader, writer) = std::io::pipe()?;
-    command
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer);
-    let mut child = command.spawn().map_err(|error| {
-        std::io::Error::new(
-            error.kind(),
-            format!("{}: {error}", command.get_program().display()),
-        )
-    })?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command
+        .spawn()
+        .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", command.get_program().display())))?;
     // `command` still holds the writing ends; the reader would wait for them for ever.
     command.stdout(Stdio::null()).stderr(Stdio::null());
 
@@ -70,20 +64,13 @@ pub(crate) fn streamed(command: &mut Command, log: &mut File) -> std::io::Result
         text.push_str(&String::from_utf8_lossy(&line));
         line.clear();
     }
-    Ok(Output {
-        text,
-        success: child.wait()?.success(),
-    })
+    Ok(Output { text, success: child.wait()?.success() })
 }
 
 /// The command as one would type it.
 pub(crate) fn display(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    words.extend(
-        command
-            .get_args()
-            .map(|word| word.to_string_lossy().into_owned()),
-    );
+    words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
     words.join(" ")
 }
 
@@ -97,11 +84,8 @@ mod tests {
     }
 
     fn tempfile() -> File {
-        let path = std::env::temp_dir().join(format!(
-            "xtask-run-{}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        ));
+        let path =
+            std::env::temp_dir().join(format!("xtask-run-{}-{:?}", std::process::id(), std::thread::current().id()));
         let file = File::create(&path).expect("a temporary file");
         std::fs::remove_file(path).expect("an open file may be unlinked");
         file

@@ -16,15 +16,9 @@ impl Tally {
     /// Sums the `test result:` lines of `cargo test`.
     pub(crate) fn of_cargo(output: &str) -> Self {
         let mut tally = Self::default();
-        for line in output
-            .lines()
-            .filter_map(|line| line.strip_prefix("test result: "))
-        {
+        for line in output.lines().filter_map(|line| line.strip_prefix("test result: ")) {
             let (_, counts) = line.split_once(". ").unwrap_or_default();
-            for (count, what) in counts
-                .split(';')
-                .filter_map(|part| part.trim().split_once(' '))
-            {
+            for (count, what) in counts.split(';').filter_map(|part| part.trim().split_once(' ')) {
                 let Ok(count) = count.parse::<u64>() else {
                     continue;
                 };
@@ -42,10 +36,7 @@ impl Tally {
     /// Reads the closing lines of `node --test` in its TAP form (`# pass 12`).
     pub(crate) fn of_node(tap: &str) -> Self {
         let mut tally = Self::default();
-        for (what, count) in tap
-            .lines()
-            .filter_map(|line| line.strip_prefix("# ")?.split_once(' '))
-        {
+        for (what, count) in tap.lines().filter_map(|line| line.strip_prefix("# ")?.split_once(' ')) {
             let Ok(count) = count.parse::<u64>() else {
                 continue;
             };
@@ -88,35 +79,18 @@ test result: FAILED. 3 passed; 1 failed; 4 ignored; 0 measured; 0 filtered out; 
    Doc-tests perennial_core
 test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s
 ";
-        assert_eq!(
-            Tally::of_cargo(output),
-            Tally {
-                passed: 10,
-                failed: 1,
-                not_run: 4
-            }
-        );
+        assert_eq!(Tally::of_cargo(output), Tally { passed: 10, failed: 1, not_run: 4 });
     }
 
     #[test]
     fn node_counts_a_cancelled_test_as_failed() {
         let tap = "ok 1 - x\n# tests 9\n# suites 1\n# pass 4\n# fail 2\n# cancelled 1\n# skipped 1\n# todo 1\n# duration_ms 7.1\n";
-        assert_eq!(
-            Tally::of_node(tap),
-            Tally {
-                passed: 4,
-                failed: 3,
-                not_run: 2
-            }
-        );
+        assert_eq!(Tally::of_node(tap), Tally { passed: 4, failed: 3, not_run: 2 });
     }
 
     #[test]
     fn what_is_not_a_result_counts_nothing() {
-        assert_eq!(
-            Tally::of_cargo("test result: nonsense\nok"),
-            Tally::default()
-        );
+        assert_eq!(Tally::of_cargo("test result: nonsense\nok"), Tally::default());
         assert_eq!(Tally::of_node("# a sentence\nok 1"), Tally::default());
     }
 }

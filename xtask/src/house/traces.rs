@@ -10,34 +10,13 @@ const DENIED: &[(&str, &str)] = &[
     (concat!("/Us", "ers/"), "the path of somebody's home"),
     (concat!("/ro", "ot/"), "the path of somebody's home"),
     (concat!("/wo", "rk/"), "the path of a work folder"),
-    (
-        concat!("registry.", "npmjs"),
-        "the address of a package registry",
-    ),
-    (
-        concat!("registry.", "yarnpkg"),
-        "the address of a package registry",
-    ),
-    (
-        concat!("npm", "mirror"),
-        "the address of a package registry",
-    ),
-    (
-        concat!("static.", "crates.io"),
-        "the address of a package registry",
-    ),
-    (
-        concat!("index.", "crates.io"),
-        "the address of a package registry",
-    ),
-    (
-        concat!("deb.", "debian.org"),
-        "the address of a package registry",
-    ),
-    (
-        concat!("\"resol", "ved\": \"http"),
-        "the address of a package registry",
-    ),
+    (concat!("registry.", "npmjs"), "the address of a package registry"),
+    (concat!("registry.", "yarnpkg"), "the address of a package registry"),
+    (concat!("npm", "mirror"), "the address of a package registry"),
+    (concat!("static.", "crates.io"), "the address of a package registry"),
+    (concat!("index.", "crates.io"), "the address of a package registry"),
+    (concat!("deb.", "debian.org"), "the address of a package registry"),
+    (concat!("\"resol", "ved\": \"http"), "the address of a package registry"),
 ];
 
 /// Every line that says what no file may say.
@@ -60,8 +39,7 @@ pub(crate) fn breaches(files: &BTreeMap<String, String>) -> Vec<Breach> {
 fn mentions(line: &str, pattern: &str) -> bool {
     line.match_indices(pattern).any(|(at, _)| {
         !pattern.starts_with('/')
-            || !line[..at]
-                .ends_with(|before: char| before.is_alphanumeric() || "-_.~%}>)*".contains(before))
+            || !line[..at].ends_with(|before: char| before.is_alphanumeric() || "-_.~%}>)*".contains(before))
     })
 }
 
@@ -85,17 +63,11 @@ mod tests {
     #[test]
     fn a_path_inside_an_address_or_below_a_folder_is_no_trace() {
         let home = concat!("/ho", "me/");
-        assert_eq!(
-            check(&format!("https://example.org{home}page and src{home}file")),
-            0
-        );
+        assert_eq!(check(&format!("https://example.org{home}page and src{home}file")), 0);
     }
 
     #[test]
     fn the_usual_line_of_cargo_lock_is_no_trace() {
-        assert_eq!(
-            check("source = \"registry+https://github.com/rust-lang/crates.io-index\""),
-            0
-        );
+        assert_eq!(check("source = \"registry+https://github.com/rust-lang/crates.io-index\""), 0);
     }
 }
