@@ -58,10 +58,7 @@ pub(crate) struct FormRequest {
 
 impl FormRequest {
     pub(crate) fn new() -> Self {
-        Self {
-            form: form_urlencoded::Serializer::new(String::new()),
-            headers: HeaderMap::new(),
-        }
+        Self { form: form_urlencoded::Serializer::new(String::new()), headers: HeaderMap::new() }
     }
 
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
@@ -83,13 +80,12 @@ impl FormRequest {
         let client_id = provider.provider.client_id.as_str();
         self = match &provider.provider.client_authentication {
             ClientAuthentication::ClientSecretBasic(secret) => {
-                self.headers
-                    .insert(AUTHORIZATION, basic(client_id, secret.expose_secret()));
+                self.headers.insert(AUTHORIZATION, basic(client_id, secret.expose_secret()));
                 self
             }
-            ClientAuthentication::ClientSecretPost(secret) => self
-                .with("client_id", client_id)
-                .with("client_secret", secret.expose_secret()),
+            ClientAuthentication::ClientSecretPost(secret) => {
+                self.with("client_id", client_id).with("client_secret", secret.expose_secret())
+            }
             ClientAuthentication::None => self.with("client_id", client_id),
             ClientAuthentication::PrivateKeyJwt { key, kid, alg } => {
                 let assertion = assertion(provider, key, kid.as_deref(), *alg, now, random)?;
@@ -108,10 +104,7 @@ impl FormRequest {
         *request.headers_mut() = self.headers;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         headers.insert(USER_AGENT, OUR_USER_AGENT);
         request
     }
@@ -121,8 +114,7 @@ impl FormRequest {
 fn basic(client_id: &str, secret: &str) -> HeaderValue {
     let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     let pair = format!("{}:{}", encoded(client_id), encoded(secret));
-    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
-        .expect("base64 is visible ASCII");
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).expect("base64 is visible ASCII");
     value.set_sensitive(true);
     value
 }
@@ -157,19 +149,13 @@ fn assertion(
 }
 
 /// Whether the key can sign with `alg`: a signature is made and thrown away.
-pub(crate) fn judge_private_key(
-    key: &PrivateKeyPem,
-    alg: JwsAlgorithm,
-) -> Result<(), ClientAuthenticationError> {
+pub(crate) fn judge_private_key(key: &PrivateKeyPem, alg: JwsAlgorithm) -> Result<(), ClientAuthenticationError> {
     jsonwebtoken::crypto::sign(b"", &encoding_key(key, alg)?, alg.into())
         .map(|_| ())
         .map_err(|_| ClientAuthenticationError::UnsuitableKey(alg.as_str()))
 }
 
-fn encoding_key(
-    key: &PrivateKeyPem,
-    alg: JwsAlgorithm,
-) -> Result<EncodingKey, ClientAuthenticationError> {
+fn encoding_key(key: &PrivateKeyPem, alg: JwsAlgorithm) -> Result<EncodingKey, ClientAuthenticationError> {
     let pem = key.expose_secret().as_bytes();
     match alg.family() {
         KeyFamily::Rsa => EncodingKey::from_rsa_pem(pem),

@@ -111,7 +111,8 @@ fn spread(id: SessionId, generation: Generation) -> f64 {
 /// Full jitter: anything between zero and a bound that doubles from 500 ms to 30 s, picked by `roll` in [0, 1). What the
 /// provider asked for in `Retry-After` is the least.
 pub fn backoff(failures: u32, retry_after: Option<Duration>, roll: f64) -> Duration {
-    let bound = Duration::from_millis(500).saturating_mul(1 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(30));
+    let bound =
+        Duration::from_millis(500).saturating_mul(1 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(30));
     bound.mul_f64(roll.clamp(0.0, 1.0)).max(retry_after.unwrap_or_default())
 }
 
@@ -183,7 +184,8 @@ mod tests {
             let session = session(id, Some(3600), true);
             let tokens = session.tokens.as_ref().expect("the fixture has tokens");
             for generation in 0..4 {
-                let due = due_at(session.id, Generation(generation), tokens, &policy).expect("an expiry gives a due time");
+                let due =
+                    due_at(session.id, Generation(generation), tokens, &policy).expect("an expiry gives a due time");
                 assert!(due >= at(3540) && due <= at(3570), "{due:?}");
                 assert_eq!(Some(due), due_at(session.id, Generation(generation), tokens, &policy));
                 seen.insert(due);

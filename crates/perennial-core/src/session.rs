@@ -5,6 +5,7 @@
 //! ours alone lies under one name, `perennial`. A cookie without it was begun by Auth.js and is adopted.
 
 use std::fmt;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -62,10 +63,10 @@ impl SessionState {
     ///
     /// A refresh token that was not replaced is kept (RFC 6749 §6), and so are the scope and the ID token.
     /// `lifetime` stands in for an absent `expires_in`.
-    pub fn renewed(&self, response: TokenResponse, lifetime: Option<std::time::Duration>) -> Self {
+    pub fn renewed(&self, response: TokenResponse, requested_at: Timestamp, lifetime: Option<Duration>) -> Self {
         let tokens = match &self.tokens {
-            Some(previous) => previous.rotated(response, lifetime),
-            None => TokenSet::new(response, lifetime),
+            Some(previous) => previous.rotated(response, requested_at, lifetime),
+            None => TokenSet::new(response, requested_at, lifetime),
         };
         Self { generation: self.generation.next(), tokens: Some(tokens), ..self.clone() }
     }
@@ -81,7 +82,7 @@ impl SessionState {
         let mut own = OwnClaims {
             v: FORMAT,
             sid: URL_SAFE_NO_PAD.encode(self.id.0),
-            key: URL_SAFE_NO_PAD.encode(self.share.0),
+            key: URL_SAFE_NO_PAD.encode(self.share.0).into(),
             gen_: self.generation.0,
             provider: self.provider.clone(),
             started: self.started_at,
@@ -114,9 +115,9 @@ impl SessionState {
                 if own.v != FORMAT {
                     return Err(NotASession);
                 }
-                let tokens = own.issued.and_then(|issued_at| {
-                    TokenSet::read(&mut claims, issued_at, own.expires, own.refresh_expires)
-                });
+                let tokens = own
+                    .issued
+                    .and_then(|issued_at| TokenSet::read(&mut claims, issued_at, own.expires, own.refresh_expires));
                 Ok(Self {
                     id: SessionId(decode(&own.sid)?),
                     share: KeyShare(decode(&own.key)?),
@@ -134,7 +135,11 @@ impl SessionState {
     /// with the same cookie meet in the same record.
     fn adopt(mut claims: Map<String, Value>, fallback: &ProviderId) -> Self {
         let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let seed = format!("{}\n{}", text("refresh_token"), if text("refresh_token").is_empty() { text("jti") } else { String::new() });
+        let seed = format!(
+            "{}\n{}",
+            text("refresh_token"),
+            if text("refresh_token").is_empty() { text("jti") } else { String::new() }
+        );
         let issued_at = Timestamp::from_unix_seconds(claims.get("iat").and_then(Value::as_i64).unwrap_or(0));
         let expires_at = claims.get("expires_at").and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
         let provider = match claims.get("provider").and_then(Value::as_str) {
@@ -178,16 +183,16 @@ pub struct TokenSet {
 }
 
 impl TokenSet {
-    /// The tokens of a first answer. `lifetime` stands in for an absent `expires_in`.
-    pub fn new(response: TokenResponse, lifetime: Option<std::time::Duration>) -> Self {
+    /// The tokens of a first answer to a request sent at `requested_at`. `lifetime` stands in for an absent `expires_in`.
+    pub fn new(response: TokenResponse, requested_at: Timestamp, lifetime: Option<Duration>) -> Self {
         Self {
-            expires_at: response.expires_at.or_else(|| lifetime.map(|lifetime| response.requested_at + lifetime)),
+            expires_at: response.expires_at.or_else(|| lifetime.map(|lifetime| requested_at + lifetime)),
             access_token: response.access_token,
             token_type: response.token_type,
             refresh_token: response.refresh_token,
             id_token: response.id_token,
             scope: response.scope,
-            issued_at: response.requested_at,
+            issued_at: requested_at,
             refresh_token_expires_at: response.refresh_token_expires_at,
         }
     }
@@ -197,8 +202,8 @@ impl TokenSet {
         self.expires_at.is_none_or(|at| now < at)
     }
 
-    fn rotated(&self, response: TokenResponse, lifetime: Option<std::time::Duration>) -> Self {
-        let mut next = Self::new(response, lifetime);
+    fn rotated(&self, response: TokenResponse, requested_at: Timestamp, lifetime: Option<Duration>) -> Self {
+        let mut next = Self::new(response, requested_at, lifetime);
         if next.refresh_token.is_none() {
             next.refresh_token.clone_from(&self.refresh_token);
             next.refresh_token_expires_at = next.refresh_token_expires_at.or(self.refresh_token_expires_at);
@@ -316,9 +321,8 @@ pub struct NotASession;
 
 /// Names in the sealed claims that only the engine writes: registered claims of RFC 7519 §4.1 that are about the cookie
 /// itself, the provider's tokens, and our own part. Neither a callback nor an update may set them.
-pub const RESERVED_CLAIMS: [&str; 11] = [
-    "iat", "exp", "nbf", "jti", "access_token", "refresh_token", "id_token", "token_type", "scope", "expires_at", OWN,
-];
+pub const RESERVED_CLAIMS: [&str; 11] =
+    ["iat", "exp", "nbf", "jti", "access_token", "refresh_token", "id_token", "token_type", "scope", "expires_at", OWN];
 
 const OWN: &str = "perennial";
 const FORMAT: u8 = 1;
@@ -327,7 +331,7 @@ const FORMAT: u8 = 1;
 struct OwnClaims {
     v: u8,
     sid: String,
-    key: String,
+    key: zeroize::Zeroizing<String>,
     #[serde(rename = "gen")]
     gen_: u64,
     provider: ProviderId,
@@ -338,12 +342,6 @@ struct OwnClaims {
     expires: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_expires: Option<Timestamp>,
-}
-
-impl Drop for OwnClaims {
-    fn drop(&mut self) {
-        self.key.zeroize();
-    }
 }
 
 fn without_reserved(mut claims: Map<String, Value>) -> Map<String, Value> {

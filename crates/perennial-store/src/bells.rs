@@ -17,10 +17,7 @@ pub(crate) struct Bells {
 
 impl Bells {
     pub(crate) fn new() -> Self {
-        Self {
-            bells: (0..BELLS).map(|_| Notify::new()).collect(),
-            hasher: RandomState::new(),
-        }
+        Self { bells: (0..BELLS).map(|_| Notify::new()).collect(), hasher: RandomState::new() }
     }
 
     /// The bell of `key`. A waiter enables its `notified()` before it looks, so that no change falls in between.

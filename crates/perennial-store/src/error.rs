@@ -33,12 +33,7 @@ pub enum StoreErrorKind {
 impl StoreError {
     /// An error of `kind`; `message` is one sentence that says what the operator should do.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            wrote_nothing: false,
-            source: None,
-        }
+        Self { kind, message: message.into(), wrote_nothing: false, source: None }
     }
 
     /// The refusal of a record of `bytes` bytes, above [`limits::RECORD_BYTES`](crate::limits::RECORD_BYTES).
@@ -108,10 +103,7 @@ mod tests {
         ];
         for (kind, code, retryable) in table {
             let error = StoreError::new(kind, "do this");
-            assert_eq!(
-                (error.code(), error.is_retryable(), error.wrote_nothing()),
-                (code, retryable, false)
-            );
+            assert_eq!((error.code(), error.is_retryable(), error.wrote_nothing()), (code, retryable, false));
         }
     }
 
@@ -124,11 +116,7 @@ mod tests {
 
     #[test]
     fn the_cause_stays_reachable() {
-        let error = StoreError::new(StoreErrorKind::Full, "make room")
-            .caused_by(std::io::Error::other("why"));
-        assert_eq!(
-            error.source().map(ToString::to_string).as_deref(),
-            Some("why")
-        );
+        let error = StoreError::new(StoreErrorKind::Full, "make room").caused_by(std::io::Error::other("why"));
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("why"));
     }
 }

@@ -11,8 +11,7 @@ use perennial_core::Timestamp;
 
 use crate::bells::Bells;
 use crate::{
-    Durability, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap, Version,
-    Versioned, limits,
+    Durability, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap, Version, Versioned, limits,
 };
 
 /// Keeps a bounded number of records in this process; all are gone when it ends.
@@ -40,11 +39,7 @@ impl MemoryStore {
     /// A store of at most `records` records.
     pub fn with_capacity(records: usize) -> Self {
         Self {
-            shelf: Mutex::new(Shelf {
-                records: HashMap::new(),
-                by_expiry: BTreeSet::new(),
-                capacity: records,
-            }),
+            shelf: Mutex::new(Shelf { records: HashMap::new(), by_expiry: BTreeSet::new(), capacity: records }),
             bells: Bells::new(),
         }
     }
@@ -62,11 +57,7 @@ impl Default for MemoryStore {
 }
 
 impl SessionStore for MemoryStore {
-    fn load(
-        &self,
-        key: RecordKey,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Option<Versioned>, StoreError>> {
+    fn load(&self, key: RecordKey, now: Timestamp) -> BoxFuture<'_, Result<Option<Versioned>, StoreError>> {
         async move { Ok(self.shelf().live(&key, now).cloned()) }.boxed()
     }
 
@@ -88,11 +79,7 @@ impl SessionStore for MemoryStore {
         .boxed()
     }
 
-    fn remove(
-        &self,
-        key: RecordKey,
-        expected: Version,
-    ) -> BoxFuture<'_, Result<Removal, StoreError>> {
+    fn remove(&self, key: RecordKey, expected: Version) -> BoxFuture<'_, Result<Removal, StoreError>> {
         async move {
             let removal = self.shelf().remove(&key, expected);
             if removal == Removal::Removed {
@@ -103,12 +90,7 @@ impl SessionStore for MemoryStore {
         .boxed()
     }
 
-    fn changed(
-        &self,
-        key: RecordKey,
-        since: Option<Version>,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn changed(&self, key: RecordKey, since: Option<Version>, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
             loop {
                 let mut rung = pin!(self.bells.of(&key).notified());
@@ -185,11 +167,7 @@ impl Shelf {
             self.make_room(now)?;
         }
         let version = next_version();
-        let record = Versioned {
-            version,
-            bytes: Arc::from(bytes),
-            expires,
-        };
+        let record = Versioned { version, bytes: Arc::from(bytes), expires };
         if let Some(old) = self.records.insert(key, record) {
             self.by_expiry.remove(&(old.expires, key));
         }

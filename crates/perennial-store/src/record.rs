@@ -82,10 +82,7 @@ mod tests {
             expires: Timestamp::from_unix_millis(9),
         };
         let shown = format!("{record:?} {:?}", RecordKey::from_digest([0xab; 32]));
-        assert!(
-            shown.contains("[7 bytes]") && shown.contains("RecordKey(abababab..)"),
-            "{shown}"
-        );
+        assert!(shown.contains("[7 bytes]") && shown.contains("RecordKey(abababab..)"), "{shown}");
         assert!(!shown.contains("planted"), "{shown}");
     }
 }

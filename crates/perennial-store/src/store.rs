@@ -25,11 +25,7 @@ use crate::{RecordKey, StoreError, Version, Versioned};
 /// [`StoreError::wrote_nothing`] says otherwise: load again before deciding anything.
 pub trait SessionStore: Send + Sync + 'static {
     /// The live record under `key`, if there is one.
-    fn load(
-        &self,
-        key: RecordKey,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<Option<Versioned>, StoreError>>;
+    fn load(&self, key: RecordKey, now: Timestamp) -> BoxFuture<'_, Result<Option<Versioned>, StoreError>>;
 
     /// Stores `bytes` until `expires` if the record is still the one the caller has seen.
     ///
@@ -46,23 +42,14 @@ pub trait SessionStore: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Swap, StoreError>>;
 
     /// Removes the record if it still has the version `expected`, expired or not.
-    fn remove(
-        &self,
-        key: RecordKey,
-        expected: Version,
-    ) -> BoxFuture<'_, Result<Removal, StoreError>>;
+    fn remove(&self, key: RecordKey, expected: Version) -> BoxFuture<'_, Result<Removal, StoreError>>;
 
     /// Resolves once the live record's version is no longer `since`; at once when it already is another.
     ///
     /// `None` stands for absence. It may resolve without a change, so load after it. A record that merely expires wakes
     /// nobody before it is swept or replaced: bound the wait. Nothing is missed between the load that gave `since` and
     /// this call.
-    fn changed(
-        &self,
-        key: RecordKey,
-        since: Option<Version>,
-        now: Timestamp,
-    ) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn changed(&self, key: RecordKey, since: Option<Version>, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Removes the records that have expired, in steps small enough not to hold up others, and counts them.
     fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>>;

@@ -136,9 +136,18 @@ impl Settings {
         self.public_url.scheme() == "https"
     }
 
-    /// A URL of one of our endpoints.
+    /// The URL of one of our endpoints, as text.
     pub(crate) fn endpoint(&self, path: &str) -> String {
         format!("{}{}{path}", self.origin(), self.base_path)
+    }
+
+    /// The URL of one of our endpoints.
+    pub(crate) fn endpoint_url(&self, path: &str) -> Url {
+        let mut url = self.public_url.clone();
+        url.set_path(&format!("{}{path}", self.base_path));
+        url.set_query(None);
+        url.set_fragment(None);
+        url
     }
 }
 
@@ -165,7 +174,10 @@ impl Inner {
     pub(crate) fn issuer(&self, id: &ProviderId) -> Option<&IssuerClient> {
         let found = self.issuers.iter().find(|issuer| issuer.provider().id == *id);
         if found.is_none() {
-            tracing::error!(provider = id.as_str(), "a session was begun at a provider that is no longer configured: it cannot be renewed");
+            tracing::error!(
+                provider = id.as_str(),
+                "a session was begun at a provider that is no longer configured: it cannot be renewed"
+            );
         }
         found
     }

@@ -229,7 +229,8 @@ impl AuthBuilder {
             None => match HyperClient::new(self.renewal.call_deadline / 3) {
                 Ok(client) => Some(Arc::new(client) as Arc<dyn HttpClient>),
                 Err(error) => {
-                    let remedy = format!("install the system's certificate authorities (package ca-certificates): {error}");
+                    let remedy =
+                        format!("install the system's certificate authorities (package ca-certificates): {error}");
                     faults.push(ConfigFault::new("certificates", "system", remedy));
                     None
                 }
@@ -316,7 +317,11 @@ impl AuthBuilder {
         let path = &self.base_path;
         let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.'));
         if !path.starts_with('/') || path.len() < 2 || path.ends_with('/') || path.contains("//") || !plain {
-            faults.push(ConfigFault::new("base_path", self.place, "write a plain path without a slash at its end, such as /auth"));
+            faults.push(ConfigFault::new(
+                "base_path",
+                self.place,
+                "write a plain path without a slash at its end, such as /auth",
+            ));
         }
         if self.max_age < Duration::from_secs(60) || self.max_age > DAY * 400 {
             faults.push(ConfigFault::new("session.max_age", self.place, "choose from 1 minute to 400 days"));
@@ -358,7 +363,7 @@ impl AuthBuilder {
                 }
                 Ok(provider) => providers.push(provider),
                 Err(found) => faults.extend(found.into_iter().map(|fault| ConfigFault {
-                    key: format!("providers.{}.{}", fault.provider, fault.key),
+                    key: format!("providers.{}.{}", fault.provider, fault.setting),
                     place: self.place.to_owned(),
                     remedy: fault.remedy,
                 })),

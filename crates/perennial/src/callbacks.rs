@@ -225,10 +225,11 @@ impl Callbacks for CallbackSet {
 }
 
 /// Turns a panic while a callback runs into an error: somebody else's code must not take a renewal down with it.
-fn calm<T: Send + 'static>(
-    future: BoxFuture<'_, Result<T, CallbackError>>,
-) -> BoxFuture<'_, Result<T, CallbackError>> {
+fn calm<T: Send + 'static>(future: BoxFuture<'_, Result<T, CallbackError>>) -> BoxFuture<'_, Result<T, CallbackError>> {
     Box::pin(async move {
-        std::panic::AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|_| Err("the callback panicked".into()))
+        std::panic::AssertUnwindSafe(future)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| Err("the callback panicked".into()))
     })
 }

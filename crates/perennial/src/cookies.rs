@@ -32,9 +32,10 @@ impl CookieNames {
 
     /// Whether a cookie is ours and no upstream's business.
     pub(crate) fn owns(&self, name: &str) -> bool {
-        [&self.session, &self.csrf, &self.callback_url].iter().any(|own| {
-            name.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        }) || name.starts_with(&self.flow_prefix)
+        [&self.session, &self.csrf, &self.callback_url]
+            .iter()
+            .any(|own| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+            || name.starts_with(&self.flow_prefix)
     }
 
     /// A `Set-Cookie` value: `HttpOnly`, `SameSite=Lax`, `Path=/`, and `Secure` on https.
@@ -47,7 +48,9 @@ impl CookieNames {
         match life {
             Life::BrowserSession => {}
             Life::For(duration) => cookie.set_max_age(cookie::time::Duration::try_from(duration).ok()),
-            Life::Until(at) => cookie.set_expires(cookie::time::OffsetDateTime::from_unix_timestamp(at.unix_seconds()).ok()),
+            Life::Until(at) => {
+                cookie.set_expires(cookie::time::OffsetDateTime::from_unix_timestamp(at.unix_seconds()).ok())
+            }
         }
         // Names are ours, values base64url or percent-encoded: nothing here is outside visible ASCII.
         HeaderValue::from_str(&cookie.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
@@ -140,7 +143,8 @@ mod tests {
     fn upstreams_see_their_own_cookies_and_none_of_ours() {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, HeaderValue::from_static("theme=dark; authjs.session-token.0=a;authjs.csrf-token=b"));
-        headers.append(COOKIE, HeaderValue::from_static(" __Secure-authjs.session-token=c; cart=1; perennial.flow.x=d"));
+        headers
+            .append(COOKIE, HeaderValue::from_static(" __Secure-authjs.session-token=c; cart=1; perennial.flow.x=d"));
         assert_eq!(foreign_cookies(&headers, false).expect("two remain"), "theme=dark; cart=1");
         headers.clear();
         headers.append(COOKIE, HeaderValue::from_static("authjs.session-token=a"));

@@ -68,7 +68,11 @@ impl AuthBuilder {
             }
             Ok(_) => self.public_url(text),
             Err(_) => {
-                self.faults.push(ConfigFault::new("AUTH_URL", "environment", "write a whole URL, such as https://app.example"));
+                self.faults.push(ConfigFault::new(
+                    "AUTH_URL",
+                    "environment",
+                    "write a whole URL, such as https://app.example",
+                ));
                 self
             }
         }

@@ -3,7 +3,8 @@
 use http::{HeaderMap, HeaderValue};
 use perennial_core::authorize::PendingSignIn;
 use perennial_core::cookie;
-use perennial_core::limits::{SIGN_INS_IN_FLIGHT, SIGN_IN_MAX_AGE};
+use perennial_core::limits::{SIGN_IN_MAX_AGE, SIGN_INS_IN_FLIGHT};
+use perennial_core::secret::State;
 use serde_json::{Map, Value};
 
 use crate::auth::Inner;
@@ -25,19 +26,19 @@ impl Inner {
         others.sort();
         let excess = (others.len() + 1).saturating_sub(SIGN_INS_IN_FLIGHT);
         let mut lines: Vec<_> = others.iter().take(excess).map(|(_, name)| self.names.delete(name)).collect();
-        lines.push(self.names.set(&self.flow_name(&pending.state), &sealed, Life::For(SIGN_IN_MAX_AGE)));
+        lines.push(self.names.set(&self.flow_name(pending.state.expose_secret()), &sealed, Life::For(SIGN_IN_MAX_AGE)));
         lines
     }
 
     /// The sign-in that `state` belongs to, if this browser began it.
-    pub(crate) fn flow_of(&self, headers: &HeaderMap, state: &str) -> Option<PendingSignIn> {
+    pub(crate) fn flow_of(&self, headers: &HeaderMap, state: &State) -> Option<PendingSignIn> {
         let cookies = RequestCookies::read(headers);
-        self.opened_flow(cookies.first(&self.flow_name(state))?)
+        self.opened_flow(cookies.first(&self.flow_name(state.expose_secret()))?)
     }
 
     /// A `Set-Cookie` line that forgets the sign-in of `state`.
-    pub(crate) fn forget_flow(&self, state: &str) -> HeaderValue {
-        self.names.delete(&self.flow_name(state))
+    pub(crate) fn forget_flow(&self, state: &State) -> HeaderValue {
+        self.names.delete(&self.flow_name(state.expose_secret()))
     }
 
     fn opened_flow(&self, value: &str) -> Option<PendingSignIn> {
@@ -48,7 +49,8 @@ impl Inner {
     /// The cookie's name tells flows apart by the first characters of their state, which is no secret by itself: the
     /// whole state is compared when the answer comes.
     fn flow_name(&self, state: &str) -> String {
-        let short: String = state.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(12).collect();
+        let short: String =
+            state.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(12).collect();
         format!("{}{short}", self.names.flow_prefix)
     }
 }

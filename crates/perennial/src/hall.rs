@@ -167,7 +167,8 @@ impl Inner {
                 self.fly(state, Ask::due(RenewalReason::Expired), self.settings.renewal.wait_max).await
             }
             (Door::Refresh, _) => {
-                self.fly(state, Ask::now(RenewalReason::OnDemand, state.generation), self.settings.renewal.wait_max).await
+                self.fly(state, Ask::now(RenewalReason::OnDemand, state.generation), self.settings.renewal.wait_max)
+                    .await
             }
             (Door::Unauthorized(seen), _) => {
                 self.fly(state, Ask::now(RenewalReason::Unauthorized, seen), self.settings.renewal.wait_max).await
@@ -234,10 +235,13 @@ impl Inner {
     }
 
     /// Step 6 and the cookie of step 8.
-    async fn leave(&self, opened: Opened, found: Found) -> Entry {
+    async fn leave(self: &Arc<Self>, opened: Opened, found: Found) -> Entry {
         let now = self.clock.now();
         let (state, suspended, renewed) = match found {
             Found::Ended(reason) => {
+                if reason == EndReason::Refused {
+                    self.end_in_background(opened.state.clone(), reason);
+                }
                 tracing::info!(session = opened.state.id.fingerprint(), ?reason, "session over, cookie cleared");
                 let writes = cookie::clear(&self.names.session, &opened.names);
                 return Entry { set_cookies: self.names.chunks(&writes, now), ..Entry::stranger() };
@@ -253,8 +257,7 @@ impl Inner {
                 newest: state.generation,
             });
         }
-        let read = self.asked_on_read(&state).await;
-        let Some(state) = read else {
+        let Some(state) = self.asked_on_read(&state).await else {
             self.end_in_background(state, EndReason::Callback);
             let writes = cookie::clear(&self.names.session, &opened.names);
             return Entry { set_cookies: self.names.chunks(&writes, now), ..Entry::stranger() };

@@ -6,14 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use perennial_core::Timestamp;
-use perennial_core::authorize::AuthorizationResponse;
+use perennial_core::authorize::{AuthorizationResponse, PendingSignIn};
 use perennial_core::id_token::{
-    ExpectedNonce, Expectation, IdTokenError, VerifiedIdToken, check_renewed, read_unverified_claims, read_userinfo, verify,
+    Expectation, ExpectedNonce, IdTokenError, VerifiedIdToken, check_renewed, read_unverified_claims, read_userinfo,
+    verify,
 };
 use perennial_core::metadata::{JwkSet, discovery_request, jwks_request, read_jwk_set, read_metadata};
 use perennial_core::provider::{Profile, Provider, ProviderKind, ResolvedProvider};
 use perennial_core::renewal::{RenewalPolicy, backoff};
-use perennial_core::secret::{IdToken, Nonce, RefreshToken};
+use perennial_core::secret::{AccessToken, IdToken, RefreshToken};
 use perennial_core::session::{SessionState, TokenSet};
 use perennial_core::token::{
     RevocableToken, TokenExchange, TokenFailure, TokenResponse, Verdict, code_request, read_revocation,
@@ -127,7 +128,11 @@ impl IssuerClient {
     }
 
     /// Sends a refresh token. Called by `renew` alone, after its intent is written.
-    pub(crate) async fn refresh(&self, inner: &Inner, refresh_token: &RefreshToken) -> Result<TokenResponse, TokenFailure> {
+    pub(crate) async fn refresh(
+        &self,
+        inner: &Inner,
+        refresh_token: &RefreshToken,
+    ) -> Result<TokenResponse, TokenFailure> {
         let resolved = self.resolved(inner).await.map_err(|_| TokenFailure::not_sent())?;
         let request = refresh_request(&resolved, refresh_token, inner.now(), &*inner.random);
         let request = request.map_err(|_| TokenFailure::not_sent())?;
@@ -177,14 +182,14 @@ impl IssuerClient {
         &self,
         inner: &Inner,
         tokens: &TokenSet,
-        nonce: Option<&Nonce>,
-        max_age: Option<Duration>,
+        pending: &PendingSignIn,
     ) -> Result<(Profile, Claims), IssuerError> {
         let resolved = self.resolved(inner).await?;
-        let claims = match (self.provider.kind, &tokens.id_token, nonce) {
+        let claims = match (self.provider.kind, &tokens.id_token, &pending.nonce) {
             (ProviderKind::Oidc, Some(id_token), Some(nonce)) => {
                 let nonce = ExpectedNonce::Sent(nonce);
-                let verified = self.verify(inner, &resolved, id_token, nonce, &tokens.access_token, max_age).await?;
+                let verified =
+                    self.verify(inner, &resolved, id_token, nonce, &tokens.access_token, pending.max_age).await?;
                 verified.into_claims().all
             }
             (ProviderKind::Oidc, ..) => return Err(IssuerError("the provider sent no ID token at sign-in".into())),
@@ -229,7 +234,9 @@ impl IssuerClient {
         };
         let previous = before.tokens.as_ref().and_then(|tokens| tokens.id_token.as_ref());
         // The one before came out of our own sealed cookie and was verified when it went in.
-        let Some(previous) = previous.and_then(|token| read_unverified_claims(token).ok()) else { return Identity::Same };
+        let Some(previous) = previous.and_then(|token| read_unverified_claims(token).ok()) else {
+            return Identity::Same;
+        };
         match check_renewed(&previous, &verified) {
             Ok(()) => Identity::Same,
             Err(error) => {
@@ -245,7 +252,7 @@ impl IssuerClient {
         resolved: &ResolvedProvider,
         id_token: &IdToken,
         nonce: ExpectedNonce<'_>,
-        access_token: &perennial_core::secret::AccessToken,
+        access_token: &AccessToken,
         max_age: Option<Duration>,
     ) -> Result<VerifiedIdToken, IssuerError> {
         let now = inner.now();
@@ -255,7 +262,7 @@ impl IssuerClient {
         let keys = self.keys(inner, resolved, KEYS_AGE_MAX).await?;
         match verify(id_token, &expected, &keys) {
             // A key we have not seen: look once more, but not more often than a flood of forgeries could make us.
-            Err(IdTokenError::UnknownKid) => {
+            Err(IdTokenError::UnknownKid { .. }) => {
                 let keys = self.keys(inner, resolved, KEYS_REFETCH_INTERVAL).await?;
                 verify(id_token, &expected, &keys)
             }
@@ -265,7 +272,12 @@ impl IssuerClient {
     }
 
     /// The provider's keys, at most `age_max` old; a stale copy serves while they cannot be fetched.
-    async fn keys(&self, inner: &Inner, resolved: &ResolvedProvider, age_max: Duration) -> Result<Arc<JwkSet>, IssuerError> {
+    async fn keys(
+        &self,
+        inner: &Inner,
+        resolved: &ResolvedProvider,
+        age_max: Duration,
+    ) -> Result<Arc<JwkSet>, IssuerError> {
         let now = inner.now();
         let mut keys = self.keys.lock().await;
         if let Some(cached) = keys.as_ref().filter(|cached| now.since(cached.at) < age_max) {

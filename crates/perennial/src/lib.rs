@@ -43,5 +43,6 @@ pub use perennial_core::renewal::RenewalPolicy;
 pub use perennial_core::{SecureRandom, Timestamp, names, provider, record, secret};
 pub use perennial_store as store;
 pub use refusal::Refusal;
+pub use routes::wants_page;
 pub use session::{BearerToken, Session};
 pub use sign_in::SignInStart;

@@ -77,7 +77,7 @@ impl Inner {
     pub(crate) async fn renew(self: Arc<Self>, cookie: Arc<SessionState>, ask: Ask, flight: Departure<Outcome>) {
         let outcome = match self.acquire(&cookie, ask).await {
             Acquired::Landed(outcome) => outcome,
-            Acquired::Permit { newest, intent } => self.fly_with(newest, intent, ask, flight.passengers()).await,
+            Acquired::Permit { newest, intent } => self.fly_with(newest, intent, ask, &flight).await,
         };
         flight.land(outcome);
     }
@@ -99,7 +99,8 @@ impl Inner {
                 Acquired::Landed(Outcome::Kept { state: newest.clone(), retry_after: until.since(now) })
             };
             let Some(issuer) = self.issuer(&newest.provider) else { return kept(now + Duration::from_secs(60)) };
-            match plan(standing.phase.as_ref(), Attempt::new(&*self.random), &self.circumstances(&newest, issuer, now)) {
+            match plan(standing.phase.as_ref(), Attempt::new(&*self.random), &self.circumstances(&newest, issuer, now))
+            {
                 Plan::Refused => return Acquired::Landed(Outcome::Refused { state: newest }),
                 Plan::Hold(until) => return kept(until),
                 Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
@@ -175,22 +176,27 @@ impl Inner {
     }
 
     /// The intent is ours: call, commit, then validate and ask the callback.
-    async fn fly_with(&self, newest: Arc<SessionState>, intent: Intent, ask: Ask, waiters: usize) -> Outcome {
+    async fn fly_with(
+        &self,
+        newest: Arc<SessionState>,
+        intent: Intent,
+        ask: Ask,
+        flight: &Departure<Outcome>,
+    ) -> Outcome {
         // Both were there when the intent was planned.
-        let (Some(issuer), Some(refresh_token)) = (
-            self.issuer(&newest.provider),
-            newest.tokens.as_ref().and_then(|tokens| tokens.refresh_token.as_ref()),
-        ) else {
+        let (Some(issuer), Some(refresh_token)) =
+            (self.issuer(&newest.provider), newest.tokens.as_ref().and_then(|tokens| tokens.refresh_token.as_ref()))
+        else {
             return Outcome::Kept { state: newest, retry_after: Duration::from_secs(60) };
         };
         let called_at = self.clock.now();
         let answer = issuer.refresh(self, refresh_token).await;
         let provider_time = self.clock.now().since(called_at);
         let (outcome, told) = match answer {
-            Ok(response) => self.commit(&newest, &intent, issuer, response).await,
+            Ok(response) => self.commit(&newest, &intent, issuer, response, called_at).await,
             Err(failure) => self.note_failure(&newest, &intent, issuer, &failure).await,
         };
-        self.report(&newest, &outcome, told, ask.reason, waiters, provider_time);
+        self.report(&newest, &outcome, told, ask.reason, flight.passengers(), provider_time);
         outcome
     }
 
@@ -201,11 +207,12 @@ impl Inner {
         intent: &Intent,
         issuer: &IssuerClient,
         response: TokenResponse,
+        requested_at: Timestamp,
     ) -> (Outcome, RenewalOutcome) {
         let lifetime = issuer.lifetime(&self.settings.renewal);
         let id_token = response.id_token.clone();
         let extra = response.extra.clone();
-        let mut next = spent.renewed(response, lifetime);
+        let mut next = spent.renewed(response, requested_at, lifetime);
         let sealed = seal_state(&self.record_keys, &next, &*self.random);
         let tokens = Attempted::Tokens { generation: next.generation, sealed };
         match self.settle(spent, intent, tokens).await {
@@ -338,7 +345,7 @@ impl Inner {
                 let record = stored.and_then(|stored| self.decoded(&stored));
                 let now = self.clock.now();
                 match settle(record.as_ref(), &intent.attempt, spent.generation, outcome.clone(), now, DRAIN) {
-                    Settled::Superseded => Ok(Some(Landed::Superseded)),
+                    Settled::Superseded => Ok::<_, StoreError>(Some(Landed::Superseded)),
                     Settled::Ended(reason) => Ok(Some(Landed::Ended(reason))),
                     Settled::Write(record) => match self.swap(spent, version, &record).await? {
                         Swap::Stored(_) => Ok(Some(Landed::Written)),
@@ -376,24 +383,26 @@ impl Inner {
         let now = self.clock.now();
         self.bury(state, reason);
         for _ in 0..SWAPS_MAX {
-            let written = async {
+            let ended = async {
                 let stored = self.store.load(record_key(state), now).await?;
                 let version = stored.as_ref().map(|stored| stored.version);
                 let record = stored.and_then(|stored| self.decoded(&stored));
-                let generation = record.as_ref().map_or(state.generation, |record| record.generation.max(state.generation));
+                let generation =
+                    record.as_ref().map_or(state.generation, |record| record.generation.max(state.generation));
                 if record.as_ref().is_some_and(is_ended) {
-                    return Ok(true);
+                    return Ok(None);
                 }
-                let swap = self.swap(state, version, &Record::ended(generation, reason, now)).await?;
-                Ok::<_, StoreError>(matches!(swap, Swap::Stored(_)))
+                self.swap(state, version, &Record::ended(generation, reason, now)).await.map(Some)
             };
-            match written.await {
-                Ok(true) => break,
-                Ok(false) => {}
+            match ended.await {
+                Ok(None) => return,
+                Ok(Some(Swap::Stored(_))) => {
+                    return self.emit(Event::Ended { at: now, session: state.id.fingerprint(), reason });
+                }
+                Ok(Some(Swap::Conflict(_))) => {}
                 Err(error) => return drop(self.store_failed(Arc::new(state.clone()), &error)),
             }
         }
-        self.emit(Event::Ended { at: now, session: state.id.fingerprint(), reason });
     }
 
     /// Ends a session without keeping the request that noticed waiting.
@@ -456,7 +465,10 @@ impl Inner {
 
     fn store_failed(&self, state: Arc<SessionState>, error: &StoreError) -> Outcome {
         tracing::error!(%error, code = error.code(), "the session store failed; sessions go on with what their cookies hold");
-        self.alarm("store_unavailable", "The session store fails: renewals wait until it is back. See the log for its words.");
+        self.alarm(
+            "store_unavailable",
+            "The session store fails: renewals wait until it is back. See the log for its words.",
+        );
         Outcome::Kept { state, retry_after: Duration::from_secs(1) }
     }
 

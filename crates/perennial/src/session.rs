@@ -144,7 +144,9 @@ impl<S: Send + Sync> FromRequestParts<S> for BearerToken {
 fn visitor(parts: &Parts) -> Option<Session> {
     let visitor = parts.extensions.get::<Visitor>();
     if visitor.is_none() {
-        tracing::error!("a session was asked for on a route without the session layer: add `.layer(auth.layer())` to the router");
+        tracing::error!(
+            "a session was asked for on a route without the session layer: add `.layer(auth.layer())` to the router"
+        );
     }
     visitor.and_then(|Visitor(session)| session.clone())
 }

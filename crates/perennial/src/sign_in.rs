@@ -1,7 +1,7 @@
 //! Signing in, as a sequence of awaits: from a stranger to an authorization URL, and from a provider's answer to a session.
 
 use http::{HeaderMap, HeaderValue};
-use perennial_core::authorize::{self, CallbackError};
+use perennial_core::authorize::{self, CallbackError, PendingSignIn, SignInRequest};
 use perennial_core::names::ProviderId;
 use perennial_core::record::{Record, seal_state};
 use perennial_core::session::{SessionState, TokenSet};
@@ -57,8 +57,9 @@ impl Auth {
             inner.alarm("provider_unreachable", &format!("Nobody can sign in with {provider}: {error}"));
             Refusal::RenewalSuspended { retry_after: std::time::Duration::from_secs(5) }
         })?;
-        let redirect_uri = inner.settings.endpoint(&format!("/callback/{provider}"));
-        let (url, pending) = authorize::begin(&resolved, &redirect_uri, return_to, extra, inner.now(), &*inner.random);
+        let redirect_uri = inner.settings.endpoint_url(&format!("/callback/{provider}"));
+        let request = SignInRequest { redirect_uri: &redirect_uri, return_to, parameters: extra };
+        let (url, pending) = authorize::begin(&resolved, &request, &*inner.random, inner.now());
         Ok(SignInStart { location: url.to_string(), set_cookies: inner.remember_flow(headers, &pending) })
     }
 }
@@ -79,20 +80,21 @@ impl Inner {
         let pending = self.flow_of(headers, &state).filter(|flow| flow.provider == *provider);
         let pending = pending.ok_or(SignInFailure::UnknownFlow)?;
         let resolved = issuer.resolved(self).await.map_err(|error| log("metadata", &error))?;
-        let code = authorize::read_callback(answer, &pending, &resolved).map_err(|error| {
+        let code = authorize::read_callback(answer, &pending, &resolved, self.now()).map_err(|error| {
             tracing::warn!(%error, provider = provider.as_str(), "the provider's answer to a sign-in was refused");
             match error {
-                CallbackError::Provider { .. } => SignInFailure::OAuthCallbackError,
+                CallbackError::Refused { .. } => SignInFailure::OAuthCallbackError,
                 _ => SignInFailure::Configuration,
             }
         })?;
-        let response = issuer.exchange(self, &code).await.map_err(|failure| {
+        let requested_at = self.now();
+        let response = issuer.exchange(self, code).await.map_err(|failure| {
             tracing::error!(error = failure.error.as_deref(), verdict = ?failure.verdict, "the code exchange failed");
             SignInFailure::Configuration
         })?;
         let extra = response.extra.clone();
-        let tokens = TokenSet::new(response, issuer.lifetime(&self.settings.renewal));
-        match self.admit(issuer, tokens.clone(), extra, &pending.nonce).await {
+        let tokens = TokenSet::new(response, requested_at, issuer.lifetime(&self.settings.renewal));
+        match self.admit(issuer, tokens.clone(), extra, &pending).await {
             Ok(session) => {
                 self.begin_record(&session).await;
                 self.emit(Event::SignedIn {
@@ -117,9 +119,9 @@ impl Inner {
         issuer: &IssuerClient,
         tokens: TokenSet,
         extra: Claims,
-        nonce: &str,
+        pending: &PendingSignIn,
     ) -> Result<SessionState, SignInFailure> {
-        let (profile, claims) = issuer.who_is(self, &tokens, nonce).await.map_err(|error| log("identity", &error))?;
+        let (profile, claims) = issuer.who_is(self, &tokens, pending).await.map_err(|error| log("identity", &error))?;
         let user = User { id: profile.id, name: profile.name, email: profile.email, image: profile.image };
         let provider = issuer.provider().id.clone();
         let account = Account {
@@ -156,7 +158,10 @@ impl Inner {
         let record = Record::idle(session.generation, seal_state(&self.record_keys, session, &*self.random));
         if let Err(error) = self.swap(session, None, &record).await {
             tracing::error!(%error, "a new session could not be put into the store");
-            self.alarm("store_unavailable", "The session store fails: sessions live in their cookies alone until it is back.");
+            self.alarm(
+                "store_unavailable",
+                "The session store fails: sessions live in their cookies alone until it is back.",
+            );
         }
     }
 }

@@ -116,6 +116,11 @@ pub fn read_callback(
     }
 }
 
+/// The `state` a callback carries, unjudged: tells which of several sign-ins it may belong to.
+pub fn state_of(query: &str) -> Option<State> {
+    Callback::read(query).ok()?.state.map(State::new)
+}
+
 impl AuthorizationResponse {
     pub(crate) fn into_parts(self) -> (AuthorizationCode, CodeVerifier, String) {
         (self.code, self.code_verifier, self.redirect_uri)
@@ -218,9 +223,7 @@ impl Callback {
 /// An OAuth provider whose issuer nobody told us cannot be compared: there each provider's own redirect URI tells them apart.
 fn judge_issuer(iss: Option<&str>, provider: &ResolvedProvider) -> Result<(), CallbackError> {
     match (iss, &provider.issuer) {
-        (Some(iss), Some(rule)) if !rule.accepts_in_callback(iss) => {
-            Err(CallbackError::IssuerMismatch)
-        }
+        (Some(iss), Some(rule)) if !rule.accepts_in_callback(iss) => Err(CallbackError::IssuerMismatch),
         (None, _) if provider.iss_parameter_promised => Err(CallbackError::IssuerMissing),
         _ => Ok(()),
     }

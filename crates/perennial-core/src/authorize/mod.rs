@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-pub use callback::{AuthorizationErrorCode, AuthorizationResponse, CallbackError, read_callback};
+pub use callback::{AuthorizationErrorCode, AuthorizationResponse, CallbackError, read_callback, state_of};
 pub use pending::PendingSignIn;
 pub use sign_out::end_session_url;
 use url::Url;
@@ -92,18 +92,12 @@ pub fn begin(
     }
     parameters.set("code_challenge", &code_challenge(&pending.code_verifier));
     parameters.set("code_challenge_method", "S256");
-    (
-        parameters.appended_to(provider.authorization.url()),
-        pending,
-    )
+    (parameters.appended_to(provider.authorization.url()), pending)
 }
 
 /// RFC 7636 §4.2, method S256.
 pub fn code_challenge(verifier: &CodeVerifier) -> String {
-    let digest = aws_lc_rs::digest::digest(
-        &aws_lc_rs::digest::SHA256,
-        verifier.expose_secret().as_bytes(),
-    );
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, verifier.expose_secret().as_bytes());
     URL_SAFE_NO_PAD.encode(digest)
 }
 
@@ -116,23 +110,17 @@ fn asked_for(provider: &Provider, wishes: &[(String, String)]) -> Parameters {
             parameters.set(name, value);
         }
     }
-    let consent_configured = parameters
-        .value("prompt")
-        .is_some_and(|prompt| has(prompt, "consent"));
+    let consent_configured = parameters.value("prompt").is_some_and(|prompt| has(prompt, "consent"));
     for (name, value) in wishes {
         if CALLER_PARAMETERS.contains(&name.as_str()) {
             parameters.set(name, value);
         }
     }
-    let consent_due = provider.consent == ConsentPrompt::WithOfflineAccess
-        && provider.scope.contains("offline_access");
+    let consent_due = provider.consent == ConsentPrompt::WithOfflineAccess && provider.scope.contains("offline_access");
     if consent_configured || consent_due {
         parameters.add_consent();
     }
-    if parameters
-        .value("max_age")
-        .is_some_and(|age| age.parse::<u32>().is_err())
-    {
+    if parameters.value("max_age").is_some_and(|age| age.parse::<u32>().is_err()) {
         parameters.remove("max_age");
     }
     parameters
@@ -177,14 +165,9 @@ impl Parameters {
         let own: Vec<(String, String)> = endpoint
             .query_pairs()
             .into_owned()
-            .filter(|(name, _)| {
-                self.value(name).is_none() && !PROTOCOL_PARAMETERS.contains(&name.as_str())
-            })
+            .filter(|(name, _)| self.value(name).is_none() && !PROTOCOL_PARAMETERS.contains(&name.as_str()))
             .collect();
-        url.query_pairs_mut()
-            .clear()
-            .extend_pairs(own)
-            .extend_pairs(&self.0);
+        url.query_pairs_mut().clear().extend_pairs(own).extend_pairs(&self.0);
         url
     }
 }

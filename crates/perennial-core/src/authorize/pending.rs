@@ -41,16 +41,11 @@ macro_rules! sealed {
 
             use super::$type;
 
-            pub(super) fn serialize<S: Serializer>(
-                secret: &$type,
-                serializer: S,
-            ) -> Result<S::Ok, S::Error> {
+            pub(super) fn serialize<S: Serializer>(secret: &$type, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(secret.expose_secret())
             }
 
-            pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-                deserializer: D,
-            ) -> Result<$type, D::Error> {
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
                 String::deserialize(deserializer).map($type::new)
             }
         }
@@ -65,19 +60,11 @@ mod nonce {
 
     use super::Nonce;
 
-    pub(super) fn serialize<S: Serializer>(
-        nonce: &Option<Nonce>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        nonce
-            .as_ref()
-            .map(Nonce::expose_secret)
-            .serialize(serializer)
+    pub(super) fn serialize<S: Serializer>(nonce: &Option<Nonce>, serializer: S) -> Result<S::Ok, S::Error> {
+        nonce.as_ref().map(Nonce::expose_secret).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Nonce>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Nonce>, D::Error> {
         Ok(Option::<String>::deserialize(deserializer)?.map(Nonce::new))
     }
 }

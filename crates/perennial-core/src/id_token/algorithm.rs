@@ -83,10 +83,7 @@ impl JwsAlgorithm {
         if name == "Ed25519" {
             return Some(Self::EdDsa);
         }
-        Self::ASYMMETRIC
-            .into_iter()
-            .chain(Self::SYMMETRIC)
-            .find(|one| one.as_str() == name)
+        Self::ASYMMETRIC.into_iter().chain(Self::SYMMETRIC).find(|one| one.as_str() == name)
     }
 
     pub(crate) fn family(self) -> KeyFamily {
@@ -135,10 +132,7 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written_and_none_is_unspeakable() {
-        for alg in JwsAlgorithm::ASYMMETRIC
-            .into_iter()
-            .chain(JwsAlgorithm::SYMMETRIC)
-        {
+        for alg in JwsAlgorithm::ASYMMETRIC.into_iter().chain(JwsAlgorithm::SYMMETRIC) {
             assert_eq!(JwsAlgorithm::parse(alg.as_str()), Some(alg));
             assert_eq!(serde_json::to_value(alg).unwrap(), alg.as_str());
         }

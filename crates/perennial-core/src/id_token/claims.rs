@@ -53,9 +53,7 @@ impl IdTokenClaims {
         }
         Ok(Self {
             iss: Issuer::new(text(&all, "iss")?.ok_or(IdTokenError::MissingClaim("iss"))?),
-            sub: text(&all, "sub")?
-                .filter(|sub| !sub.is_empty())
-                .ok_or(IdTokenError::MissingClaim("sub"))?,
+            sub: text(&all, "sub")?.filter(|sub| !sub.is_empty()).ok_or(IdTokenError::MissingClaim("sub"))?,
             aud: audiences(&all)?,
             azp: text(&all, "azp")?,
             auth_time: moment(&all, "auth_time")?,
@@ -88,9 +86,7 @@ fn moment(all: &Map<String, Value>, name: &'static str) -> Result<Option<Timesta
         None => Ok(None),
         Some(value) => match value.as_f64() {
             // Beyond the range of `i64` the cast saturates, as `Timestamp` does.
-            Some(seconds) if seconds.is_finite() => {
-                Ok(Some(Timestamp::from_unix_seconds(seconds as i64)))
-            }
+            Some(seconds) if seconds.is_finite() => Ok(Some(Timestamp::from_unix_seconds(seconds as i64))),
             _ => Err(IdTokenError::MissingClaim(name)),
         },
     }
@@ -100,10 +96,9 @@ fn audiences(all: &Map<String, Value>) -> Result<Vec<String>, IdTokenError> {
     let missing = || IdTokenError::MissingClaim("aud");
     match present(all, "aud") {
         Some(Value::String(aud)) => Ok(vec![aud.clone()]),
-        Some(Value::Array(auds)) => auds
-            .iter()
-            .map(|aud| aud.as_str().map(str::to_owned).ok_or_else(missing))
-            .collect(),
+        Some(Value::Array(auds)) => {
+            auds.iter().map(|aud| aud.as_str().map(str::to_owned).ok_or_else(missing)).collect()
+        }
         _ => Err(missing()),
     }
 }

@@ -38,12 +38,7 @@ impl<'a> Jws<'a> {
         // The payload of a JWE has dots of its own and is no base64url.
         let header: Header = decoded(header)?;
         let payload = decoded(payload)?;
-        let jws = Self {
-            header,
-            payload,
-            signed,
-            signature,
-        };
+        let jws = Self { header, payload, signed, signature };
         jws.judge_kind()?;
         Ok(jws)
     }
@@ -54,9 +49,7 @@ impl<'a> Jws<'a> {
             return Err(IdTokenError::Malformed);
         }
         match &self.header.typ {
-            Some(typ) if typ.to_ascii_lowercase().ends_with("+jwt") => {
-                Err(IdTokenError::NotAnIdToken)
-            }
+            Some(typ) if typ.to_ascii_lowercase().ends_with("+jwt") => Err(IdTokenError::NotAnIdToken),
             _ => Ok(()),
         }
     }
@@ -80,10 +73,7 @@ impl<'a> Jws<'a> {
             };
         }
         let candidates = self.candidates(keys, alg)?;
-        match candidates
-            .iter()
-            .any(|key| self.is_signed_by(key.key(), alg))
-        {
+        match candidates.iter().any(|key| self.is_signed_by(key.key(), alg)) {
             true => Ok(alg),
             // Without a name nobody can tell a forged signature from a key that is newer than the set.
             false if self.header.kid.is_none() => Err(IdTokenError::UnknownKid { kid: None }),
@@ -92,11 +82,7 @@ impl<'a> Jws<'a> {
     }
 
     /// The keys of the token's `kid`; without one, and among keys without one, all that suit the algorithm.
-    fn candidates<'k>(
-        &self,
-        keys: &'k JwkSet,
-        alg: JwsAlgorithm,
-    ) -> Result<Vec<&'k VerificationKey>, IdTokenError> {
+    fn candidates<'k>(&self, keys: &'k JwkSet, alg: JwsAlgorithm) -> Result<Vec<&'k VerificationKey>, IdTokenError> {
         let named: Vec<_> = keys
             .keys()
             .iter()
@@ -106,22 +92,17 @@ impl<'a> Jws<'a> {
             })
             .collect();
         if named.is_empty() {
-            return Err(IdTokenError::UnknownKid {
-                kid: self.header.kid.clone(),
-            });
+            return Err(IdTokenError::UnknownKid { kid: self.header.kid.clone() });
         }
         Ok(named.into_iter().filter(|key| key.suits(alg)).collect())
     }
 
     fn is_signed_by(&self, key: &DecodingKey, alg: JwsAlgorithm) -> bool {
-        jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, alg.into())
-            .unwrap_or(false)
+        jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, alg.into()).unwrap_or(false)
     }
 }
 
 fn decoded<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, IdTokenError> {
-    let bytes = URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| IdTokenError::Malformed)?;
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| IdTokenError::Malformed)?;
     serde_json::from_slice(&bytes).map_err(|_| IdTokenError::Malformed)
 }

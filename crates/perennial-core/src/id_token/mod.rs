@@ -115,11 +115,7 @@ pub enum IdTokenError {
 ///
 /// # Errors
 /// [`IdTokenError`]; [`UnknownKid`](IdTokenError::UnknownKid) alone may be cured by a fresh key set.
-pub fn verify(
-    token: &IdToken,
-    expected: &Expectation<'_>,
-    keys: &JwkSet,
-) -> Result<VerifiedIdToken, IdTokenError> {
+pub fn verify(token: &IdToken, expected: &Expectation<'_>, keys: &JwkSet) -> Result<VerifiedIdToken, IdTokenError> {
     let jws = jws::Jws::parse(token.expose_secret())?;
     let alg = jws.verify_signature(expected, keys)?;
     let claims = IdTokenClaims::read(jws.payload)?;
@@ -144,8 +140,9 @@ impl<'a> Expectation<'a> {
             client_id: &provider.provider.client_id,
             algs: &provider.id_token_algs,
             client_secret: match &provider.provider.client_authentication {
-                ClientAuthentication::ClientSecretBasic(secret)
-                | ClientAuthentication::ClientSecretPost(secret) => Some(secret),
+                ClientAuthentication::ClientSecretBasic(secret) | ClientAuthentication::ClientSecretPost(secret) => {
+                    Some(secret)
+                }
                 ClientAuthentication::None | ClientAuthentication::PrivateKeyJwt { .. } => None,
             },
             nonce: ExpectedNonce::AsBefore,
@@ -226,13 +223,8 @@ fn judge_times(claims: &IdTokenClaims, expected: &Expectation<'_>) -> Result<(),
 }
 
 /// OIDC Core §3.1.3.8.
-fn judge_at_hash(
-    claims: &IdTokenClaims,
-    expected: &Expectation<'_>,
-    alg: JwsAlgorithm,
-) -> Result<(), IdTokenError> {
-    let (Some(found), Some(access_token)) = (claims.all.get("at_hash"), expected.access_token)
-    else {
+fn judge_at_hash(claims: &IdTokenClaims, expected: &Expectation<'_>, alg: JwsAlgorithm) -> Result<(), IdTokenError> {
+    let (Some(found), Some(access_token)) = (claims.all.get("at_hash"), expected.access_token) else {
         return Ok(());
     };
     let digest = aws_lc_rs::digest::digest(alg.digest(), access_token.expose_secret().as_bytes());

@@ -38,10 +38,7 @@ pub enum RenewedIdTokenError {
 ///
 /// # Errors
 /// [`RenewedIdTokenError`]: the tokens that came with it belong to another session and must not be used.
-pub fn check_renewed(
-    previous: &IdTokenClaims,
-    renewed: &VerifiedIdToken,
-) -> Result<(), RenewedIdTokenError> {
+pub fn check_renewed(previous: &IdTokenClaims, renewed: &VerifiedIdToken) -> Result<(), RenewedIdTokenError> {
     let renewed = renewed.claims();
     let set = |claims: &IdTokenClaims| claims.aud.iter().cloned().collect::<BTreeSet<String>>();
     if renewed.iss != previous.iss {

@@ -34,23 +34,16 @@ pub enum UserInfoError {
 ///
 /// # Errors
 /// [`UserInfoError`]; the answer is then discarded as a whole.
-pub fn read_userinfo(
-    status: StatusCode,
-    body: &[u8],
-    expected_sub: Option<&str>,
-) -> Result<UserInfo, UserInfoError> {
+pub fn read_userinfo(status: StatusCode, body: &[u8], expected_sub: Option<&str>) -> Result<UserInfo, UserInfoError> {
     if status != StatusCode::OK {
         return Err(UserInfoError::Status(status.as_u16()));
     }
     if body.len() > PROVIDER_ANSWER_BYTES {
         return Err(UserInfoError::TooLarge);
     }
-    let claims: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|_| UserInfoError::NotJson)?;
+    let claims: Map<String, Value> = serde_json::from_slice(body).map_err(|_| UserInfoError::NotJson)?;
     match expected_sub {
-        Some(expected) if claims.get("sub").and_then(Value::as_str) != Some(expected) => {
-            Err(UserInfoError::Subject)
-        }
+        Some(expected) if claims.get("sub").and_then(Value::as_str) != Some(expected) => Err(UserInfoError::Subject),
         _ => Ok(UserInfo { claims }),
     }
 }
@@ -73,37 +66,19 @@ mod tests {
 
     #[test]
     fn only_whole_answers_about_the_right_user_count() {
-        let large = format!(
-            "{{\"sub\":\"a\",\"x\":\"{}\"}}",
-            "x".repeat(PROVIDER_ANSWER_BYTES)
-        );
+        let large = format!("{{\"sub\":\"a\",\"x\":\"{}\"}}", "x".repeat(PROVIDER_ANSWER_BYTES));
         for (status, body, expected_sub, expected) in [
             (200, r#"{"sub":"a"}"#, Some("a"), Ok(())),
             (200, r#"{"id":1}"#, None, Ok(())),
-            (
-                200,
-                r#"{"sub":"A"}"#,
-                Some("a"),
-                Err(UserInfoError::Subject),
-            ),
+            (200, r#"{"sub":"A"}"#, Some("a"), Err(UserInfoError::Subject)),
             (200, r#"{"sub":1}"#, Some("1"), Err(UserInfoError::Subject)),
             (200, r#"{"id":1}"#, Some("a"), Err(UserInfoError::Subject)),
             (200, "eyJhbGciOi.e30.x", None, Err(UserInfoError::NotJson)),
             (200, "[]", None, Err(UserInfoError::NotJson)),
             (200, &large, Some("a"), Err(UserInfoError::TooLarge)),
             // A 401's body never becomes a profile.
-            (
-                401,
-                r#"{"sub":"a"}"#,
-                Some("a"),
-                Err(UserInfoError::Status(401)),
-            ),
-            (
-                302,
-                r#"{"sub":"a"}"#,
-                Some("a"),
-                Err(UserInfoError::Status(302)),
-            ),
+            (401, r#"{"sub":"a"}"#, Some("a"), Err(UserInfoError::Status(401))),
+            (302, r#"{"sub":"a"}"#, Some("a"), Err(UserInfoError::Status(302))),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             let found = read_userinfo(status, body.as_bytes(), expected_sub).map(|_| ());

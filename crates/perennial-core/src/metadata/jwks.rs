@@ -65,16 +65,9 @@ pub fn read_jwk_set(status: StatusCode, body: &[u8]) -> Result<JwkSet, JwkSetErr
     }
     let document: Document = serde_json::from_slice(body).map_err(|_| JwkSetError::NotAKeySet)?;
     let offered = document.keys.len();
-    let keys: Vec<VerificationKey> = document
-        .keys
-        .into_iter()
-        .take(JWKS_KEYS)
-        .filter_map(VerificationKey::read)
-        .collect();
-    Ok(JwkSet {
-        skipped: offered - keys.len(),
-        keys,
-    })
+    let keys: Vec<VerificationKey> =
+        document.keys.into_iter().take(JWKS_KEYS).filter_map(VerificationKey::read).collect();
+    Ok(JwkSet { skipped: offered - keys.len(), keys })
 }
 
 impl JwkSet {
@@ -111,8 +104,7 @@ impl VerificationKey {
         if matches!(&jwk.common.public_key_use, Some(other) if *other != PublicKeyUse::Signature) {
             return None;
         }
-        if matches!(&jwk.common.key_operations, Some(allowed) if !allowed.contains(&KeyOperations::Verify))
-        {
+        if matches!(&jwk.common.key_operations, Some(allowed) if !allowed.contains(&KeyOperations::Verify)) {
             return None;
         }
         let alg = match named_alg {
@@ -123,12 +115,7 @@ impl VerificationKey {
         if alg.is_some_and(|alg| alg.family() != family) {
             return None;
         }
-        Some(Self {
-            family,
-            alg,
-            key: DecodingKey::from_jwk(&jwk).ok()?,
-            kid: jwk.common.key_id,
-        })
+        Some(Self { family, alg, key: DecodingKey::from_jwk(&jwk).ok()?, kid: jwk.common.key_id })
     }
 }
 
@@ -140,9 +127,7 @@ fn family(parameters: &AlgorithmParameters) -> Option<KeyFamily> {
             EllipticCurve::P384 => Some(KeyFamily::P384),
             _ => None,
         },
-        AlgorithmParameters::OctetKeyPair(okp) => {
-            (okp.curve == EllipticCurve::Ed25519).then_some(KeyFamily::Ed25519)
-        }
+        AlgorithmParameters::OctetKeyPair(okp) => (okp.curve == EllipticCurve::Ed25519).then_some(KeyFamily::Ed25519),
         _ => None,
     }
 }

@@ -87,28 +87,21 @@ pub fn discovery_request(provider: &Provider) -> Option<Request<Vec<u8>>> {
     }
     let base = issuer.as_str().strip_suffix('/').unwrap_or(issuer.as_str());
     let url = format!("{base}/.well-known/openid-configuration");
-    Endpoint::parse(&url, provider.plain_http)
-        .ok()
-        .map(|endpoint| json_request(&endpoint))
+    Endpoint::parse(&url, provider.plain_http).ok().map(|endpoint| json_request(&endpoint))
 }
 
 /// Judges the answer to [`discovery_request`].
 ///
 /// # Errors
 /// [`MetadataError`] says what is wrong with the document; it is then not used at all.
-pub fn read_metadata(
-    provider: &Provider,
-    status: StatusCode,
-    body: &[u8],
-) -> Result<ProviderMetadata, MetadataError> {
+pub fn read_metadata(provider: &Provider, status: StatusCode, body: &[u8]) -> Result<ProviderMetadata, MetadataError> {
     if status != StatusCode::OK {
         return Err(MetadataError::Status(status.as_u16()));
     }
     if body.len() > PROVIDER_ANSWER_BYTES {
         return Err(MetadataError::TooLarge);
     }
-    let document: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|_| MetadataError::NotJson)?;
+    let document: Map<String, Value> = serde_json::from_slice(body).map_err(|_| MetadataError::NotJson)?;
     let issuer = judged_issuer(provider, &document)?;
     let endpoint = |member: &'static str| judged_endpoint(provider, &document, member);
     let endpoints = Endpoints {
@@ -132,8 +125,7 @@ pub fn read_metadata(
             true => vec!["client_secret_basic".to_owned()],
             false => auth_methods,
         },
-        authorization_response_iss_parameter_supported: document
-            .get("authorization_response_iss_parameter_supported")
+        authorization_response_iss_parameter_supported: document.get("authorization_response_iss_parameter_supported")
             == Some(&Value::Bool(true)),
         code_challenge_methods_supported: texts("code_challenge_methods_supported"),
         scopes_supported: texts("scopes_supported"),
@@ -144,8 +136,7 @@ pub fn read_metadata(
 impl ProviderMetadata {
     /// What an operator should know about `provider` in the light of this metadata, one sentence each.
     pub fn remarks(&self, provider: &Provider) -> Vec<String> {
-        let lacks =
-            |list: &[String], item: &str| !list.is_empty() && !list.iter().any(|one| one == item);
+        let lacks = |list: &[String], item: &str| !list.is_empty() && !list.iter().any(|one| one == item);
         let mut remarks = Vec::new();
         let method = provider.client_authentication.method().as_str();
         if lacks(&self.token_endpoint_auth_methods_supported, method) {
@@ -155,19 +146,12 @@ impl ProviderMetadata {
             ));
         }
         if lacks(&self.code_challenge_methods_supported, "S256") {
-            remarks.push(
-                "The provider does not list PKCE with S256; it is sent all the same.".to_owned(),
-            );
+            remarks.push("The provider does not list PKCE with S256; it is sent all the same.".to_owned());
         }
         if lacks(&self.grant_types_supported, "refresh_token") {
             remarks.push("The provider does not list the grant refresh_token.".to_owned());
         }
-        for scope in provider
-            .scope
-            .as_str()
-            .split(' ')
-            .filter(|scope| !scope.is_empty())
-        {
+        for scope in provider.scope.as_str().split(' ').filter(|scope| !scope.is_empty()) {
             if lacks(&self.scopes_supported, scope) {
                 remarks.push(format!("The provider does not list the scope {scope}."));
             }
@@ -182,13 +166,8 @@ impl ProviderMetadata {
             };
             remarks.push(format!("No refresh token can be expected{remedy}."));
         }
-        if provider.kind == ProviderKind::Oidc
-            && self.id_token_signing_alg_values_supported.is_empty()
-        {
-            remarks.push(
-                "The provider lists no ID token signature algorithm that is verified here."
-                    .to_owned(),
-            );
+        if provider.kind == ProviderKind::Oidc && self.id_token_signing_alg_values_supported.is_empty() {
+            remarks.push("The provider lists no ID token signature algorithm that is verified here.".to_owned());
         }
         remarks
     }
@@ -204,14 +183,8 @@ pub(crate) fn json_request(endpoint: &Endpoint) -> Request<Vec<u8>> {
     request
 }
 
-fn judged_issuer(
-    provider: &Provider,
-    document: &Map<String, Value>,
-) -> Result<Issuer, MetadataError> {
-    let found = document
-        .get("issuer")
-        .and_then(Value::as_str)
-        .ok_or(MetadataError::Missing("issuer"))?;
+fn judged_issuer(provider: &Provider, document: &Map<String, Value>) -> Result<Issuer, MetadataError> {
+    let found = document.get("issuer").and_then(Value::as_str).ok_or(MetadataError::Missing("issuer"))?;
     let expected = provider.issuer.as_ref().map_or("", Issuer::as_str);
     match found == expected || Some(found) == provider.tenant_issuer {
         true => Ok(Issuer::new(found)),

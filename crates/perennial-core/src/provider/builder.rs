@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ClientAuthentication, ClientAuthenticationMethod, ConsentPrompt, Endpoint, EndpointFault,
-    Endpoints, FailurePattern, PRESETS, PlainHttp, Preset, ProfileMapping, Provider, ProviderKind,
-    RefreshClass,
+    ClientAuthentication, ClientAuthenticationMethod, ConsentPrompt, Endpoint, EndpointFault, Endpoints,
+    FailurePattern, PRESETS, PlainHttp, Preset, ProfileMapping, Provider, ProviderKind, RefreshClass,
 };
 use crate::authorize::PROTOCOL_PARAMETERS;
 use crate::client_auth::{self, PROTOCOL_TOKEN_PARAMETERS};
@@ -76,10 +75,7 @@ pub struct UnknownPreset {
 impl UnknownPreset {
     pub(super) fn new(id: &str) -> Self {
         let known: Vec<&str> = PRESETS.iter().map(|row| row.id).collect();
-        Self {
-            id: id.chars().take(64).collect(),
-            known: known.join(", "),
-        }
+        Self { id: id.chars().take(64).collect(), known: known.join(", ") }
     }
 }
 
@@ -193,12 +189,7 @@ impl ProviderBuilder {
     }
 
     /// The key that signs client assertions; `alg` must suit it. Makes the method `private_key_jwt`.
-    pub fn private_key(
-        mut self,
-        key: PrivateKeyPem,
-        kid: Option<String>,
-        alg: JwsAlgorithm,
-    ) -> Self {
+    pub fn private_key(mut self, key: PrivateKeyPem, kid: Option<String>, alg: JwsAlgorithm) -> Self {
         self.private_key = Some((key, kid, alg));
         self
     }
@@ -213,8 +204,9 @@ impl ProviderBuilder {
     pub fn client_authentication(mut self, authentication: ClientAuthentication) -> Self {
         self.method = Some(authentication.method());
         match authentication {
-            ClientAuthentication::ClientSecretBasic(secret)
-            | ClientAuthentication::ClientSecretPost(secret) => self.secret = Some(secret),
+            ClientAuthentication::ClientSecretBasic(secret) | ClientAuthentication::ClientSecretPost(secret) => {
+                self.secret = Some(secret)
+            }
             ClientAuthentication::None => {}
             ClientAuthentication::PrivateKeyJwt { key, kid, alg } => {
                 self.private_key = Some((key, kid, alg));
@@ -224,11 +216,7 @@ impl ProviderBuilder {
     }
 
     /// One more parameter of the authorization request; replaces one of the same name.
-    pub fn authorization_param(
-        mut self,
-        name: impl Into<String>,
-        value: impl Into<String>,
-    ) -> Self {
+    pub fn authorization_param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         replace(&mut self.authorization_params, name.into(), value.into());
         self
     }
@@ -256,10 +244,7 @@ impl ProviderBuilder {
     /// # Errors
     /// Every [`ProviderFault`] there is, at once.
     pub fn build(self) -> Result<Provider, Vec<ProviderFault>> {
-        let mut faults = Faults {
-            provider: self.id.clone(),
-            found: Vec::new(),
-        };
+        let mut faults = Faults { provider: self.id.clone(), found: Vec::new() };
         self.judge_names(&mut faults);
         self.judge_params(&mut faults);
         let endpoints = self.endpoints(&mut faults);
@@ -296,44 +281,23 @@ impl ProviderBuilder {
 
     fn judge_names(&self, faults: &mut Faults) {
         let well_formed = (1..=64).contains(&self.id.len())
-            && self
-                .id
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+            && self.id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
         if !well_formed {
-            faults.add(
-                "id",
-                "cannot stand in a URL",
-                "use 1 to 64 lower-case letters, digits, `-` and `_`",
-            );
+            faults.add("id", "cannot stand in a URL", "use 1 to 64 lower-case letters, digits, `-` and `_`");
         }
         if self.client_id.is_empty() {
-            faults.add(
-                "client_id",
-                "is missing",
-                "copy it from the application's page at the provider",
-            );
+            faults.add("client_id", "is missing", "copy it from the application's page at the provider");
         }
         if self.kind == ProviderKind::Oidc && !Scope::new(&*self.scope).contains("openid") {
-            faults.add(
-                "scope",
-                "lacks `openid`",
-                "add it, or set the kind to plain OAuth",
-            );
+            faults.add("scope", "lacks `openid`", "add it, or set the kind to plain OAuth");
         }
         match &self.issuer {
-            None if self.kind == ProviderKind::Oidc => faults.add(
-                "issuer",
-                "is missing",
-                format!("it looks like {}", self.preset.issuer_example),
-            ),
+            None if self.kind == ProviderKind::Oidc => {
+                faults.add("issuer", "is missing", format!("it looks like {}", self.preset.issuer_example))
+            }
             Some(issuer) => {
                 if let Err(fault) = self.judge_issuer(issuer) {
-                    faults.add(
-                        "issuer",
-                        fault,
-                        format!("it looks like {}", self.preset.issuer_example),
-                    );
+                    faults.add("issuer", fault, format!("it looks like {}", self.preset.issuer_example));
                 }
             }
             None => {}
@@ -353,24 +317,12 @@ impl ProviderBuilder {
         let mut judge = |setting: &'static str, params: &[(String, String)], reserved: &[&str]| {
             for (name, _) in params {
                 if reserved.contains(&name.as_str()) {
-                    faults.add(
-                        setting,
-                        format!("must not set `{name}`, which belongs to the protocol"),
-                        "remove it",
-                    );
+                    faults.add(setting, format!("must not set `{name}`, which belongs to the protocol"), "remove it");
                 }
             }
         };
-        judge(
-            "authorization_params",
-            &self.authorization_params,
-            PROTOCOL_PARAMETERS,
-        );
-        judge(
-            "token_params",
-            &self.token_params,
-            PROTOCOL_TOKEN_PARAMETERS,
-        );
+        judge("authorization_params", &self.authorization_params, PROTOCOL_PARAMETERS);
+        judge("token_params", &self.token_params, PROTOCOL_TOKEN_PARAMETERS);
     }
 
     fn endpoints(&self, faults: &mut Faults) -> Endpoints {
@@ -418,30 +370,18 @@ impl ProviderBuilder {
         });
         match (method, &self.secret, &self.private_key) {
             (ClientAuthenticationMethod::None, _, _) => Some(ClientAuthentication::None),
-            (ClientAuthenticationMethod::ClientSecretBasic, Some(secret), _)
-                if !is_empty(secret) =>
-            {
+            (ClientAuthenticationMethod::ClientSecretBasic, Some(secret), _) if !is_empty(secret) => {
                 Some(ClientAuthentication::ClientSecretBasic(secret.clone()))
             }
-            (ClientAuthenticationMethod::ClientSecretPost, Some(secret), _)
-                if !is_empty(secret) =>
-            {
+            (ClientAuthenticationMethod::ClientSecretPost, Some(secret), _) if !is_empty(secret) => {
                 Some(ClientAuthentication::ClientSecretPost(secret.clone()))
             }
             (ClientAuthenticationMethod::PrivateKeyJwt, _, Some((key, kid, alg))) => {
                 if let Err(fault) = client_auth::judge_private_key(key, *alg) {
-                    faults.add(
-                        "private_key",
-                        fault.to_string(),
-                        "give a PKCS#8 PEM whose type suits the algorithm",
-                    );
+                    faults.add("private_key", fault.to_string(), "give a PKCS#8 PEM whose type suits the algorithm");
                     return None;
                 }
-                Some(ClientAuthentication::PrivateKeyJwt {
-                    key: key.clone(),
-                    kid: kid.clone(),
-                    alg: *alg,
-                })
+                Some(ClientAuthentication::PrivateKeyJwt { key: key.clone(), kid: kid.clone(), alg: *alg })
             }
             (ClientAuthenticationMethod::PrivateKeyJwt, ..) => {
                 faults.add(
@@ -470,12 +410,7 @@ struct Faults {
 }
 
 impl Faults {
-    fn add(
-        &mut self,
-        setting: &'static str,
-        problem: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    fn add(&mut self, setting: &'static str, problem: impl Into<String>, remedy: impl Into<String>) {
         self.found.push(ProviderFault {
             provider: self.provider.clone(),
             setting,

@@ -45,12 +45,7 @@ pub enum FailureMeaning {
 impl FailurePattern {
     /// A pattern that matches every failure; narrow it.
     pub const fn new(means: FailureMeaning) -> Self {
-        Self {
-            error: ErrorPart::Any,
-            description: None,
-            status: None,
-            means,
-        }
+        Self { error: ErrorPart::Any, description: None, status: None, means }
     }
 
     /// Narrows to this `error` code.
@@ -91,9 +86,7 @@ impl FailurePattern {
         };
         error_matches
             && self.status.is_none_or(|one| one == status.as_u16())
-            && self
-                .description
-                .is_none_or(|part| contains_ignoring_case(description, part))
+            && self.description.is_none_or(|part| contains_ignoring_case(description, part))
     }
 }
 
@@ -104,16 +97,11 @@ pub(crate) fn common_failures() -> &'static [FailurePattern] {
 
 const COMMON: &[FailurePattern] = &[
     // Ory Hydra: two requests with one token met; neither the loser's token nor its grant is harmed.
-    FailurePattern::new(FailureMeaning::Transient)
-        .error("invalid_request")
-        .description("multiple concurrent requests"),
+    FailurePattern::new(FailureMeaning::Transient).error("invalid_request").description("multiple concurrent requests"),
     // Salesforce says `invalid_grant` for the same.
-    FailurePattern::new(FailureMeaning::Transient)
-        .error("invalid_grant")
-        .description("already being processed"),
+    FailurePattern::new(FailureMeaning::Transient).error("invalid_grant").description("already being processed"),
 ];
 
 fn contains_ignoring_case(text: &str, part: &str) -> bool {
-    text.to_ascii_lowercase()
-        .contains(&part.to_ascii_lowercase())
+    text.to_ascii_lowercase().contains(&part.to_ascii_lowercase())
 }

@@ -212,13 +212,7 @@ impl Provider {
 
     /// Whether endpoints that a sign-in needs have to be discovered.
     pub fn needs_discovery(&self) -> bool {
-        let Endpoints {
-            authorization,
-            token,
-            jwks,
-            userinfo,
-            ..
-        } = &self.endpoints;
+        let Endpoints { authorization, token, jwks, userinfo, .. } = &self.endpoints;
         authorization.is_none()
             || token.is_none()
             || match self.kind {
@@ -232,10 +226,9 @@ impl Provider {
         match self.refresh_token_by {
             RefreshTokenBy::Provider => true,
             RefreshTokenBy::Scope(scope) => self.scope.contains(scope),
-            RefreshTokenBy::Parameter(name, value) => self
-                .authorization_params
-                .iter()
-                .any(|(n, v)| n == name && v == value),
+            RefreshTokenBy::Parameter(name, value) => {
+                self.authorization_params.iter().any(|(n, v)| n == name && v == value)
+            }
         }
     }
 }
@@ -254,12 +247,7 @@ impl ClientAuthentication {
 
 impl ClientAuthenticationMethod {
     /// All methods, by name.
-    pub const ALL: [Self; 4] = [
-        Self::ClientSecretBasic,
-        Self::ClientSecretPost,
-        Self::None,
-        Self::PrivateKeyJwt,
-    ];
+    pub const ALL: [Self; 4] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::None, Self::PrivateKeyJwt];
 
     /// The registered name: `client_secret_basic`.
     pub fn as_str(self) -> &'static str {

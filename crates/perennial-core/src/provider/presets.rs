@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, ProfileMembers,
-    ProviderKind, RefreshClass, RefreshTokenBy,
+    ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, ProfileMembers, ProviderKind,
+    RefreshClass, RefreshTokenBy,
 };
 
 /// One row: how a known provider departs from a blank OpenID provider.
@@ -73,12 +73,8 @@ pub fn preset(id: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|row| row.id == id)
 }
 
-const DISCOVERED: PresetEndpoints = PresetEndpoints {
-    authorization: None,
-    token: None,
-    userinfo: None,
-    revocation: None,
-};
+const DISCOVERED: PresetEndpoints =
+    PresetEndpoints { authorization: None, token: None, userinfo: None, revocation: None };
 
 /// OIDC Core §5.1.
 const STANDARD_CLAIMS: ProfileMembers = ProfileMembers {
@@ -228,19 +224,11 @@ pub static PRESETS: &[Preset] = &[
         refresh_token_by: RefreshTokenBy::Provider,
         failures: &[
             FailurePattern::new(FailureMeaning::Rejected).error("bad_refresh_token"),
-            FailurePattern::new(FailureMeaning::Misconfigured)
-                .error("incorrect_client_credentials"),
+            FailurePattern::new(FailureMeaning::Misconfigured).error("incorrect_client_credentials"),
             // The rate limit, not a revocation: no OAuth error comes with it.
-            FailurePattern::new(FailureMeaning::Transient)
-                .without_error()
-                .status(403),
+            FailurePattern::new(FailureMeaning::Transient).without_error().status(403),
         ],
-        profile: ProfileMembers {
-            id: &["id"],
-            name: &["name", "login"],
-            email: &["email"],
-            image: &["avatar_url"],
-        },
+        profile: ProfileMembers { id: &["id"], name: &["name", "login"], email: &["email"], image: &["avatar_url"] },
         refresh_hint: "Use a GitHub App with \"Expire user authorization tokens\" on; OAuth Apps have neither refresh \
                        tokens nor expiry.",
         source: "docs.github.com: refreshing user access tokens; coder issue 24334",
@@ -318,12 +306,7 @@ pub static PRESETS: &[Preset] = &[
         class: RefreshClass::SingleUse,
         consent: ConsentPrompt::Never,
         refresh_token_by: RefreshTokenBy::Provider,
-        profile: ProfileMembers {
-            id: &["id"],
-            name: &["display_name"],
-            email: &["email"],
-            image: &["/images/0/url"],
-        },
+        profile: ProfileMembers { id: &["id"], name: &["display_name"], email: &["email"], image: &["/images/0/url"] },
         refresh_hint: "Nothing to set: a refresh token always comes. It ends 6 months after consent and is not extended.",
         source: "developer.spotify.com blog 2026-06-18",
         ..*OIDC
@@ -362,9 +345,7 @@ pub static PRESETS: &[Preset] = &[
         // True of opaque access tokens, which are the default.
         at_kill: true,
         failures: &[
-            FailurePattern::new(FailureMeaning::Transient)
-                .error("invalid_request")
-                .description("concurrent"),
+            FailurePattern::new(FailureMeaning::Transient).error("invalid_request").description("concurrent"),
             FailurePattern::new(FailureMeaning::Misconfigured).error("scope_not_granted"),
         ],
         refresh_hint: "Set oauth2.grant.refresh_token.rotation_grace_period to 30 or 60 seconds, and let the consent \
@@ -380,15 +361,9 @@ pub static PRESETS: &[Preset] = &[
         consent: ConsentPrompt::Never,
         failures: &[
             // A race lost inside its transaction: the winner's successor is handed to a retry.
-            FailurePattern::new(FailureMeaning::Transient)
-                .error("invalid_request")
-                .status(500),
-            FailurePattern::new(FailureMeaning::Rejected)
-                .error("invalid_request")
-                .description("claimed"),
-            FailurePattern::new(FailureMeaning::Rejected)
-                .error("invalid_request")
-                .description("expired"),
+            FailurePattern::new(FailureMeaning::Transient).error("invalid_request").status(500),
+            FailurePattern::new(FailureMeaning::Rejected).error("invalid_request").description("claimed"),
+            FailurePattern::new(FailureMeaning::Rejected).error("invalid_request").description("expired"),
         ],
         refresh_hint: "Set refreshTokens.reuseInterval to 3 seconds or more. Dex keeps one refresh token per user, \
                        connector and client: a second sign-in ends the renewals of the first.",
@@ -452,11 +427,7 @@ mod tests {
             for url in urls.into_iter().flatten() {
                 Endpoint::parse(url, PlainHttp::LoopbackOnly).expect(url);
             }
-            assert!(
-                !row.refresh_hint.is_empty() && !row.source.is_empty(),
-                "{}",
-                row.id
-            );
+            assert!(!row.refresh_hint.is_empty() && !row.source.is_empty(), "{}", row.id);
             assert_eq!(row.verified_on.len(), "2026-08-01".len(), "{}", row.id);
             assert!(!row.profile.id.is_empty(), "{}", row.id);
             assert_eq!(

@@ -77,9 +77,7 @@ impl ProfileMapping {
     /// # Errors
     /// [`NoProfileId`] when no member for the id is present: nobody is signed in as a made-up user.
     pub fn read(&self, claims: &Map<String, Value>) -> Result<Profile, NoProfileId> {
-        let id = first(&self.id, claims).ok_or_else(|| NoProfileId {
-            looked_for: self.id.join(", "),
-        })?;
+        let id = first(&self.id, claims).ok_or_else(|| NoProfileId { looked_for: self.id.join(", ") })?;
         Ok(Profile {
             id,
             name: first(&self.name, claims),
@@ -159,10 +157,7 @@ mod tests {
             ("/images/0/url", Some("https://i.example/1")),
             ("/images/1/url", None),
             ("/id", Some("42")),
-            (
-                "https://c.example/{id}/{avatar}.png",
-                Some("https://c.example/42/a1.png"),
-            ),
+            ("https://c.example/{id}/{avatar}.png", Some("https://c.example/42/a1.png")),
             ("https://c.example/{id}/{absent}.png", None),
             ("broken {id", None),
         ] {
@@ -173,10 +168,7 @@ mod tests {
 
     #[test]
     fn without_an_id_there_is_no_user() {
-        let mapping = ProfileMapping {
-            id: vec!["sub".into(), "id".into()],
-            ..ProfileMapping::default()
-        };
+        let mapping = ProfileMapping { id: vec!["sub".into(), "id".into()], ..ProfileMapping::default() };
         let error = mapping.read(&Map::new()).unwrap_err();
         assert!(error.to_string().contains("sub, id"));
     }

@@ -59,20 +59,11 @@ impl Provider {
     ///
     /// # Errors
     /// [`ResolveError`] names the endpoint that is in neither.
-    pub fn resolve(
-        self: &Arc<Self>,
-        metadata: Option<&ProviderMetadata>,
-    ) -> Result<ResolvedProvider, ResolveError> {
-        let missing = |endpoint| ResolveError {
-            provider: self.id.to_string(),
-            endpoint,
-        };
+    pub fn resolve(self: &Arc<Self>, metadata: Option<&ProviderMetadata>) -> Result<ResolvedProvider, ResolveError> {
+        let missing = |endpoint| ResolveError { provider: self.id.to_string(), endpoint };
         let found = metadata.map(|metadata| &metadata.endpoints);
-        let join = |configured: &Option<Endpoint>,
-                    pick: fn(&super::Endpoints) -> &Option<Endpoint>| {
-            configured
-                .clone()
-                .or_else(|| found.and_then(|found| pick(found).clone()))
+        let join = |configured: &Option<Endpoint>, pick: fn(&super::Endpoints) -> &Option<Endpoint>| {
+            configured.clone().or_else(|| found.and_then(|found| pick(found).clone()))
         };
         let ours = &self.endpoints;
         let jwks = join(&ours.jwks, |found| &found.jwks);
@@ -84,8 +75,7 @@ impl Provider {
             issuer: self.issuer_rule(metadata),
             authorization: join(&ours.authorization, |found| &found.authorization)
                 .ok_or_else(|| missing("authorization_endpoint"))?,
-            token: join(&ours.token, |found| &found.token)
-                .ok_or_else(|| missing("token_endpoint"))?,
+            token: join(&ours.token, |found| &found.token).ok_or_else(|| missing("token_endpoint"))?,
             userinfo: join(&ours.userinfo, |found| &found.userinfo),
             jwks,
             end_session: join(&ours.end_session, |found| &found.end_session),
@@ -107,15 +97,13 @@ impl Provider {
 
     /// What was registered by hand; else every asymmetric algorithm that the metadata names.
     fn accepted_algs(&self, metadata: Option<&ProviderMetadata>) -> Vec<JwsAlgorithm> {
-        let named = metadata
-            .map(|metadata| metadata.id_token_signing_alg_values_supported.as_slice())
-            .unwrap_or_default();
+        let named =
+            metadata.map(|metadata| metadata.id_token_signing_alg_values_supported.as_slice()).unwrap_or_default();
         match &self.id_token_algs {
             Some(registered) => registered.clone(),
-            None => JwsAlgorithm::ASYMMETRIC
-                .into_iter()
-                .filter(|alg| named.is_empty() || named.contains(alg))
-                .collect(),
+            None => {
+                JwsAlgorithm::ASYMMETRIC.into_iter().filter(|alg| named.is_empty() || named.contains(alg)).collect()
+            }
         }
     }
 }
@@ -135,9 +123,9 @@ impl IssuerRule {
     pub fn accepts(&self, iss: &str, tid: Option<&str>) -> bool {
         match self {
             Self::Exact(issuer) => issuer.as_str() == iss,
-            Self::PerTenant(template) => tid.is_some_and(|tid| {
-                uuid::Uuid::try_parse(tid).is_ok() && template.replace("{tenantid}", tid) == iss
-            }),
+            Self::PerTenant(template) => {
+                tid.is_some_and(|tid| uuid::Uuid::try_parse(tid).is_ok() && template.replace("{tenantid}", tid) == iss)
+            }
         }
     }
 

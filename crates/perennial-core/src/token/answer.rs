@@ -26,10 +26,7 @@ fn form(body: &[u8]) -> Option<Map<String, Value>> {
 
 /// A member that is text and not empty.
 pub(super) fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    members
-        .get(name)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
+    members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
 /// The code of a refusal: `error`, or one of the ways providers say it instead.
@@ -40,10 +37,7 @@ pub(super) fn error_code(members: &Map<String, Value>) -> Option<&str> {
         // An error object, as the Google APIs have it.
         Some(Value::Object(error)) => {
             return Some(
-                ["code", "error", "type", "status"]
-                    .into_iter()
-                    .find_map(|name| text(error, name))
-                    .unwrap_or(UNNAMED),
+                ["code", "error", "type", "status"].into_iter().find_map(|name| text(error, name)).unwrap_or(UNNAMED),
             );
         }
         Some(Value::Bool(true)) => return Some(UNNAMED),
@@ -59,10 +53,7 @@ pub(super) fn error_code(members: &Map<String, Value>) -> Option<&str> {
 
 /// What the refusal says for people, wherever it says it.
 pub(super) fn error_description(members: &Map<String, Value>) -> &str {
-    let nested = members
-        .get("error")
-        .and_then(Value::as_object)
-        .and_then(|error| text(error, "message"));
+    let nested = members.get("error").and_then(Value::as_object).and_then(|error| text(error, "message"));
     ["error_description", "message", "reason"]
         .into_iter()
         .find_map(|name| text(members, name))

@@ -62,13 +62,16 @@ impl TokenFailure {
         Self::without_answer(Verdict::InDoubt)
     }
 
-    const fn without_answer(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            error: None,
-            status: None,
-            salvaged: None,
+    /// How long the provider asked to be left alone, if it did.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.verdict {
+            Verdict::NotProcessed { retry_after } => retry_after,
+            _ => None,
         }
+    }
+
+    const fn without_answer(verdict: Verdict) -> Self {
+        Self { verdict, error: None, status: None, salvaged: None }
     }
 }
 
@@ -104,14 +107,9 @@ pub(super) fn classify(
 ) -> TokenFailure {
     let error = members.and_then(answer::error_code);
     let description = members.map(answer::error_description).unwrap_or_default();
-    let not_processed = || Verdict::NotProcessed {
-        retry_after: retry_after(headers, now),
-    };
-    let worded = provider
-        .failures
-        .iter()
-        .chain(common_failures())
-        .find(|pattern| pattern.matches(status, error, description));
+    let not_processed = || Verdict::NotProcessed { retry_after: retry_after(headers, now) };
+    let worded =
+        provider.failures.iter().chain(common_failures()).find(|pattern| pattern.matches(status, error, description));
     let verdict = match worded.map(|pattern| pattern.means()) {
         Some(FailureMeaning::InDoubt) => Verdict::InDoubt,
         Some(FailureMeaning::Misconfigured) => Verdict::Misconfigured,
@@ -122,12 +120,7 @@ pub(super) fn classify(
             None => by_status(status, members.is_some(), headers, not_processed),
         },
     };
-    TokenFailure {
-        verdict,
-        error: error.map(printable_code),
-        status: Some(status.as_u16()),
-        salvaged: None,
-    }
+    TokenFailure { verdict, error: error.map(printable_code), status: Some(status.as_u16()), salvaged: None }
 }
 
 /// The code wins over the status, which only helps where the code says nothing about the token.
@@ -165,12 +158,7 @@ fn by_code(
     }
 }
 
-fn by_status(
-    status: StatusCode,
-    readable: bool,
-    headers: &HeaderMap,
-    not_processed: impl Fn() -> Verdict,
-) -> Verdict {
+fn by_status(status: StatusCode, readable: bool, headers: &HeaderMap, not_processed: impl Fn() -> Verdict) -> Verdict {
     match status.as_u16() {
         // 408 and 425 say in so many words that the request was not processed (RFC 9110 §15.5.9, RFC 8470 §5.2).
         408 | 425 | 429 => not_processed(),
@@ -187,7 +175,6 @@ fn by_status(
 /// OIDC Core §5.5: only a JSON object of bounded size is passed on.
 fn claims_challenge(members: &Map<String, Value>) -> Option<String> {
     let claims = answer::text(members, "claims")?;
-    let fits = claims.len() <= CLAIMS_CHALLENGE_CHARS
-        && serde_json::from_str::<Map<String, Value>>(claims).is_ok();
+    let fits = claims.len() <= CLAIMS_CHALLENGE_CHARS && serde_json::from_str::<Map<String, Value>>(claims).is_ok();
     fits.then(|| claims.to_owned())
 }

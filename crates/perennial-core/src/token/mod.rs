@@ -8,9 +8,7 @@ mod retry_after;
 mod revocation;
 
 pub use failure::{TokenFailure, Verdict};
-pub use request::{
-    client_credentials_request, code_request, refresh_request, revoke_request, userinfo_request,
-};
+pub use request::{client_credentials_request, code_request, refresh_request, revoke_request, userinfo_request};
 pub use response::{TokenExchange, TokenResponse, read_token_response};
 pub use retry_after::retry_after;
 pub use revocation::{RevocableToken, RevocationError, read_revocation};
@@ -19,10 +17,7 @@ use crate::limits::ERROR_CODE_CHARS;
 
 /// The characters RFC 6749 §4.1.2.1 allows in a description, at most `limit` of them.
 pub(crate) fn printable(text: &str, limit: usize) -> String {
-    text.chars()
-        .filter(|&c| matches!(c, ' '..='~') && c != '"' && c != '\\')
-        .take(limit)
-        .collect()
+    text.chars().filter(|&c| matches!(c, ' '..='~') && c != '"' && c != '\\').take(limit).collect()
 }
 
 /// The characters that error codes are made of, and no more than [`ERROR_CODE_CHARS`].

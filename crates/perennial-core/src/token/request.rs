@@ -39,9 +39,12 @@ pub fn refresh_request(
     now: Timestamp,
     random: &dyn SecureRandom,
 ) -> Result<Request<Vec<u8>>, ClientAuthenticationError> {
-    grant(provider, "refresh_token")
-        .with("refresh_token", refresh_token.expose_secret())
-        .authenticated(provider, &provider.token, now, random)
+    grant(provider, "refresh_token").with("refresh_token", refresh_token.expose_secret()).authenticated(
+        provider,
+        &provider.token,
+        now,
+        random,
+    )
 }
 
 /// RFC 6749 §4.4.2: a token for this client itself, beside the user's and never instead of it.
@@ -82,10 +85,7 @@ pub fn revoke_request(
 }
 
 /// OIDC Core §5.3.1: asks who the user is; `None` when the provider has no endpoint for that.
-pub fn userinfo_request(
-    provider: &ResolvedProvider,
-    access_token: &AccessToken,
-) -> Option<Request<Vec<u8>>> {
+pub fn userinfo_request(provider: &ResolvedProvider, access_token: &AccessToken) -> Option<Request<Vec<u8>>> {
     // A token with characters that a header cannot carry is not a bearer token (RFC 6750 §2.1).
     let bearer = format!("Bearer {}", access_token.expose_secret());
     let mut bearer = HeaderValue::try_from(bearer).ok()?;
@@ -100,8 +100,6 @@ fn grant(provider: &ResolvedProvider, grant_type: &str) -> FormRequest {
         .provider
         .token_params
         .iter()
-        .fold(FormRequest::new(), |form, (name, value)| {
-            form.with(name, value)
-        })
+        .fold(FormRequest::new(), |form, (name, value)| form.with(name, value))
         .with("grant_type", grant_type)
 }

@@ -51,14 +51,7 @@ pub struct TokenResponse {
 }
 
 /// Members that have a place of their own in [`TokenResponse`].
-const KNOWN: &[&str] = &[
-    "access_token",
-    "expires_in",
-    "id_token",
-    "refresh_token",
-    "scope",
-    "token_type",
-];
+const KNOWN: &[&str] = &["access_token", "expires_in", "id_token", "refresh_token", "scope", "token_type"];
 
 /// By which names providers tell the lifetime of the refresh token or of the grant behind it.
 const REFRESH_TOKEN_LIFETIMES: &[&str] = &[
@@ -82,13 +75,7 @@ pub fn read_token_response(
     let members = members(body);
     let refused = |members: Option<&Map<String, Value>>| TokenFailure {
         salvaged: members.and_then(|members| new_refresh_token(exchange, members)),
-        ..classify(
-            exchange.provider,
-            status,
-            headers,
-            members,
-            exchange.answered,
-        )
+        ..classify(exchange.provider, status, headers, members, exchange.answered)
     };
     let Some(members) = members else {
         return Err(refused(None));
@@ -113,9 +100,7 @@ pub fn read_token_response(
         access_token,
         token_type,
         expires_in,
-        expires_at: expires_in
-            .or(exchange.provider.default_token_lifetime)
-            .map(|lifetime| exchange.started + lifetime),
+        expires_at: expires_in.or(exchange.provider.default_token_lifetime).map(|lifetime| exchange.started + lifetime),
         refresh_token: new_refresh_token(exchange, &members),
         refresh_token_expires_at: REFRESH_TOKEN_LIFETIMES
             .iter()
@@ -124,10 +109,7 @@ pub fn read_token_response(
             .map(|lifetime| exchange.started + lifetime),
         id_token: text(&members, "id_token").map(IdToken::new),
         scope: granted(exchange.provider, &members),
-        extra: members
-            .into_iter()
-            .filter(|(name, _)| !KNOWN.contains(&name.as_str()))
-            .collect(),
+        extra: members.into_iter().filter(|(name, _)| !KNOWN.contains(&name.as_str())).collect(),
     })
 }
 
@@ -149,10 +131,7 @@ impl std::fmt::Debug for TokenResponse {
 }
 
 /// RFC 6749 §6: absent, empty or the same again all mean that the one sent stays good.
-fn new_refresh_token(
-    exchange: &TokenExchange<'_>,
-    members: &Map<String, Value>,
-) -> Option<RefreshToken> {
+fn new_refresh_token(exchange: &TokenExchange<'_>, members: &Map<String, Value>) -> Option<RefreshToken> {
     let token = text(members, "refresh_token").map(RefreshToken::new)?;
     (exchange.presented != Some(&token)).then_some(token)
 }
@@ -166,8 +145,7 @@ fn lifetime(value: Option<&Value>, limit: Duration) -> Option<Duration> {
         _ => return None,
     };
     let believable = seconds >= 1.0 && seconds.is_finite();
-    believable
-        .then(|| Duration::try_from_secs_f64(seconds.floor()).map_or(limit, |told| told.min(limit)))
+    believable.then(|| Duration::try_from_secs_f64(seconds.floor()).map_or(limit, |told| told.min(limit)))
 }
 
 /// RFC 6749 §3.3, and the variants: a list (Twitch), commas (GitHub).

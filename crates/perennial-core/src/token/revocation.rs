@@ -69,17 +69,10 @@ pub fn read_revocation(
         (_, Some("invalid_token" | "invalid_grant")) => Ok(()),
         (status, None) if status.is_success() => Ok(()),
         (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _) => {
-            Err(RevocationError::Unavailable {
-                retry_after: retry_after(headers, now),
-            })
+            Err(RevocationError::Unavailable { retry_after: retry_after(headers, now) })
         }
-        (status, _) if status.is_server_error() => {
-            Err(RevocationError::Unavailable { retry_after: None })
-        }
-        (status, error) => Err(RevocationError::Refused {
-            status: status.as_u16(),
-            error: error.map(printable_code),
-        }),
+        (status, _) if status.is_server_error() => Err(RevocationError::Unavailable { retry_after: None }),
+        (status, error) => Err(RevocationError::Refused { status: status.as_u16(), error: error.map(printable_code) }),
     }
 }
 
@@ -90,32 +83,16 @@ mod tests {
     #[test]
     fn what_counts_as_ended() {
         let unavailable = || Err(RevocationError::Unavailable { retry_after: None });
-        let refused = |status, error: Option<&str>| {
-            Err(RevocationError::Refused {
-                status,
-                error: error.map(str::to_owned),
-            })
-        };
+        let refused =
+            |status, error: Option<&str>| Err(RevocationError::Refused { status, error: error.map(str::to_owned) });
         for (status, body, expected) in [
             (200, "", Ok(())),
             (204, "", Ok(())),
             (200, "{}", Ok(())),
             (400, r#"{"error":"invalid_token"}"#, Ok(())),
-            (
-                400,
-                r#"{"error":"unsupported_token_type"}"#,
-                refused(400, Some("unsupported_token_type")),
-            ),
-            (
-                200,
-                r#"{"ok":false,"error":"not_authed"}"#,
-                refused(200, Some("not_authed")),
-            ),
-            (
-                401,
-                r#"{"error":"invalid_client"}"#,
-                refused(401, Some("invalid_client")),
-            ),
+            (400, r#"{"error":"unsupported_token_type"}"#, refused(400, Some("unsupported_token_type"))),
+            (200, r#"{"ok":false,"error":"not_authed"}"#, refused(200, Some("not_authed"))),
+            (401, r#"{"error":"invalid_client"}"#, refused(401, Some("invalid_client"))),
             (404, "<html>", refused(404, None)),
             (429, "", unavailable()),
             (503, "", unavailable()),

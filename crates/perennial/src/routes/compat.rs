@@ -73,12 +73,16 @@ pub(super) async fn update_user_data(State(auth): State<Auth>, posted: Posted) -
     let Entry { session, mut set_cookies, .. } = auth.enter(&posted.headers, Door::Ordinary).await;
     let Some(session) = session else {
         let data = json!({ "data": "user is not authorized to update data" });
-        return super::with_cookies(super::uncached((StatusCode::UNAUTHORIZED, Json(data)).into_response()), set_cookies);
+        return super::with_cookies(
+            super::uncached((StatusCode::UNAUTHORIZED, Json(data)).into_response()),
+            set_cookies,
+        );
     };
     let mut claims = session.claims().clone();
     if asks_for(&posted, "update-user-data") {
         let allowed = &auth.inner.settings.updatable_claims;
-        claims.extend(posted.body.iter().filter(|(name, _)| allowed.contains(name)).map(|(n, v)| (n.clone(), v.clone())));
+        claims
+            .extend(posted.body.iter().filter(|(name, _)| allowed.contains(name)).map(|(n, v)| (n.clone(), v.clone())));
     }
     let state = Arc::new(session.state().with_claims(claims));
     if state.claims != session.state().claims {
@@ -87,7 +91,9 @@ pub(super) async fn update_user_data(State(auth): State<Auth>, posted: Posted) -
     let mut data = default_session(&auth, &state).remove("user").unwrap_or_default();
     if let Value::Object(user) = &mut data {
         let allowed = &auth.inner.settings.updatable_claims;
-        user.extend(state.claims.iter().filter(|(name, _)| allowed.contains(name)).map(|(n, v)| (n.clone(), v.clone())));
+        user.extend(
+            state.claims.iter().filter(|(name, _)| allowed.contains(name)).map(|(n, v)| (n.clone(), v.clone())),
+        );
     }
     super::with_cookies(super::uncached(Json(json!({ "data": data })).into_response()), set_cookies)
 }

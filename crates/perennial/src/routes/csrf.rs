@@ -18,7 +18,9 @@ pub(super) async fn token(State(auth): State<Auth>, headers: HeaderMap) -> Respo
 pub(super) fn current(auth: &Auth, headers: &HeaderMap) -> (String, Vec<HeaderValue>) {
     let inner = &auth.inner;
     let cookies = RequestCookies::read(headers);
-    if let Some(known) = cookies.first(&inner.names.csrf).and_then(|value| CsrfToken::from_cookie(value, &inner.secrets)) {
+    if let Some(known) =
+        cookies.first(&inner.names.csrf).and_then(|value| CsrfToken::from_cookie(value, &inner.secrets))
+    {
         return (known.token().to_owned(), Vec::new());
     }
     let fresh = CsrfToken::create(&inner.secrets, &*inner.random);

@@ -3,8 +3,8 @@
 
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HeaderMap};
 use http::Method;
+use http::header::{CONTENT_TYPE, HeaderMap};
 use perennial_core::csrf::CsrfToken;
 use perennial_core::origin::{CrossOrigin, ReturnUrl, same_origin};
 use serde_json::{Map, Value};
@@ -64,12 +64,15 @@ pub(super) fn return_url(auth: &Auth, asked: Option<&str>) -> String {
 
 /// A query or form as a flat map; the last of several equal names counts, as in Auth.js.
 pub(super) fn flat(encoded: &str) -> Map<String, Value> {
-    url::form_urlencoded::parse(encoded.as_bytes()).map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect()
+    url::form_urlencoded::parse(encoded.as_bytes())
+        .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
+        .collect()
 }
 
 fn csrf_matches(auth: &Auth, headers: &HeaderMap, token: &str) -> bool {
     let cookies = RequestCookies::read(headers);
-    let cookie = cookies.first(&auth.inner.names.csrf).and_then(|value| CsrfToken::from_cookie(value, &auth.inner.secrets));
+    let cookie =
+        cookies.first(&auth.inner.names.csrf).and_then(|value| CsrfToken::from_cookie(value, &auth.inner.secrets));
     cookie.is_some_and(|cookie| cookie.matches(token))
 }
 
@@ -82,9 +85,11 @@ async fn body(request: Request, auth: &Auth) -> Result<Map<String, Value>, Refus
     if request.method() != Method::POST {
         return Ok(Map::new());
     }
-    let bytes = bytes::Bytes::from_request(request, auth).await.map_err(|rejection| match rejection.into_response().status() {
-        http::StatusCode::PAYLOAD_TOO_LARGE => Refusal::BodyTooLarge,
-        _ => Refusal::BadBody,
+    let bytes = bytes::Bytes::from_request(request, auth).await.map_err(|rejection| {
+        match rejection.into_response().status() {
+            http::StatusCode::PAYLOAD_TOO_LARGE => Refusal::BodyTooLarge,
+            _ => Refusal::BadBody,
+        }
     })?;
     match media_type.as_deref() {
         _ if bytes.is_empty() => Ok(Map::new()),

@@ -100,8 +100,8 @@ fn uncached(mut response: Response) -> Response {
     response
 }
 
-/// Whether a browser is loading a page, and not a script fetching data.
-pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+/// Whether a browser is loading a page, and not a script fetching data: by `Sec-Fetch-Mode`, else by `Accept`.
+pub fn wants_page(headers: &HeaderMap) -> bool {
     let is = |name: HeaderName, expected: &str| headers.get(name).is_some_and(|value| value == expected);
     if headers.contains_key(FETCH_MODE) {
         return is(FETCH_MODE, "navigate");

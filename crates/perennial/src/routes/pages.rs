@@ -118,7 +118,11 @@ pub(super) async fn error(State(auth): State<Auth>, Query(query): Query<ErrorQue
 pub(super) async fn verify_request(State(auth): State<Auth>) -> Response {
     let base = &auth.inner.settings.base_path;
     let text = "A sign-in link has been sent to your email address.";
-    html(&auth, StatusCode::OK, &MessagePage { base, title: "Check your email", text, code: "VerifyRequest", again: false })
+    html(
+        &auth,
+        StatusCode::OK,
+        &MessagePage { base, title: "Check your email", text, code: "VerifyRequest", again: false },
+    )
 }
 
 /// GET `/style.css`.
@@ -160,7 +164,9 @@ fn policy(auth: &Auth) -> String {
 
 fn sign_in_problem(error: &str) -> &'static str {
     match error {
-        "OAuthCallbackError" | "OAuthSignInError" => "The provider did not let you in. Try again, or with another account.",
+        "OAuthCallbackError" | "OAuthSignInError" => {
+            "The provider did not let you in. Try again, or with another account."
+        }
         "Verification" => "That took too long, or this link was used before. Sign in once more.",
         "SessionRequired" => "Sign in to see that page.",
         "MissingCSRF" => "Your browser did not send back our cookie. Allow cookies for this site and try again.",
