@@ -19,6 +19,8 @@ export class ForeignProvider {
   tokenCalls = []
   /** Grants revoked because a spent refresh token came again. Must stay 0. */
   revokedGrants = 0
+  /** Grants revoked because the client asked for it, as it should at sign-out. */
+  returnedGrants = 0
   /** Why refusals were refused, as the provider tells its own log. */
   refusals = []
 
@@ -28,17 +30,20 @@ export class ForeignProvider {
   #fault = async () => false
   #server
 
-  /** `accessTokenLifetime` in seconds. `port` stays the same over outages. */
-  static async start({ redirectUris, accessTokenLifetime = 5 }) {
+  /**
+   * `accessTokenLifetime` in seconds. `port` stays the same over outages.
+   * `claimsInIdToken`: whether name and email are in the ID token too; OIDC Core §5.4 has them at the userinfo endpoint alone.
+   */
+  static async start({ redirectUris, accessTokenLifetime = 5, claimsInIdToken = true }) {
     const self = new ForeignProvider()
     self.port = await freePort()
     self.issuer = `http://127.0.0.1:${self.port}`
-    self.provider = self.#configure(redirectUris, accessTokenLifetime)
+    self.provider = self.#configure(redirectUris, accessTokenLifetime, claimsInIdToken)
     await self.up()
     return self
   }
 
-  #configure(redirectUris, accessTokenLifetime) {
+  #configure(redirectUris, accessTokenLifetime, claimsInIdToken) {
     const provider = new Provider(this.issuer, {
       clients: [
         {
@@ -56,6 +61,7 @@ export class ForeignProvider {
       scopes: ['openid', 'offline_access', 'profile', 'email'],
       // A token is dead the moment it expires, so that one served too long shows.
       clockTolerance: 0,
+      conformIdTokenClaims: !claimsInIdToken,
       pkce: { required: () => true },
       cookies: { keys: ['only for tests'] },
       features: { devInteractions: { enabled: false }, revocation: { enabled: true }, introspection: { enabled: true } },
@@ -71,7 +77,10 @@ export class ForeignProvider {
     }
     provider.on('grant.success', note('success'))
     provider.on('grant.error', note())
-    provider.on('grant.revoked', () => (this.revokedGrants += 1))
+    provider.on('grant.revoked', (ctx) => {
+      if (ctx.oidc.route === 'revocation') this.returnedGrants += 1
+      else this.revokedGrants += 1
+    })
     provider.on('server_error', (_, error) => this.refusals.push(String(error.stack)))
     return provider
   }

@@ -12,10 +12,10 @@ import { until, untilTime } from './wait.mjs'
  * A provider, an upstream and one subject, ended with the test `t`.
  * Each test has its own, so that the breaker or the counters of one never speak in another.
  */
-export async function open(t, Subject, { accessTokenLifetime = 4, extra = [] } = {}) {
+export async function open(t, Subject, { accessTokenLifetime = 4, claimsInIdToken, extra = [] } = {}) {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
-  const provider = await ForeignProvider.start({ redirectUris: [`${url}/auth/callback/oidc`], accessTokenLifetime })
+  const provider = await ForeignProvider.start({ redirectUris: [`${url}/auth/callback/oidc`], accessTokenLifetime, claimsInIdToken })
   t.after(() => provider.stop())
   const upstream = await Upstream.start(provider)
   t.after(() => upstream.stop())

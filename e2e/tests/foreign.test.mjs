@@ -19,7 +19,7 @@ for (const [which, Subject] of Object.entries(SUBJECTS)) {
   // Each test mostly waits for tokens to die, and shares nothing with its neighbours.
   describe(which, { concurrency: 4 }, () => {
     test(`${which}: a page load signs in and comes back, a fetch is told 401`, async (t) => {
-      const { visitor, provider, url } = await open(t, Subject)
+      const { visitor, provider, url } = await open(t, Subject, { claimsInIdToken: false })
       const stranger = visitor()
       const refusal = await stranger.fetch('/whoami')
       assert.equal(refusal.status, 401)
@@ -219,6 +219,7 @@ for (const [which, Subject] of Object.entries(SUBJECTS)) {
       assert.equal((await copy.fetch('/auth/session')).text, 'null')
       assert.equal((await copy.postJson('/auth/refresh')).status, 401)
       assert.equal(provider.redemptions, 0)
+      await until('the grant to be handed back to the provider', () => provider.returnedGrants === 1)
     })
   })
 }
