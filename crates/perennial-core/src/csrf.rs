@@ -1,67 +1,97 @@
-//! Auth.js's CSRF token: a double-submit cookie whose value proves that we made it.
+//! The double-submit token that Auth.js's forms and clients carry: a random value, and in the cookie its hash too.
 //!
-//! The cookie holds `token|hash`, the hash being SHA-256 of token and secret. A form or a script sends the token back.
+//! The hash is plain SHA-256 over token and secret, as Auth.js has it, so that either side accepts the other's cookie.
+//! Length extension gains nothing: both lengths are fixed by the checks here.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use zeroize::Zeroizing;
 
-use crate::random::{SecureRandom, random_bytes};
+use crate::SecureRandom;
+use crate::random::random_bytes;
 use crate::secret::{CookieSecret, constant_time_eq};
 
-/// A token that came out of an authentic cookie, or was just made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A token that we made: 64 hexadecimal digits, with the cookie that proves it.
+///
+/// ```
+/// use perennial_core::csrf::CsrfToken;
+/// use perennial_core::secret::CookieSecret;
+/// # struct Random;
+/// # impl perennial_core::SecureRandom for Random {
+/// #     fn fill(&self, out: &mut [u8]) { out.fill(7) }
+/// # }
+///
+/// let secrets = [CookieSecret::new("at least 32 random characters")];
+/// let token = CsrfToken::create(&secrets, &Random);
+/// let back = CsrfToken::from_cookie(&token.cookie_value(), &secrets).expect("we made it");
+/// assert!(back.matches(token.token()));
+/// assert!(!back.matches("another"));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
 pub struct CsrfToken {
     token: String,
     hash: String,
 }
 
 impl CsrfToken {
-    /// A new token under all secrets, as Auth.js makes it.
+    /// A new token, hashed with all secrets joined by a comma: what Auth.js makes of a list.
     pub fn create(secrets: &[CookieSecret], random: &dyn SecureRandom) -> Self {
         let token = hex(&random_bytes::<32>(random));
-        Self { hash: hash_of(&token, &joined(secrets)), token }
+        let hash = hash(&token, secrets);
+        Self { token, hash }
     }
 
-    /// Reads a cookie's value, percent-encoded or not, if one of the secrets made it.
+    /// The token in a cookie's decoded value, if its hash is right under one secret or a run of neighbours in the list.
     ///
-    /// Auth.js hashes with all secrets joined by commas; a cookie made before a rotation has only the older ones in its
-    /// hash, so each tail of the list and each secret alone are tried.
+    /// Auth.js accepts the whole list alone, so that adding a secret makes every form that is open fail. A run covers
+    /// what was made before a secret was added in front or removed at the end.
     pub fn from_cookie(value: &str, secrets: &[CookieSecret]) -> Option<Self> {
-        let (token, hash) = value.split_once('|').or_else(|| value.split_once("%7C"))?;
-        if token.len() != 64 || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let (token, claimed) = value.split_once('|')?;
+        if !is_hex_of_32(token) || !is_hex_of_32(claimed) {
             return None;
         }
-        let tails = (0..secrets.len()).map(|start| joined(&secrets[start..]));
-        let singles = secrets.iter().map(|secret| secret.expose_secret().to_owned());
-        tails
-            .chain(singles)
-            .any(|secret| constant_time_eq(hash_of(token, &secret).as_bytes(), hash.as_bytes()))
-            .then(|| Self { token: token.to_owned(), hash: hash.to_owned() })
+        let runs = (0..secrets.len()).flat_map(|start| (start..secrets.len()).map(move |end| &secrets[start..=end]));
+        let made_here = runs
+            .map(|run| constant_time_eq(hash(token, run).as_bytes(), claimed.as_bytes()))
+            .fold(false, |found, equal| found | equal);
+        made_here.then(|| Self { token: token.to_owned(), hash: claimed.to_owned() })
     }
 
-    /// The token, for forms and scripts.
+    /// What forms and `GET /csrf` show.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// The cookie's value, percent-encoded as Auth.js writes it.
+    /// What the cookie holds, before percent-encoding.
     pub fn cookie_value(&self) -> String {
-        format!("{}%7C{}", self.token, self.hash)
+        format!("{}|{}", self.token, self.hash)
     }
 
-    /// Whether `submitted` is this token.
-    pub fn matches(&self, submitted: &str) -> bool {
-        constant_time_eq(self.token.as_bytes(), submitted.as_bytes())
+    /// Whether a request's body carries this token.
+    pub fn matches(&self, body_token: &str) -> bool {
+        constant_time_eq(self.token.as_bytes(), body_token.as_bytes())
     }
 }
 
-fn joined(secrets: &[CookieSecret]) -> String {
-    secrets.iter().map(CookieSecret::expose_secret).collect::<Vec<_>>().join(",")
+impl std::fmt::Debug for CsrfToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CsrfToken([redacted])")
+    }
 }
 
-fn hash_of(token: &str, secret: &str) -> String {
-    hex(digest(&SHA256, format!("{token}{secret}").as_bytes()).as_ref())
+fn hash(token: &str, secrets: &[CookieSecret]) -> String {
+    let mut input = Zeroizing::new(String::from(token));
+    for (index, secret) in secrets.iter().enumerate() {
+        if index > 0 {
+            input.push(',');
+        }
+        input.push_str(secret.expose_secret());
+    }
+    hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, input.as_bytes()).as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_hex_of_32(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

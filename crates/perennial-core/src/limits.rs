@@ -11,6 +11,15 @@ pub const COOKIE_CHUNKS: usize = 5;
 /// How far past `exp` a session cookie still opens, as in Auth.js: clocks of two replicas differ.
 pub const COOKIE_EXPIRY_TOLERANCE: Duration = Duration::from_secs(15);
 
+/// Characters of a sealed cookie's protected header: ours take 176, a foreign one with `typ` and `cty` under 300.
+pub const COOKIE_HEADER_CHARS: usize = 512;
+
+/// Secrets in one list: a cookie without a key id is tried under each, and Auth.js knows four by environment.
+pub const COOKIE_SECRETS: usize = 16;
+
+/// Whole values of one cookie name that are looked at: a sub-domain or a path can plant some beside the honest one.
+pub const COOKIE_NAMESAKES: usize = 3;
+
 /// How long a sign-in may take from the first redirect to the callback, as in Auth.js.
 pub const SIGN_IN_MAX_AGE: Duration = Duration::from_secs(900);
 

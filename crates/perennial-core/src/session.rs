@@ -63,10 +63,10 @@ impl SessionState {
     ///
     /// A refresh token that was not replaced is kept (RFC 6749 §6), and so are the scope and the ID token.
     /// `lifetime` stands in for an absent `expires_in`.
-    pub fn renewed(&self, response: TokenResponse, requested_at: Timestamp, lifetime: Option<Duration>) -> Self {
+    pub fn renewed(&self, response: TokenResponse, lifetime: Option<Duration>) -> Self {
         let tokens = match &self.tokens {
-            Some(previous) => previous.rotated(response, requested_at, lifetime),
-            None => TokenSet::new(response, requested_at, lifetime),
+            Some(previous) => previous.rotated(response, lifetime),
+            None => TokenSet::new(response, lifetime),
         };
         Self { generation: self.generation.next(), tokens: Some(tokens), ..self.clone() }
     }
@@ -183,16 +183,16 @@ pub struct TokenSet {
 }
 
 impl TokenSet {
-    /// The tokens of a first answer to a request sent at `requested_at`. `lifetime` stands in for an absent `expires_in`.
-    pub fn new(response: TokenResponse, requested_at: Timestamp, lifetime: Option<Duration>) -> Self {
+    /// The tokens of a first answer. `lifetime` stands in for an absent `expires_in`.
+    pub fn new(response: TokenResponse, lifetime: Option<Duration>) -> Self {
         Self {
-            expires_at: response.expires_at.or_else(|| lifetime.map(|lifetime| requested_at + lifetime)),
+            expires_at: response.expires_at.or_else(|| lifetime.map(|lifetime| response.requested_at + lifetime)),
             access_token: response.access_token,
             token_type: response.token_type,
             refresh_token: response.refresh_token,
             id_token: response.id_token,
             scope: response.scope,
-            issued_at: requested_at,
+            issued_at: response.requested_at,
             refresh_token_expires_at: response.refresh_token_expires_at,
         }
     }
@@ -202,8 +202,8 @@ impl TokenSet {
         self.expires_at.is_none_or(|at| now < at)
     }
 
-    fn rotated(&self, response: TokenResponse, requested_at: Timestamp, lifetime: Option<Duration>) -> Self {
-        let mut next = Self::new(response, requested_at, lifetime);
+    fn rotated(&self, response: TokenResponse, lifetime: Option<Duration>) -> Self {
+        let mut next = Self::new(response, lifetime);
         if next.refresh_token.is_none() {
             next.refresh_token.clone_from(&self.refresh_token);
             next.refresh_token_expires_at = next.refresh_token_expires_at.or(self.refresh_token_expires_at);

@@ -13,7 +13,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE, WWW
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Body as _;
-use perennial::{Auth, ConfigError, Door, Entry, Refusal, Session, wants_page};
+use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session, wants_page};
 use tower_service::Service;
 
 use crate::config::Config;
@@ -45,6 +45,18 @@ impl Gateway {
         let auth = config.auth.build()?;
         let inner = Inner { endpoints: auth.router(), routes: Routes::new(config.routes), proxy: Proxy::new()?, auth };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same with the configured store opened.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault found, the store's included.
+    pub fn open(mut config: Config) -> Result<Self, ConfigError> {
+        match perennial::store::open(&config.store) {
+            Ok(store) => config.auth = config.auth.store(store),
+            Err(error) => config.auth = config.auth.fault(ConfigFault::new("store", error.code(), error.to_string())),
+        }
+        Self::build(config)
     }
 
     /// The engine behind it.

@@ -15,13 +15,17 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tower_service::Service;
 
+use perennial::Auth;
+
 use crate::gateway::Gateway;
 
 impl Gateway {
     /// Serves on `listener` until `shutdown` resolves, then lets requests and renewals under way come to their end, each for
     /// at most 30 s.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let sweeper = tokio::spawn(sweep_regularly(self.auth().clone()));
         serve(listener, self.clone(), shutdown).await;
+        sweeper.abort();
         if tokio::time::timeout(DRAIN_MAX, self.auth().drain()).await.is_err() {
             tracing::warn!("a renewal was still under way when the time to finish it ran out: its record says so");
         }
@@ -67,6 +71,21 @@ where
         tracing::warn!("some requests were still under way when the time to finish them ran out");
     }
 }
+
+async fn sweep_regularly(auth: Auth) {
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        match auth.sweep().await {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!(count, "expired sessions forgotten"),
+            Err(error) => tracing::warn!(%error, "expired sessions could not be swept; the next sweep tries again"),
+        }
+    }
+}
+
+/// How often expired sessions are forgotten.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
 fn server() -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new()).http1_only();

@@ -45,6 +45,7 @@ mod bells;
 mod error;
 mod open;
 mod record;
+mod sequence;
 mod store;
 
 pub use embedded::EmbeddedStore;

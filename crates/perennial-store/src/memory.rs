@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use perennial_core::Timestamp;
@@ -12,6 +11,7 @@ use perennial_core::Timestamp;
 use crate::bells::Bells;
 use crate::{
     Durability, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap, Version, Versioned, limits,
+    sequence,
 };
 
 /// Keeps a bounded number of records in this process; all are gone when it ends.
@@ -216,12 +216,64 @@ impl Shelf {
     }
 }
 
-/// One sequence for all memory stores of the process. It starts at the clock's microseconds, so that a version that
-/// outlived a restart elsewhere is not met again unless a million sessions a second were written before it.
+/// One sequence for all memory stores of the process.
 fn next_version() -> Version {
-    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
-        let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        AtomicU64::new(u64::try_from(since_epoch.as_micros()).unwrap_or(0))
-    });
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(sequence::beginning()));
     Version::from_raw(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+    const LATER: Timestamp = Timestamp::from_unix_seconds(1_800_000_100);
+
+    async fn insert(store: &MemoryStore, name: u8, expires: Timestamp, now: Timestamp) -> Result<Swap, StoreError> {
+        let key = RecordKey::from_digest([name; 32]);
+        store.compare_and_swap(key, None, vec![name], expires, now).await
+    }
+
+    #[tokio::test]
+    async fn a_full_store_refuses_the_new_and_keeps_the_living() {
+        let store = MemoryStore::with_capacity(2);
+        for name in [1, 2] {
+            assert!(matches!(insert(&store, name, LATER, NOW).await, Ok(Swap::Stored(_))));
+        }
+        let refused = insert(&store, 3, LATER, NOW).await.unwrap_err();
+        assert_eq!((refused.kind(), refused.wrote_nothing()), (StoreErrorKind::Full, true));
+        for name in [1, 2] {
+            let key = RecordKey::from_digest([name; 32]);
+            let kept = store.load(key, NOW).await.unwrap().expect("a live session was evicted");
+            // A full store still renews those it has.
+            let renewed = store.compare_and_swap(key, Some(kept.version), vec![9], LATER, NOW).await;
+            assert!(matches!(renewed, Ok(Swap::Stored(_))), "{renewed:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn room_is_made_of_the_expired() {
+        let store = MemoryStore::with_capacity(2);
+        for (name, expires) in [(1, LATER), (2, LATER + Duration::from_secs(1))] {
+            assert!(matches!(insert(&store, name, expires, NOW).await, Ok(Swap::Stored(_))));
+        }
+        assert!(matches!(insert(&store, 3, LATER + Duration::from_secs(2), LATER).await, Ok(Swap::Stored(_))));
+        let two = store.load(RecordKey::from_digest([2; 32]), LATER).await.unwrap();
+        assert!(two.is_some(), "a live session made room");
+    }
+
+    #[tokio::test]
+    async fn the_order_of_expiry_names_the_records_and_no_others() {
+        let store = MemoryStore::new();
+        for (name, expires) in [(1, NOW), (2, LATER), (1, LATER), (3, NOW)] {
+            assert!(matches!(insert(&store, name, expires, NOW).await, Ok(Swap::Stored(_))));
+        }
+        store.sweep(NOW).await.unwrap();
+        let shelf = store.shelf();
+        let ordered: BTreeSet<RecordKey> = shelf.by_expiry.iter().map(|(_, key)| *key).collect();
+        assert_eq!(ordered, shelf.records.keys().copied().collect());
+        assert_eq!((shelf.by_expiry.len(), shelf.records.len()), (2, 2));
+    }
 }

@@ -18,7 +18,7 @@ use crate::cookies::CookieNames;
 use crate::edge::{Clock, HttpClient};
 use crate::event::Event;
 use crate::flight::Flights;
-use crate::issuer::IssuerClient;
+use crate::issuer::{IssuerClient, ProviderReport};
 use crate::layer::SessionLayer;
 use crate::renew::Outcome;
 use crate::tombstones::Tombstones;
@@ -89,6 +89,23 @@ impl Auth {
         self.inner.store.check().await
     }
 
+    /// Reaches every provider and says what was found: for a check before anybody depends on it.
+    pub async fn inspect_providers(&self) -> Vec<ProviderReport> {
+        let mut reports = Vec::new();
+        for issuer in &self.inner.issuers {
+            reports.push(issuer.inspect(&self.inner).await);
+        }
+        reports
+    }
+
+    /// Lets the store forget what has expired; call it every few minutes. Answers with how many records went.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn sweep(&self) -> Result<usize, perennial_store::StoreError> {
+        self.inner.store.sweep(self.inner.now()).await
+    }
+
     /// Resolves when no renewal is under way: call it after the last request, before the process ends.
     pub async fn drain(&self) {
         self.inner.flights.all_landed().await;
@@ -118,7 +135,7 @@ pub struct Settings {
     /// When and how sessions renew.
     pub renewal: RenewalPolicy,
     /// Other origins that return URLs may lead to; none.
-    pub return_origins: Vec<Url>,
+    pub return_origins: Vec<url::Origin>,
     /// Claims that `POST /api/update-user-data` may set; `name`, `nickname`, `picture`, `locale`.
     pub updatable_claims: Vec<String>,
     /// Whether the four `/api/...` routes of the SvelteKitAuth recipe are served; no.

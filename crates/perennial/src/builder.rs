@@ -43,7 +43,7 @@ pub struct AuthBuilder {
     random: Arc<dyn SecureRandom>,
     http: Option<Arc<dyn HttpClient>>,
     place: &'static str,
-    pub(crate) faults: Vec<ConfigFault>,
+    faults: Vec<ConfigFault>,
 }
 
 impl AuthBuilder {
@@ -207,6 +207,12 @@ impl AuthBuilder {
         self
     }
 
+    /// Adds a fault found elsewhere, so that all are reported together.
+    pub fn fault(mut self, fault: ConfigFault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
     /// What faults name as their place from here on: `environment`, a file's name.
     pub(crate) fn place(mut self, place: &'static str) -> Self {
         self.place = place;
@@ -338,11 +344,11 @@ impl AuthBuilder {
         }
     }
 
-    fn checked_return_origins(&self, faults: &mut Vec<ConfigFault>) -> Vec<Url> {
+    fn checked_return_origins(&self, faults: &mut Vec<ConfigFault>) -> Vec<url::Origin> {
         let mut parsed = Vec::new();
         for origin in &self.return_origins {
             match Url::parse(origin) {
-                Ok(url) if matches!(url.scheme(), "http" | "https") && url.path() == "/" => parsed.push(url),
+                Ok(url) if matches!(url.scheme(), "http" | "https") && url.path() == "/" => parsed.push(url.origin()),
                 _ => faults.push(ConfigFault::new(
                     "return_origins",
                     self.place,

@@ -1,9 +1,11 @@
 //! The cookies on the wire: their names, their attributes, and how they are read from a request.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use cookie::{Cookie, SameSite};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
+use percent_encoding::percent_decode_str;
 use perennial_core::Timestamp;
 use perennial_core::cookie::ChunkWrite;
 
@@ -97,6 +99,11 @@ impl<'a> RequestCookies<'a> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().copied()
+    }
+
+    /// The first cookie of that name, percent-decoded as in Auth.js.
+    pub(crate) fn first_decoded(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.first(name).map(|value| percent_decode_str(value).decode_utf8_lossy())
     }
 
     /// The first cookie of that name, as in Auth.js.

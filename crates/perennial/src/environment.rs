@@ -60,7 +60,7 @@ impl AuthBuilder {
     }
 
     /// `AUTH_URL`, whose path is the base path if it has one.
-    fn auth_url(mut self, text: String) -> Self {
+    fn auth_url(self, text: String) -> Self {
         match url::Url::parse(&text) {
             Ok(url) if url.path() != "/" => {
                 let path = url.path().trim_end_matches('/').to_owned();
@@ -68,12 +68,8 @@ impl AuthBuilder {
             }
             Ok(_) => self.public_url(text),
             Err(_) => {
-                self.faults.push(ConfigFault::new(
-                    "AUTH_URL",
-                    "environment",
-                    "write a whole URL, such as https://app.example",
-                ));
-                self
+                let remedy = "write a whole URL, such as https://app.example";
+                self.fault(ConfigFault::new("AUTH_URL", "environment", remedy))
             }
         }
     }

@@ -128,20 +128,14 @@ impl Inner {
         let cookies = RequestCookies::read(headers);
         let joined = cookie::join(&self.names.session, cookies.iter())?;
         let now = self.clock.now();
-        joined.candidates.iter().find_map(|candidate| {
-            let opened = cookie::open(&self.session_keys, candidate, now).ok()?;
-            let second = |name| opened.claims.get(name).and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
-            let (issued, expires) = (second("iat").unwrap_or(now), second("exp").unwrap_or(now));
-            let state = SessionState::from_claims(opened.claims, &self.default_provider).ok()?;
-            Some(Opened {
-                state: Arc::new(state),
-                names: joined.names.clone(),
-                issued,
-                expires,
-                newest_secret: opened.newest_secret,
-                bytes: candidate.len(),
-            })
-        })
+        let opened = joined.open(&self.session_keys, now).ok()?;
+        let second = |name| opened.claims.get(name).and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
+        let (issued, expires) = (second("iat").unwrap_or(now), second("exp").unwrap_or(now));
+        let names = joined.names;
+        let bytes =
+            cookies.iter().filter(|(name, _)| names.iter().any(|own| own == name)).map(|(_, value)| value.len()).sum();
+        let state = SessionState::from_claims(opened.claims, &self.default_provider).ok()?;
+        Some(Opened { state: Arc::new(state), names, issued, expires, newest_secret: opened.newest_secret, bytes })
     }
 
     /// Steps 3 to 5: decide, and ask the record and the provider only when something is due.

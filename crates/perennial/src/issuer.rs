@@ -12,7 +12,7 @@ use perennial_core::id_token::{
     verify,
 };
 use perennial_core::metadata::{JwkSet, discovery_request, jwks_request, read_jwk_set, read_metadata};
-use perennial_core::provider::{Profile, Provider, ProviderKind, ResolvedProvider};
+use perennial_core::provider::{Profile, Provider, ProviderKind, RefreshClass, ResolvedProvider};
 use perennial_core::renewal::{RenewalPolicy, backoff};
 use perennial_core::secret::{AccessToken, IdToken, RefreshToken};
 use perennial_core::session::{SessionState, TokenSet};
@@ -33,6 +33,35 @@ pub(crate) struct IssuerClient {
     metadata: AsyncMutex<Option<Cached<Arc<ResolvedProvider>>>>,
     keys: AsyncMutex<Option<Cached<Arc<JwkSet>>>>,
     outage: Mutex<Outage>,
+}
+
+/// What [`Auth::inspect_providers`](crate::Auth::inspect_providers) found about one provider.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProviderReport {
+    /// Its id.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// Whether metadata and keys could be fetched and are usable; if not, why.
+    pub reached: Result<(), String>,
+    /// What its metadata say against this configuration.
+    pub remarks: Vec<String>,
+    /// Whether sessions will be able to renew.
+    pub refreshing: Refreshing,
+    /// What it is taken to do with a refresh token that is presented again.
+    pub class: RefreshClass,
+    /// What to set at the provider.
+    pub hint: &'static str,
+}
+
+/// Whether a refresh token can be expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refreshing {
+    /// Yes.
+    Expected,
+    /// No: sessions will live without renewal.
+    NotExpected,
 }
 
 #[derive(Clone)]
@@ -69,6 +98,35 @@ impl IssuerClient {
             metadata: AsyncMutex::new(None),
             keys: AsyncMutex::new(None),
             outage: Mutex::default(),
+        }
+    }
+
+    /// Reaches the provider anew and says what was found.
+    pub(crate) async fn inspect(&self, inner: &Inner) -> ProviderReport {
+        let provider = &self.provider;
+        let mut remarks = Vec::new();
+        let reached = async {
+            if let Some(request) = discovery_request(provider) {
+                let answer = send(inner, request).await.map_err(|error| error.to_string())?;
+                let metadata =
+                    read_metadata(provider, answer.status(), answer.body()).map_err(|error| error.to_string())?;
+                remarks = metadata.remarks(provider);
+            }
+            let resolved = self.resolved(inner).await.map_err(|error| error.to_string())?;
+            self.keys(inner, &resolved, Duration::ZERO).await.map(drop).map_err(|error| error.to_string())
+        };
+        let reached = reached.await;
+        ProviderReport {
+            id: provider.id.to_string(),
+            name: provider.name.clone(),
+            reached,
+            remarks,
+            refreshing: match provider.refresh_token_expected() {
+                true => Refreshing::Expected,
+                false => Refreshing::NotExpected,
+            },
+            class: provider.class,
+            hint: provider.refresh_hint,
         }
     }
 

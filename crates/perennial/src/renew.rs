@@ -193,7 +193,7 @@ impl Inner {
         let answer = issuer.refresh(self, refresh_token).await;
         let provider_time = self.clock.now().since(called_at);
         let (outcome, told) = match answer {
-            Ok(response) => self.commit(&newest, &intent, issuer, response, called_at).await,
+            Ok(response) => self.commit(&newest, &intent, issuer, response).await,
             Err(failure) => self.note_failure(&newest, &intent, issuer, &failure).await,
         };
         self.report(&newest, &outcome, told, ask.reason, flight.passengers(), provider_time);
@@ -207,12 +207,11 @@ impl Inner {
         intent: &Intent,
         issuer: &IssuerClient,
         response: TokenResponse,
-        requested_at: Timestamp,
     ) -> (Outcome, RenewalOutcome) {
         let lifetime = issuer.lifetime(&self.settings.renewal);
         let id_token = response.id_token.clone();
         let extra = response.extra.clone();
-        let mut next = spent.renewed(response, requested_at, lifetime);
+        let mut next = spent.renewed(response, lifetime);
         let sealed = seal_state(&self.record_keys, &next, &*self.random);
         let tokens = Attempted::Tokens { generation: next.generation, sealed };
         match self.settle(spent, intent, tokens).await {

@@ -87,13 +87,12 @@ impl Inner {
                 _ => SignInFailure::Configuration,
             }
         })?;
-        let requested_at = self.now();
         let response = issuer.exchange(self, code).await.map_err(|failure| {
             tracing::error!(error = failure.error.as_deref(), verdict = ?failure.verdict, "the code exchange failed");
             SignInFailure::Configuration
         })?;
         let extra = response.extra.clone();
-        let tokens = TokenSet::new(response, requested_at, issuer.lifetime(&self.settings.renewal));
+        let tokens = TokenSet::new(response, issuer.lifetime(&self.settings.renewal));
         match self.admit(issuer, tokens.clone(), extra, &pending).await {
             Ok(session) => {
                 self.begin_record(&session).await;

@@ -116,7 +116,7 @@ pub fn read_callback(
     }
 }
 
-/// The `state` a callback carries, unjudged: tells which of several sign-ins it may belong to.
+/// The state that a callback names, by which its [`PendingSignIn`] is found among several; nothing is judged by it.
 pub fn state_of(query: &str) -> Option<State> {
     Callback::read(query).ok()?.state.map(State::new)
 }

@@ -1,42 +1,87 @@
-//! How a record's content lies in the store: sealed under a key that needs a server secret and a share that only the session's
-//! cookie carries. A dump of the store alone opens nothing.
+//! Records of the store, sealed with AES-256-GCM under a key that neither the store nor the server has alone.
+//!
+//! ```text
+//! version (1 byte, 0x01) · id of the secret (4 bytes) · nonce (12 bytes) · ciphertext · tag (16 bytes)
+//! key = HKDF-SHA256(secret, salt = share, "perennial at rest v1"); associated data = version · id · the caller's
+//! ```
+//!
+//! The share lives in the session cookie alone: who dumps the store opens nothing, and who also has the server's
+//! secrets still opens only the sessions whose cookies he holds.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::digest::{SHA256, digest};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::keyring::{KeyRingError, hkdf_sha256};
+use super::content_encryption::Gcm;
+use super::keyring::{KeyRingError, check_secrets, hkdf_sha256};
 use super::seal::OpenError;
-use crate::random::{SecureRandom, random_bytes};
+use crate::SecureRandom;
+use crate::random::random_bytes;
 use crate::secret::CookieSecret;
 
-/// The server's half of the keys, newest secret first.
+const VERSION: u8 = 1;
+const HEADER: usize = 5;
+const TAG: usize = 16;
+
+/// The secrets that seal records, newest first: the first seals, each opens.
 pub struct RecordKeys {
-    secrets: Vec<(KeyId, CookieSecret)>,
+    newest: RecordKey,
+    older: Vec<RecordKey>,
 }
 
-type KeyId = [u8; 4];
+struct RecordKey {
+    id: [u8; 4],
+    secret: CookieSecret,
+}
 
 impl RecordKeys {
-    /// Takes the secrets, newest first.
+    /// Takes the secrets of the session cookie, newest first.
     ///
     /// # Errors
-    /// [`KeyRingError`] when there is no secret, or an empty one.
+    ///
+    /// [`KeyRingError`] when the list is empty or too long, or has an empty secret.
     pub fn new(secrets: &[CookieSecret]) -> Result<Self, KeyRingError> {
-        if secrets.is_empty() || secrets.iter().any(|secret| secret.expose_secret().is_empty()) {
-            return Err(KeyRingError);
-        }
-        Ok(Self { secrets: secrets.iter().map(|secret| (key_id(secret), secret.clone())).collect() })
+        let (newest, older) = check_secrets(secrets)?;
+        Ok(Self { newest: RecordKey::new(newest), older: older.iter().map(RecordKey::new).collect() })
+    }
+
+    fn newest_first(&self) -> impl Iterator<Item = &RecordKey> {
+        std::iter::once(&self.newest).chain(&self.older)
     }
 }
 
 impl std::fmt::Debug for RecordKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RecordKeys([{} secrets])", self.secrets.len())
+        write!(f, "RecordKeys([{} redacted])", 1 + self.older.len())
     }
 }
 
-/// Seals `plain` under the newest secret and `share`, bound to `associated`: version, key id, nonce, AES-256-GCM.
+impl RecordKey {
+    fn new(secret: &CookieSecret) -> Self {
+        Self { id: *hkdf_sha256(secret, b"", b"perennial at rest key id v1"), secret: secret.clone() }
+    }
+
+    fn cipher(&self, share: &[u8; 32]) -> Gcm {
+        Gcm::new(&hkdf_sha256(&self.secret, share, b"perennial at rest v1"))
+    }
+}
+
+/// Seals `plain` for the one who holds `share`. `associated` is not stored, but has to be the same to open it: put the
+/// record's name there, so that records cannot be exchanged for one another.
+///
+/// ```
+/// use perennial_core::cookie::{RecordKeys, open_at_rest, seal_at_rest};
+/// use perennial_core::secret::CookieSecret;
+/// # struct Random;
+/// # impl perennial_core::SecureRandom for Random {
+/// #     fn fill(&self, out: &mut [u8]) { out.fill(7) }
+/// # }
+///
+/// let keys = RecordKeys::new(&[CookieSecret::new("at least 32 random characters")])?;
+/// let share = [1; 32];
+/// let sealed = seal_at_rest(&keys, &share, b"session-1", b"tokens", &Random);
+/// assert_eq!(open_at_rest(&keys, &share, b"session-1", &sealed)?.as_slice(), b"tokens");
+/// assert!(open_at_rest(&keys, &[2; 32], b"session-1", &sealed).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn seal_at_rest(
     keys: &RecordKeys,
     share: &[u8; 32],
@@ -44,60 +89,41 @@ pub fn seal_at_rest(
     plain: &[u8],
     random: &dyn SecureRandom,
 ) -> Vec<u8> {
-    // A set without secrets cannot be built.
-    let (id, secret) = &keys.secrets[0];
-    let nonce: [u8; NONCE] = random_bytes(random);
-    let mut sealed = Vec::with_capacity(HEADER + plain.len() + 16);
-    sealed.push(FORMAT);
-    sealed.extend_from_slice(id);
-    sealed.extend_from_slice(&nonce);
-    let mut body = plain.to_vec();
-    key(secret, share)
-        .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(associated), &mut body)
-        .expect("a record is far below the cipher's limit");
-    sealed.append(&mut body);
-    sealed
+    let nonce = random_bytes::<{ Gcm::IV }>(random);
+    let mut out = Vec::with_capacity(HEADER + Gcm::IV + plain.len() + TAG);
+    out.push(VERSION);
+    out.extend_from_slice(&keys.newest.id);
+    let aad = [&out, associated].concat();
+    let sealed = keys.newest.cipher(share).seal(&aad, nonce, plain);
+    out.extend_from_slice(&nonce);
+    out.extend_from_slice(&sealed.ciphertext);
+    out.extend_from_slice(&sealed.tag);
+    out
 }
 
-/// Opens what [`seal_at_rest`] sealed.
+/// Opens what [`seal_at_rest`] sealed with the same `share` and `associated`, under whichever of the secrets it was.
 ///
 /// # Errors
-/// [`OpenError::Malformed`] for other bytes, [`OpenError::Unauthentic`] when secret, share or `associated` are not the same.
+///
+/// [`OpenError::Malformed`], [`OpenError::Unsupported`] for another version, [`OpenError::UnknownKey`] when the secret
+/// has been removed, [`OpenError::NotAuthentic`] for a wrong share or any change.
 pub fn open_at_rest(
     keys: &RecordKeys,
     share: &[u8; 32],
     associated: &[u8],
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let (header, body) = sealed.split_at_checked(HEADER).ok_or(OpenError::Malformed)?;
-    if header[0] != FORMAT {
-        return Err(OpenError::Malformed);
+    let (header, body) = sealed.split_first_chunk::<HEADER>().ok_or(OpenError::Malformed)?;
+    let (nonce, body) = body.split_first_chunk::<{ Gcm::IV }>().ok_or(OpenError::Malformed)?;
+    let (ciphertext, tag) = body.split_last_chunk::<TAG>().ok_or(OpenError::Malformed)?;
+    let [version, id @ ..] = header;
+    if *version != VERSION {
+        return Err(OpenError::Unsupported);
     }
-    let nonce = Nonce::try_assume_unique_for_key(&header[5..]).map_err(|_| OpenError::Malformed)?;
-    let (_, secret) = keys.secrets.iter().find(|(id, _)| id == &header[1..5]).ok_or(OpenError::Unauthentic)?;
-    let mut body = Zeroizing::new(body.to_vec());
-    let opened = key(secret, share).open_in_place(nonce, Aad::from(associated), &mut body);
-    let length = opened.map_err(|_| OpenError::Unauthentic)?.len();
-    body.truncate(length);
-    Ok(body)
-}
 
-fn key(secret: &CookieSecret, share: &[u8; 32]) -> LessSafeKey {
-    let mut key = hkdf_sha256::<32>(secret.expose_secret().as_bytes(), share, b"perennial at rest v1");
-    let unbound = UnboundKey::new(&AES_256_GCM, &key).expect("the key is 32 bytes long");
-    key.zeroize();
-    LessSafeKey::new(unbound)
+    let aad = [header, associated].concat();
+    let mut named = keys.newest_first().filter(|key| key.id == *id).peekable();
+    named.peek().ok_or(OpenError::UnknownKey)?;
+    // Four bytes of two secrets can be equal: then each has its turn.
+    named.find_map(|key| key.cipher(share).open(&aad, nonce, ciphertext, tag)).ok_or(OpenError::NotAuthentic)
 }
-
-/// Tells the secrets of a rotation apart; 32 bits of a hash of a derived key say nothing about the secret.
-fn key_id(secret: &CookieSecret) -> KeyId {
-    let named = hkdf_sha256::<32>(secret.expose_secret().as_bytes(), b"", b"perennial at rest key id");
-    let hash = digest(&SHA256, &named);
-    let mut id = KeyId::default();
-    id.copy_from_slice(&hash.as_ref()[..4]);
-    id
-}
-
-const FORMAT: u8 = 1;
-const NONCE: usize = 12;
-const HEADER: usize = 1 + 4 + NONCE;

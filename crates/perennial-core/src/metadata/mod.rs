@@ -85,9 +85,13 @@ pub fn discovery_request(provider: &Provider) -> Option<Request<Vec<u8>>> {
     if !provider.needs_discovery() {
         return None;
     }
-    let base = issuer.as_str().strip_suffix('/').unwrap_or(issuer.as_str());
-    let url = format!("{base}/.well-known/openid-configuration");
-    Endpoint::parse(&url, provider.plain_http).ok().map(|endpoint| json_request(&endpoint))
+    Endpoint::parse(&discovery_url(issuer.as_str()), provider.plain_http).ok().map(|endpoint| json_request(&endpoint))
+}
+
+/// OIDC Discovery §4.1: a trailing slash of the issuer is dropped, a path stays in front.
+pub(crate) fn discovery_url(issuer: &str) -> String {
+    let base = issuer.strip_suffix('/').unwrap_or(issuer);
+    format!("{base}/.well-known/openid-configuration")
 }
 
 /// Judges the answer to [`discovery_request`].

@@ -3,16 +3,18 @@
 mod builder;
 mod endpoint;
 mod failures;
+mod judge;
 mod presets;
 mod profile;
 mod resolved;
 
 use std::time::Duration;
 
-pub use builder::{ProviderBuilder, ProviderFault, UnknownPreset};
+pub use builder::{ProviderBuilder, UnknownPreset};
 pub use endpoint::{Endpoint, EndpointFault, PlainHttp};
 pub(crate) use failures::common_failures;
 pub use failures::{FailureMeaning, FailurePattern};
+pub use judge::ProviderFault;
 pub use presets::{PRESETS, Preset, PresetEndpoints, preset};
 pub use profile::{NoProfileId, Profile, ProfileMapping, ProfileMembers};
 pub use resolved::{IssuerRule, ResolveError, ResolvedProvider};
@@ -52,7 +54,7 @@ pub struct Provider {
     pub kind: ProviderKind,
     /// Its issuer identifier; OIDC always has one.
     pub issuer: Option<Issuer>,
-    /// Microsoft's shared endpoints: the issuer their metadata names, with `{tenantid}` in it.
+    /// Set for Microsoft's shared endpoints alone: the issuer their metadata names, with `{tenantid}` in it.
     pub tenant_issuer: Option<&'static str>,
     /// Endpoints given by hand; each is used instead of the discovered one.
     pub endpoints: Endpoints,

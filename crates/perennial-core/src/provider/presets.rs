@@ -180,9 +180,8 @@ pub static PRESETS: &[Preset] = &[
         // prompt=consent would demand an administrator's consent at every sign-in of many tenants.
         consent: ConsentPrompt::Never,
         failures: &[
+            // Throttled, whatever code comes with it.
             FailurePattern::new(FailureMeaning::Transient).description("AADSTS90055"),
-            FailurePattern::new(FailureMeaning::Misconfigured).description("AADSTS7000215"),
-            FailurePattern::new(FailureMeaning::Misconfigured).description("AADSTS7000222"),
         ],
         refresh_hint: "Register the redirect URI under the platform \"Web\": refresh tokens of the platform \
                        \"Single-page application\" end after 24 hours.",

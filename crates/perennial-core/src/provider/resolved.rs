@@ -67,8 +67,12 @@ impl Provider {
         };
         let ours = &self.endpoints;
         let jwks = join(&ours.jwks, |found| &found.jwks);
-        if self.kind == ProviderKind::Oidc && jwks.is_none() {
-            return Err(missing("jwks_uri"));
+        let userinfo = join(&ours.userinfo, |found| &found.userinfo);
+        match self.kind {
+            ProviderKind::Oidc if jwks.is_none() => return Err(missing("jwks_uri")),
+            // Nothing else would say who the user is.
+            ProviderKind::OAuth if userinfo.is_none() => return Err(missing("userinfo_endpoint")),
+            ProviderKind::Oidc | ProviderKind::OAuth => {}
         }
         Ok(ResolvedProvider {
             provider: Arc::clone(self),
@@ -76,7 +80,7 @@ impl Provider {
             authorization: join(&ours.authorization, |found| &found.authorization)
                 .ok_or_else(|| missing("authorization_endpoint"))?,
             token: join(&ours.token, |found| &found.token).ok_or_else(|| missing("token_endpoint"))?,
-            userinfo: join(&ours.userinfo, |found| &found.userinfo),
+            userinfo,
             jwks,
             end_session: join(&ours.end_session, |found| &found.end_session),
             revocation: join(&ours.revocation, |found| &found.revocation),

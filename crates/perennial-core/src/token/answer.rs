@@ -16,9 +16,14 @@ pub(super) fn members(body: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// A form is believed only if it says something a token endpoint says: any text parses as one.
+/// A form is believed only if it is written as one and says something a token endpoint says: any page parses as one.
 fn form(body: &[u8]) -> Option<Map<String, Value>> {
-    let members: Map<String, Value> = form_urlencoded::parse(body.trim_ascii())
+    let body = body.trim_ascii();
+    let encoded = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"');
+    if !body.iter().all(encoded) {
+        return None;
+    }
+    let members: Map<String, Value> = form_urlencoded::parse(body)
         .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
         .collect();
     (members.contains_key("access_token") || members.contains_key("error")).then_some(members)

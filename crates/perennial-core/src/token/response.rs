@@ -34,6 +34,8 @@ pub struct TokenResponse {
     pub access_token: AccessToken,
     /// `token_type` as the provider spells it; `Bearer` where it says nothing.
     pub token_type: String,
+    /// When the request for it began: the token's age counts from here.
+    pub requested_at: Timestamp,
     /// How long the access token lives, if the provider says so in a way that can be believed.
     pub expires_in: Option<Duration>,
     /// When it ends: told, or else by the provider's configured lifetime.
@@ -87,11 +89,10 @@ pub fn read_token_response(
         return Err(refused(Some(&members)));
     };
     let token_type = text(&members, "token_type").unwrap_or("Bearer").to_owned();
-    if !token_type.eq_ignore_ascii_case("bearer") {
-        // RFC 6749 §7.1: a type we do not understand is not used, but the refresh token may have been spent for it.
+    if let Some(fault) = unusable(&access_token, &token_type) {
         return Err(TokenFailure {
             verdict: Verdict::Misconfigured,
-            error: Some("unsupported_token_type".to_owned()),
+            error: Some(fault.to_owned()),
             ..refused(Some(&members))
         });
     }
@@ -99,6 +100,7 @@ pub fn read_token_response(
     Ok(TokenResponse {
         access_token,
         token_type,
+        requested_at: exchange.started,
         expires_in,
         expires_at: expires_in.or(exchange.provider.default_token_lifetime).map(|lifetime| exchange.started + lifetime),
         refresh_token: new_refresh_token(exchange, &members),
@@ -119,6 +121,7 @@ impl std::fmt::Debug for TokenResponse {
         f.debug_struct("TokenResponse")
             .field("access_token", &self.access_token)
             .field("token_type", &self.token_type)
+            .field("requested_at", &self.requested_at)
             .field("expires_in", &self.expires_in)
             .field("expires_at", &self.expires_at)
             .field("refresh_token", &self.refresh_token)
@@ -127,6 +130,20 @@ impl std::fmt::Debug for TokenResponse {
             .field("scope", &self.scope)
             .field("extra", &extra)
             .finish()
+    }
+}
+
+/// RFC 6749 §7.1: an access token we cannot present is not used. The refresh token may have been spent for it, and is
+/// salvaged.
+fn unusable(access_token: &AccessToken, token_type: &str) -> Option<&'static str> {
+    // RFC 6749 appendix A.12; nothing else fits into a header.
+    let printable = |byte: u8| matches!(byte, b' '..=b'~');
+    if !token_type.eq_ignore_ascii_case("bearer") {
+        Some("unsupported_token_type")
+    } else if !access_token.expose_secret().bytes().all(printable) {
+        Some("unprintable_access_token")
+    } else {
+        None
     }
 }
 

@@ -34,7 +34,7 @@ impl FromRequest<Auth> for Posted {
     async fn from_request(request: Request, auth: &Auth) -> Result<Self, Response> {
         let headers = request.headers().clone();
         let query = flat(request.uri().query().unwrap_or_default());
-        let origin = same_origin(&headers, &auth.inner.settings.public_url);
+        let origin = same_origin(request.method(), &headers, &auth.inner.settings.public_url);
         if origin == CrossOrigin::Cross {
             return Err(Refusal::CrossSite.into_response());
         }
@@ -71,8 +71,9 @@ pub(super) fn flat(encoded: &str) -> Map<String, Value> {
 
 fn csrf_matches(auth: &Auth, headers: &HeaderMap, token: &str) -> bool {
     let cookies = RequestCookies::read(headers);
-    let cookie =
-        cookies.first(&auth.inner.names.csrf).and_then(|value| CsrfToken::from_cookie(value, &auth.inner.secrets));
+    let cookie = cookies
+        .first_decoded(&auth.inner.names.csrf)
+        .and_then(|value| CsrfToken::from_cookie(&value, &auth.inner.secrets));
     cookie.is_some_and(|cookie| cookie.matches(token))
 }
 
