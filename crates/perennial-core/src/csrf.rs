@@ -1,7 +1,7 @@
 //! The double-submit token that Auth.js's forms and clients carry: a random value, and in the cookie its hash too.
 //!
 //! The hash is plain SHA-256 over token and secret, as Auth.js has it, so that either side accepts the other's cookie.
-//! Length extension gains nothing: both lengths are fixed by the checks here.
+//! Extending a hash gains nothing here: the secret comes last, and the token's length is checked.
 
 use zeroize::Zeroizing;
 
@@ -94,4 +94,75 @@ fn hex(bytes: &[u8]) -> String {
 
 fn is_hex_of_32(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Zeros;
+
+    impl SecureRandom for Zeros {
+        fn fill(&self, out: &mut [u8]) {
+            out.fill(0);
+        }
+    }
+
+    fn secrets(list: &str) -> Vec<CookieSecret> {
+        list.split_whitespace().map(CookieSecret::new).collect()
+    }
+
+    #[test]
+    fn a_rotation_of_secrets_leaves_open_forms_valid() {
+        for (before, after, accepted) in [
+            ("one", "one", true),
+            ("one", "two one", true),
+            ("two one", "three two one", true),
+            ("two one", "three two", false),
+            ("two one", "two", false),
+            ("two", "three two one", true),
+            ("one two", "two one", false),
+            ("one", "two", false),
+            ("one", "", false),
+        ] {
+            let cookie = CsrfToken::create(&secrets(before), &Zeros).cookie_value();
+            let found = CsrfToken::from_cookie(&cookie, &secrets(after));
+            assert_eq!(found.is_some(), accepted, "{before} → {after}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_exactly_a_token_is_refused() {
+        let secrets = secrets("one");
+        let good = CsrfToken::create(&secrets, &Zeros).cookie_value();
+        for bad in [
+            "",
+            "|",
+            &good[..128],
+            &good[1..],
+            &good.replace('|', ""),
+            &good.replace('|', "||"),
+            &good.to_uppercase(),
+            &format!("{good}|"),
+            &format!("{good}0"),
+            &format!("0{good}"),
+        ] {
+            assert!(CsrfToken::from_cookie(bad, &secrets).is_none(), "{bad}");
+        }
+        for at in 0..good.len() {
+            let mut bytes = good.clone().into_bytes();
+            bytes[at] ^= 1;
+            let changed = String::from_utf8(bytes).expect("ASCII");
+            assert!(CsrfToken::from_cookie(&changed, &secrets).is_none(), "{changed}");
+        }
+    }
+
+    #[test]
+    fn only_the_whole_token_matches() {
+        let token = CsrfToken::create(&secrets("one"), &Zeros);
+        assert!(token.matches(&"00".repeat(32)));
+        for other in ["", "00", &"00".repeat(33), &"01".repeat(32)] {
+            assert!(!token.matches(other), "{other}");
+        }
+    }
 }

@@ -128,3 +128,170 @@ fn authority(hierarchy: &str) -> Option<&str> {
     let http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     http.then(|| rest.split('/').next().unwrap_or(rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).expect("a URL")
+    }
+
+    #[test]
+    fn whose_page_sent_it() {
+        use CrossOrigin::{Cross, NoBrowser, Same};
+        const OWN: &str = "https://app.example";
+        for (site, origin, expected) in [
+            (&["same-origin"][..], &[OWN][..], Same),
+            (&["none"], &[], Same),
+            (&["same-origin"], &[], Same),
+            // A page behind a proxy that changes the origin's spelling is still the browser's word.
+            (&["same-origin"], &["http://app.example"], Same),
+            (&["same-site"], &[OWN], Cross),
+            (&["cross-site"], &[OWN], Cross),
+            (&["Same-Origin"], &[OWN], Cross),
+            (&[""], &[OWN], Cross),
+            (&["same-origin", "same-origin"], &[OWN], Cross),
+            (&["same-origin"], &[OWN, OWN], Cross),
+            (&[], &[OWN], Same),
+            (&[], &["https://app.example:443"], Cross),
+            (&[], &["http://app.example"], Cross),
+            (&[], &["https://app.example:8443"], Cross),
+            (&[], &["https://app.example.evil"], Cross),
+            (&[], &["https://evil.example"], Cross),
+            (&[], &["https://app.example/"], Cross),
+            (&[], &["null"], Cross),
+            (&[], &[""], Cross),
+            (&[], &[OWN, OWN], Cross),
+            (&[], &[OWN, "https://evil.example"], Cross),
+            (&[], &[], NoBrowser),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in site {
+                headers.append("sec-fetch-site", HeaderValue::from_static(value));
+            }
+            for value in origin {
+                headers.append(ORIGIN, HeaderValue::from_static(value));
+            }
+            let own = url("https://app.example/base/");
+            for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+                assert_eq!(same_origin(&method, &headers, &own), expected, "{method} {site:?} {origin:?}");
+            }
+            assert_eq!(same_origin(&Method::GET, &headers, &own), Same);
+        }
+    }
+
+    #[test]
+    fn an_opaque_own_origin_matches_nothing() {
+        let mut headers = HeaderMap::new();
+        headers.insert(ORIGIN, HeaderValue::from_static("null"));
+        assert_eq!(same_origin(&Method::POST, &headers, &url("data:,x")), CrossOrigin::Cross);
+        headers.insert(ORIGIN, HeaderValue::from_bytes(b"https://app.ex\xe4mple").expect("visible"));
+        assert_eq!(same_origin(&Method::POST, &headers, &url("https://app.example")), CrossOrigin::Cross);
+    }
+
+    fn parse(input: &str) -> Option<String> {
+        let allowed = [url("https://other.example:8443").origin(), url("http://localhost:5173").origin()];
+        ReturnUrl::parse(input, &url("https://app.example/auth/"), &allowed).map(|found| found.to_string())
+    }
+
+    #[test]
+    fn where_one_may_return_to() {
+        for (input, expected) in [
+            ("/", "https://app.example/"),
+            ("/inbox?page=2#top", "https://app.example/inbox?page=2#top"),
+            ("/a/../b", "https://app.example/b"),
+            ("/ünï", "https://app.example/%C3%BCn%C3%AF"),
+            ("/?next=https://evil.example", "https://app.example/?next=https://evil.example"),
+            ("/?path=a\\b", "https://app.example/?path=a\\b"),
+            ("/user@host", "https://app.example/user@host"),
+            ("/%5C%5Cevil.example", "https://app.example/%5C%5Cevil.example"),
+            ("https://app.example", "https://app.example/"),
+            ("HTTPS://APP.EXAMPLE:443/x", "https://app.example/x"),
+            ("https://app.example?q=a@b", "https://app.example/?q=a@b"),
+            ("https://other.example:8443/x", "https://other.example:8443/x"),
+            ("http://localhost:5173/", "http://localhost:5173/"),
+        ] {
+            assert_eq!(parse(input).as_deref(), Some(expected), "{input}");
+        }
+    }
+
+    #[test]
+    fn attacks_on_the_return_url_are_refused() {
+        for input in [
+            "",
+            "inbox",
+            "./inbox",
+            "?x",
+            "#x",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\evil.example",
+            "\\\\evil.example",
+            "\\/evil.example",
+            "/a\\b",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "/\r/evil.example",
+            "\t//evil.example",
+            " //evil.example",
+            " /inbox",
+            "/inbox ",
+            "/a b",
+            "/a\u{0}b",
+            "/a\u{7f}b",
+            "/a\u{85}b",
+            "/a\u{2028}b",
+            "/a\r\nSet-Cookie: x=y",
+            "/.//evil.example",
+            "/..//evil.example",
+            "/x/..//evil.example",
+            "/%2e%2e//evil.example",
+            "https:evil.example",
+            "https:/evil.example",
+            "https:/app.example",
+            "https:///app.example",
+            "https:\\\\app.example",
+            "https://app.example\\@evil.example",
+            "https://evil.example",
+            "https://evil.example/https://app.example",
+            "https://app.example.evil.example",
+            "https://evil.example?https://app.example",
+            "https://evil.example#@app.example",
+            "https://app.example:8443",
+            "https://app.example:0443x",
+            "https://app.example@evil.example",
+            "https://evil@app.example",
+            "https://:@app.example",
+            "https://@app.example",
+            "https://user:password@app.example/",
+            "http://app.example",
+            "https://other.example",
+            "http://other.example:8443",
+            "https://",
+            "https://?x",
+            "javascript:alert(1)",
+            "JavaScript://app.example/%0aalert(1)",
+            "data:text/html,x",
+            "blob:https://app.example/x",
+            "ftp://app.example/",
+            "file:///etc/passwd",
+            "view-source:https://app.example/",
+        ] {
+            assert_eq!(parse(input), None, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn the_limit_holds_before_and_after_normalising() {
+        let own = "https://app.example".len();
+        let longest = format!("/{}", "a".repeat(RETURN_URL_CHARS - own - 1));
+        assert_eq!(parse(&longest).map(|found| found.len()), Some(RETURN_URL_CHARS));
+        assert_eq!(parse(&format!("{longest}a")), None);
+        assert_eq!(parse(&format!("/{}", "ü".repeat(RETURN_URL_CHARS / 3))), None);
+        assert_eq!(parse(&"/".repeat(RETURN_URL_CHARS * 100)), None);
+    }
+}

@@ -69,7 +69,7 @@ where
 ///
 /// An answer that sets the session cookie itself (a sign-in, a sign-out) knows better and is left alone.
 pub(crate) fn attach_cookies<B>(response: &mut Response<B>, cookies: Vec<HeaderValue>) {
-    if cookies.is_empty() || response.headers().get_all(SET_COOKIE).iter().any(|set| sets_session(set)) {
+    if cookies.is_empty() || response.headers().get_all(SET_COOKIE).iter().any(sets_session) {
         return;
     }
     for cookie in cookies {

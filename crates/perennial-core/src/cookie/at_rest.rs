@@ -10,9 +10,9 @@
 
 use zeroize::Zeroizing;
 
+use super::OpenError;
 use super::content_encryption::Gcm;
 use super::keyring::{KeyRingError, check_secrets, hkdf_sha256};
-use super::seal::OpenError;
 use crate::SecureRandom;
 use crate::random::random_bytes;
 use crate::secret::CookieSecret;
@@ -126,4 +126,87 @@ pub fn open_at_rest(
     named.peek().ok_or(OpenError::UnknownKey)?;
     // Four bytes of two secrets can be equal: then each has its turn.
     named.find_map(|key| key.cipher(share).open(&aad, nonce, ciphertext, tag)).ok_or(OpenError::NotAuthentic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(u8);
+
+    impl SecureRandom for Fixed {
+        fn fill(&self, out: &mut [u8]) {
+            out.fill(self.0);
+        }
+    }
+
+    const SHARE: [u8; 32] = [1; 32];
+
+    fn keys(list: &str) -> RecordKeys {
+        let secrets: Vec<_> = list.split_whitespace().map(CookieSecret::new).collect();
+        RecordKeys::new(&secrets).expect("secrets")
+    }
+
+    fn open(keys: &RecordKeys, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        open_at_rest(keys, &SHARE, b"record", sealed).map(|plain| plain.to_vec())
+    }
+
+    #[test]
+    fn a_rotated_list_still_opens() {
+        let sealed = seal_at_rest(&keys("one"), &SHARE, b"record", b"tokens", &Fixed(9));
+        for (list, expected) in [
+            ("one", Ok(b"tokens".to_vec())),
+            ("two one", Ok(b"tokens".to_vec())),
+            ("three two one", Ok(b"tokens".to_vec())),
+            ("two", Err(OpenError::UnknownKey)),
+        ] {
+            assert_eq!(open(&keys(list), &sealed), expected, "{list}");
+        }
+        let by_newest = seal_at_rest(&keys("two one"), &SHARE, b"record", b"tokens", &Fixed(9));
+        assert_eq!(open(&keys("one"), &by_newest), Err(OpenError::UnknownKey));
+    }
+
+    #[test]
+    fn the_share_and_the_record_are_part_of_the_key() {
+        let keys = keys("one");
+        let sealed = seal_at_rest(&keys, &SHARE, b"record", b"tokens", &Fixed(9));
+        let open = |share: &[u8; 32], associated: &[u8]| open_at_rest(&keys, share, associated, &sealed).map(|_| ());
+        assert_eq!(open(&SHARE, b"record"), Ok(()));
+        assert_eq!(open(&SHARE, b"another"), Err(OpenError::NotAuthentic));
+        assert_eq!(open(&SHARE, b""), Err(OpenError::NotAuthentic));
+        for bit in 0..256 {
+            let mut other = SHARE;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(open(&other, b"record"), Err(OpenError::NotAuthentic));
+        }
+    }
+
+    #[test]
+    fn no_byte_can_be_changed_cut_or_added() {
+        let keys = keys("one");
+        for plain in [&b""[..], b"tokens"] {
+            let sealed = seal_at_rest(&keys, &SHARE, b"record", plain, &Fixed(9));
+            assert_eq!(open(&keys, &sealed).as_deref(), Ok(plain));
+            for at in 0..sealed.len() {
+                let mut changed = sealed.clone();
+                changed[at] ^= 0x80;
+                let expected = match at {
+                    0 => OpenError::Unsupported,
+                    1..=4 => OpenError::UnknownKey,
+                    _ => OpenError::NotAuthentic,
+                };
+                assert_eq!(open(&keys, &changed), Err(expected), "byte {at}");
+                assert!(open(&keys, &sealed[..at]).is_err(), "cut at {at}");
+            }
+            assert_eq!(open(&keys, &[&sealed[..], b"x"].concat()), Err(OpenError::NotAuthentic));
+        }
+    }
+
+    /// RFC 5869 and AES-GCM by another implementation, so that a change of format does not go unseen.
+    #[test]
+    fn the_format_is_this() {
+        let sealed = seal_at_rest(&keys("one"), &SHARE, b"record", b"tokens", &Fixed(9));
+        let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "01148bab5e090909090909090909090909c5018e1b2f1366f63dd07c68ded8cf0afbbe01199356");
+    }
 }

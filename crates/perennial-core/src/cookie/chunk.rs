@@ -3,8 +3,9 @@
 use crate::Timestamp;
 use crate::limits::{COOKIE_CHUNK_CHARS, COOKIE_CHUNKS, COOKIE_NAMESAKES};
 
+use super::OpenError;
 use super::keyring::KeyRing;
-use super::seal::{OpenError, Opened, open};
+use super::seal::{Opened, open};
 
 /// The cookies of a request that belong to one name, and the values that they may stand for.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,14 +44,18 @@ pub fn join<'a>(name: &str, cookies: impl Iterator<Item = (&'a str, &'a str)>) -
         if !names.iter().any(|known| known == cookie) {
             names.push(cookie.to_owned());
         }
+        // Nobody writes an empty or a longer one as a session.
+        if value.is_empty() || value.len() > COOKIE_CHUNK_CHARS {
+            continue;
+        }
         match part {
             Part::Whole => {
-                let known = value.is_empty() || whole.iter().any(|known| known == value);
-                if !known && whole.len() < COOKIE_NAMESAKES {
+                let new = whole.iter().all(|known| known != value);
+                if new && whole.len() < COOKIE_NAMESAKES {
                     whole.push(value.to_owned());
                 }
             }
-            // The first of two is the one that belongs to the longer path or came first: RFC 6265 §5.4.
+            // Of two, the first has the longer path or was there earlier: RFC 6265 §5.4.
             Part::Chunk(index) => {
                 if let Some(chunk) = chunks.get_mut(index).filter(|chunk| chunk.is_empty()) {
                     *chunk = value;
@@ -231,4 +236,122 @@ fn pieces(value: &str) -> Vec<&str> {
 fn sealed_at(opened: &Opened) -> f64 {
     let iat = opened.claims.get("iat").and_then(serde_json::Value::as_f64);
     iat.unwrap_or(f64::NEG_INFINITY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: usize = COOKIE_CHUNK_CHARS;
+
+    /// `name=value` pairs, with a value such as `a*3936` for a letter many times.
+    fn joined(cookies: &str) -> Option<Joined> {
+        let cookies: Vec<(&str, String)> = cookies
+            .split_whitespace()
+            .filter_map(|cookie| cookie.split_once('='))
+            .map(|(name, value)| (name, unfold(value)))
+            .collect();
+        join("s", cookies.iter().map(|(name, value)| (*name, value.as_str())))
+    }
+
+    fn unfold(value: &str) -> String {
+        match value.split_once('*') {
+            Some((letter, times)) => letter.repeat(times.parse().expect("a number")),
+            None => value.to_owned(),
+        }
+    }
+
+    /// `aaab` as `a*3 b*1`, so that a failure can be read.
+    fn folded(value: &str) -> String {
+        let mut runs: Vec<(char, usize)> = Vec::new();
+        for letter in value.chars() {
+            match runs.last_mut() {
+                Some((last, times)) if *last == letter => *times += 1,
+                _ => runs.push((letter, 1)),
+            }
+        }
+        runs.iter().map(|(letter, times)| format!("{letter}*{times}")).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn candidates_in_the_order_of_their_plausibility() {
+        for (cookies, expected) in [
+            ("s=a", vec!["a*1"]),
+            ("s.0=a*9 s.1=b*4", vec!["a*9 b*4", "a*9"]),
+            ("s.1=b*4 other=x s.0=a*9", vec!["a*9 b*4", "a*9"]),
+            // The third was left behind by a longer value: the second, shorter than the first, is the end.
+            ("s.0=a*9 s.1=b*4 s.2=c*9", vec!["a*9 b*4", "a*9 b*4 c*9", "a*9"]),
+            // Here the end cannot be seen.
+            ("s.0=a*9 s.1=b*9", vec!["a*9 b*9", "a*9"]),
+            // Foreign cookies with our prefix, and numbers that nobody writes.
+            ("s-foo=x s.x=x s.00=x s.01=x s.=x s..0=x s.0.0=x s.-1=x s.+1=x sx=x S=x s.100=x s=a", vec!["a*1"]),
+            // Gaps and empty values end the chain.
+            ("s.0=a s.2=c", vec!["a*1"]),
+            ("s.0=a s.1= s.2=c", vec!["a*1"]),
+            ("s.1=b s.2=c", vec![]),
+            ("s=", vec![]),
+            // Of two with one number the first counts, of two whole ones each.
+            ("s.0=a s.0=x s.1=b", vec!["a*1 b*1", "a*1"]),
+            ("s=a s=x s=a", vec!["a*1", "x*1"]),
+            ("s=a s.0=b", vec!["b*1", "a*1"]),
+        ] {
+            let joined = joined(cookies).expect("one is ours");
+            assert_eq!(joined.candidates().map(folded).collect::<Vec<_>>(), expected, "{cookies}");
+        }
+        assert!(joined("other=a s-foo=b").is_none());
+    }
+
+    #[test]
+    fn limits_at_their_edges() {
+        let chunks = |count: usize, len: usize| -> String {
+            (0..count).map(|index| format!("s.{index}=a*{len} ")).collect::<String>()
+        };
+        let longest = |cookies: String| joined(&cookies).and_then(|j| j.candidates().map(str::len).max());
+        assert_eq!(longest(chunks(COOKIE_CHUNKS, FULL)), Some(COOKIE_CHUNKS * FULL));
+        assert_eq!(longest(chunks(COOKIE_CHUNKS + 1, FULL)), Some(COOKIE_CHUNKS * FULL));
+        assert_eq!(longest(chunks(2, FULL + 1)), None);
+        assert_eq!(longest(format!("s=a*{FULL}")), Some(FULL));
+        assert_eq!(longest(format!("s=a*{}", FULL + 1)), None);
+
+        let namesakes: String = (0..COOKIE_NAMESAKES + 1).map(|n| format!("s={n} ")).collect();
+        assert_eq!(joined(&namesakes).map(|j| j.candidates().count()), Some(COOKIE_NAMESAKES));
+
+        let largest = "a".repeat(COOKIE_CHUNKS * FULL);
+        assert_eq!(split("s", &largest, &[]).map(|writes| writes.len()), Ok(COOKIE_CHUNKS));
+        assert_eq!(split("s", &(largest + "a"), &[]), Err(TooLarge { chars: COOKIE_CHUNKS * FULL + 1 }));
+    }
+
+    /// As `s` for a write and `-s` for a deletion.
+    fn shown(writes: &[ChunkWrite]) -> String {
+        let shown = writes.iter().map(|w| format!("{}{}", if w.value.is_some() { "" } else { "-" }, w.name));
+        shown.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_a_new_value_leaves_over_is_deleted() {
+        for (present, len, expected) in [
+            ("", 1, "s"),
+            ("s", 1, "s"),
+            ("s.0 s.1 s.2", 1, "-s.0 -s.1 -s.2 s"),
+            ("s", FULL + 64, "-s s.0 s.1"),
+            ("s.0 s.1 s.2", FULL + 1, "-s.2 s.0 s.1"),
+            ("s.0 s.1", 2 * FULL + 1, "s.0 s.1 s.2"),
+            ("s s.0 s.7 s.42", 1, "-s.0 -s.7 -s.42 s"),
+            ("s-foo other s.x", 1, "s"),
+        ] {
+            let present: Vec<String> = present.split_whitespace().map(str::to_owned).collect();
+            let writes = split("s", &"a".repeat(len), &present).expect("fits");
+            assert_eq!(shown(&writes), expected, "{present:?}");
+        }
+        let present: Vec<String> = ["s", "s.0", "s.42", "s-foo"].map(str::to_owned).to_vec();
+        assert_eq!(shown(&clear("s", &present)), "-s -s.0 -s.42");
+    }
+
+    #[test]
+    fn a_character_is_not_cut_in_two() {
+        let value = format!("a{}", "é".repeat(FULL));
+        let writes = split("s", &value, &[]).expect("fits");
+        let back: String = writes.iter().filter_map(|write| write.value.clone()).collect();
+        assert_eq!(back, value);
+    }
 }

@@ -177,3 +177,19 @@ fn thumbprint(hash: &'static digest::Algorithm, key: &[u8]) -> String {
         Zeroizing::new(format!(r#"{{"k":"{}","kty":"oct"}}"#, Zeroizing::new(URL_SAFE_NO_PAD.encode(key)).as_str()));
     URL_SAFE_NO_PAD.encode(digest::digest(hash, jwk.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_of_the_list_at_their_edges() {
+        let secrets = |count: usize| vec![CookieSecret::new("s"); count];
+        let error = |list: &[CookieSecret]| KeyRing::new(list, "cookie").err();
+        assert_eq!(error(&secrets(0)), Some(KeyRingError::NoSecret));
+        assert_eq!(error(&secrets(1)), None);
+        assert_eq!(error(&secrets(COOKIE_SECRETS)), None);
+        assert_eq!(error(&secrets(COOKIE_SECRETS + 1)), Some(KeyRingError::TooManySecrets));
+        assert_eq!(error(&[CookieSecret::new("s"), CookieSecret::new("")]), Some(KeyRingError::EmptySecret));
+    }
+}

@@ -47,10 +47,12 @@
 pub mod at_rest;
 pub mod chunk;
 mod content_encryption;
+mod error;
 pub mod keyring;
 pub mod seal;
 
 pub use at_rest::{RecordKeys, open_at_rest, seal_at_rest};
 pub use chunk::{ChunkWrite, Joined, TooLarge, clear, join, split};
+pub use error::OpenError;
 pub use keyring::{KeyRing, KeyRingError};
-pub use seal::{OpenError, Opened, open, seal};
+pub use seal::{Opened, open, seal};

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::OpenError;
 use super::content_encryption::{CbcHmac, Gcm};
 use super::keyring::{DerivedKeys, Identified, KeyRing};
 use crate::limits::{COOKIE_CHUNK_CHARS, COOKIE_CHUNKS, COOKIE_EXPIRY_TOLERANCE, COOKIE_HEADER_CHARS};
@@ -83,52 +84,6 @@ impl std::fmt::Debug for Opened {
             .field("newest_secret", &self.newest_secret)
             .field("sealed_chars", &self.sealed_chars)
             .finish()
-    }
-}
-
-/// Why a sealed value, or a sealed record, does not open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// It is longer than any that we write.
-    #[error("the sealed value is longer than any that is written here; discard it")]
-    TooLong,
-    /// It does not have the form of a sealed value.
-    #[error("this is not a sealed value, or it was cut; discard it")]
-    Malformed,
-    /// It is sealed in a way that is refused here: see RFC 7516 §4.1.
-    #[error("the value is sealed in a way that is not accepted here; discard it")]
-    Unsupported,
-    /// No configured secret has the key id that it names.
-    #[error("no configured secret sealed this value: has a secret been removed?")]
-    UnknownKey,
-    /// The tag is wrong: it was changed, or sealed by somebody else.
-    #[error("the sealed value was changed or sealed elsewhere; discard it")]
-    NotAuthentic,
-    /// `exp` has passed.
-    #[error("the sealed value has expired; sign in again")]
-    Expired,
-    /// `nbf` has not come yet.
-    #[error("the sealed value is not valid yet; compare the clocks")]
-    NotYetValid,
-    /// It is authentic, but not an object of claims with a numeric `exp`, `nbf` and `iat`.
-    #[error("the sealed value has unusable claims; discard it")]
-    Claims,
-}
-
-impl OpenError {
-    /// The stable name of this error, for logs and answers.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::TooLong => "seal_too_long",
-            Self::Malformed => "seal_malformed",
-            Self::Unsupported => "seal_unsupported",
-            Self::UnknownKey => "seal_unknown_key",
-            Self::NotAuthentic => "seal_not_authentic",
-            Self::Expired => "seal_expired",
-            Self::NotYetValid => "seal_not_yet_valid",
-            Self::Claims => "seal_claims",
-        }
     }
 }
 
@@ -266,5 +221,163 @@ fn judge_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), OpenEr
     match seconds("nbf")? {
         Some(nbf) if nbf > at(now + COOKIE_EXPIRY_TOLERANCE) => Err(OpenError::NotYetValid),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::CookieSecret;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+    const GOOD: &str = r#"{"alg":"dir","enc":"A256CBC-HS512"}"#;
+
+    struct Fixed;
+
+    impl SecureRandom for Fixed {
+        fn fill(&self, out: &mut [u8]) {
+            out.fill(7);
+        }
+    }
+
+    fn ring() -> KeyRing {
+        KeyRing::new(&[CookieSecret::new("secret")], "cookie").expect("one secret")
+    }
+
+    /// Authentic under [`ring`], whatever the header and the plain text say: what only the holder of the secret can make.
+    fn authentic(header: &str, plain: &str) -> String {
+        let header = URL_SAFE_NO_PAD.encode(header);
+        let ring = ring();
+        let key = &ring.newest().cbc_hmac.as_ref().expect("not of next-auth 4").key;
+        let sealed = key.seal(header.as_bytes(), [1; 16], plain.as_bytes());
+        compact(&header, &[1; 16], &sealed.ciphertext, &sealed.tag)
+    }
+
+    fn error(jwe: &str) -> Option<OpenError> {
+        open(&ring(), jwe, NOW).err()
+    }
+
+    #[test]
+    fn headers_that_ask_for_more_are_refused_though_authentic() {
+        use OpenError::{Malformed, UnknownKey, Unsupported};
+        for (header, expected) in [
+            (GOOD, None),
+            (r#"{"enc":"A256CBC-HS512","typ":"JWT","cty":"x","alg":"dir"}"#, None),
+            (r#"{"alg":"dir","enc":"A256CBC-HS512","zip":"DEF"}"#, Some(Unsupported)),
+            (r#"{"alg":"dir","enc":"A256CBC-HS512","zip":null}"#, Some(Unsupported)),
+            (r#"{"alg":"dir","enc":"A256CBC-HS512","crit":["exp"],"exp":1}"#, Some(Unsupported)),
+            (r#"{"alg":"dir","enc":"A256CBC-HS512","crit":[]}"#, Some(Unsupported)),
+            (r#"{"alg":"A256KW","enc":"A256CBC-HS512"}"#, Some(Unsupported)),
+            (r#"{"alg":"none","enc":"A256CBC-HS512"}"#, Some(Unsupported)),
+            (r#"{"alg":"DIR","enc":"A256CBC-HS512"}"#, Some(Unsupported)),
+            (r#"{"enc":"A256CBC-HS512"}"#, Some(Unsupported)),
+            (r#"{"alg":"dir"}"#, Some(Unsupported)),
+            (r#"{"alg":"dir","enc":"A128CBC-HS256"}"#, Some(Unsupported)),
+            (r#"{"alg":"dir","enc":5}"#, Some(Unsupported)),
+            (r#"{"alg":"dir","enc":"A256CBC-HS512","kid":"other"}"#, Some(UnknownKey)),
+            (r#"{"alg":"dir","enc":"A256CBC-HS512","kid":""}"#, Some(UnknownKey)),
+            (r#"{"alg":"dir","enc":"A256CBC-HS512","kid":5}"#, Some(Malformed)),
+            (r#"{"alg":"dir","enc":"A256CBC-HS512","kid":null}"#, Some(Malformed)),
+            (r#"["dir"]"#, Some(Malformed)),
+            ("", Some(Malformed)),
+            (r#"{"alg":"dir","enc":"A256CBC-HS512"} x"#, Some(Malformed)),
+        ] {
+            assert_eq!(error(&authentic(header, r#"{"exp":1900000000}"#)), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn claims_are_judged_at_their_edges() {
+        use OpenError::{Claims, Expired, NotYetValid};
+        for (plain, expected) in [
+            (r#"{"exp":1800000001}"#, None),
+            (r#"{"exp":1799999986}"#, None),
+            (r#"{"exp":1799999985}"#, Some(Expired)),
+            (r#"{"exp":1799999985.5}"#, None),
+            (r#"{"exp":1799999984}"#, Some(Expired)),
+            (r#"{"exp":-1}"#, Some(Expired)),
+            (r#"{"exp":1e300}"#, None),
+            (r#"{"exp":18446744073709551615}"#, None),
+            (r#"{"exp":1900000000,"nbf":1800000015}"#, None),
+            (r#"{"exp":1900000000,"nbf":1800000016}"#, Some(NotYetValid)),
+            (r#"{"exp":1900000000,"iat":5000000000}"#, None),
+            (r#"{"exp":1900000000,"iat":"now"}"#, Some(Claims)),
+            (r#"{"exp":1900000000,"nbf":null}"#, Some(Claims)),
+            (r#"{"exp":"1900000000"}"#, Some(Claims)),
+            (r#"{"exp":null}"#, Some(Claims)),
+            (r#"{"sub":"ada"}"#, Some(Claims)),
+            ("{}", Some(Claims)),
+            ("[]", Some(Claims)),
+            ("null", Some(Claims)),
+            ("", Some(Claims)),
+            (r#"{"exp":1900000000"#, Some(Claims)),
+        ] {
+            assert_eq!(error(&authentic(GOOD, plain)), expected, "{plain}");
+        }
+        assert_eq!(
+            error(&authentic(GOOD, &format!(r#"{{"a":{}1{}}}"#, "[".repeat(500), "]".repeat(500)))),
+            Some(Claims)
+        );
+    }
+
+    #[test]
+    fn the_form_is_exact() {
+        use OpenError::{Malformed, NotAuthentic, Unsupported};
+        let good = authentic(GOOD, r#"{"exp":1900000000}"#);
+        assert_eq!(error(&good), None);
+        let [header, _, iv, ciphertext, tag]: [&str; 5] =
+            good.split('.').collect::<Vec<_>>().try_into().expect("five parts");
+        for (text, expected) in [
+            (String::new(), Malformed),
+            ("....".into(), Malformed),
+            (".".repeat(10_000), Malformed),
+            (format!("{good}."), Malformed),
+            (format!("{header}.{iv}.{ciphertext}.{tag}"), Malformed),
+            (format!("{header}.AAAA.{iv}.{ciphertext}.{tag}"), Unsupported),
+            (format!("{header}..{iv}=.{ciphertext}.{tag}"), Malformed),
+            (format!("{header}..{iv}.{ciphertext} .{tag}"), Malformed),
+            (format!("{header}..{}.{ciphertext}.{tag}", &iv[..21]), Malformed),
+            (format!("{header}..{}.{ciphertext}.{tag}", &iv[..20]), NotAuthentic),
+            (format!("{header}...{ciphertext}.{tag}"), NotAuthentic),
+            (format!("{header}..{iv}..{tag}"), NotAuthentic),
+            (format!("{header}..{iv}.{ciphertext}."), NotAuthentic),
+            (format!("{header}..{iv}.{ciphertext}.{}", &tag[..42]), NotAuthentic),
+            (format!("{header}..{iv}.{ciphertext}.{tag}A"), NotAuthentic),
+        ] {
+            assert_eq!(error(&text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_at_their_edges() {
+        let longest = COOKIE_CHUNKS * COOKIE_CHUNK_CHARS;
+        assert_eq!(error(&"a".repeat(longest)), Some(OpenError::Malformed));
+        assert_eq!(error(&"a".repeat(longest + 1)), Some(OpenError::TooLong));
+
+        let padded = |spaces: usize| format!("{GOOD}{}", " ".repeat(spaces));
+        let spaces = COOKIE_HEADER_CHARS / 4 * 3 - GOOD.len();
+        assert_eq!(error(&authentic(&padded(spaces), r#"{"exp":1900000000}"#)), None);
+        assert_eq!(error(&authentic(&padded(spaces + 1), r#"{"exp":1900000000}"#)), Some(OpenError::TooLong));
+    }
+
+    #[test]
+    fn the_registered_claims_are_always_ours() {
+        let claims = serde_json::json!({ "exp": 1, "sub": "ada", "jti": null, "iat": "x", "iss": "https://op" });
+        let max_age = Duration::from_millis(60_999);
+        let sealed = seal(&ring(), claims.as_object().expect("an object"), NOW, max_age, &Fixed);
+        let opened = open(&ring(), &sealed, NOW).expect("opens").claims;
+        assert_eq!(
+            serde_json::to_string(&opened).expect("JSON"),
+            r#"{"exp":1800000060,"sub":"ada","jti":"07070707-0707-4707-8707-070707070707","iat":1800000000,"iss":"https://op"}"#
+        );
+    }
+
+    #[test]
+    fn a_ring_and_an_opened_cookie_do_not_print() {
+        let ring = ring();
+        let claims = serde_json::json!({ "access_token": "planted" });
+        let sealed = seal(&ring, claims.as_object().expect("an object"), NOW, Duration::from_secs(60), &Fixed);
+        let shown = format!("{ring:?} {:?}", open(&ring, &sealed, NOW));
+        assert!(!shown.contains("planted") && !shown.contains("secret\""), "{shown}");
     }
 }
