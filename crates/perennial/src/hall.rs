@@ -173,19 +173,19 @@ impl Inner {
     /// Boards the session's flight, or starts it, and waits no longer than `patience`.
     async fn fly(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: Ask, patience: Duration) -> Found {
         let flown = tokio::time::timeout(patience, async {
-            loop {
+            for _ in 0..FLIGHTS_MAX {
                 let (seat, started) = self.seat(cookie, ask);
-                let outcome = seat.arrival().await;
+                let outcome = seat.arrival().await?;
                 // A flight that began before this request asked may have found nothing due: then fly once more.
-                match outcome {
-                    Some(outcome) if started || !outcome.leaves_undone(ask) => return outcome,
-                    Some(_) | None => {}
+                if started || !outcome.leaves_undone(ask) {
+                    return Some(outcome);
                 }
             }
+            None
         });
         match flown.await {
-            Ok(outcome) => self.found(cookie, &outcome),
-            Err(_) => self.without_news(cookie.clone(), RETRY_SOON),
+            Ok(Some(outcome)) => self.found(cookie, &outcome),
+            Ok(None) | Err(_) => self.without_news(cookie.clone(), RETRY_SOON),
         }
     }
 
@@ -318,6 +318,9 @@ impl Inner {
         }
     }
 }
+
+/// Flights one request boards before it takes what there is.
+const FLIGHTS_MAX: usize = 3;
 
 /// When nothing better is known about the next attempt.
 const RETRY_SOON: Duration = Duration::from_secs(1);

@@ -154,7 +154,6 @@ impl Inner {
             class: issuer.provider().class,
             access_token_expires_at: newest.tokens.as_ref().and_then(|tokens| tokens.expires_at),
             lease: self.settings.renewal.lease(),
-            drain: DRAIN,
         }
     }
 
@@ -194,7 +193,10 @@ impl Inner {
         let provider_time = self.clock.now().since(called_at);
         let (outcome, told) = match answer {
             Ok(response) => self.commit(&newest, &intent, issuer, response).await,
-            Err(failure) => self.note_failure(&newest, &intent, issuer, &failure).await,
+            Err(failure) => match &failure.salvaged {
+                Some(refresh_token) => self.salvage(&newest, &intent, refresh_token, &failure).await,
+                None => self.note_failure(&newest, &intent, issuer, &failure).await,
+            },
         };
         self.report(&newest, &outcome, told, ask.reason, flight.passengers(), provider_time);
         outcome
@@ -310,13 +312,15 @@ impl Inner {
         let now = self.clock.now();
         let pause = backoff(intent.failures + 1, failure.retry_after(), self.roll());
         let not_before = now + pause;
+        // What was answered, even with 500, has arrived; what was not may be on its way still.
+        let drained_at = if failure.status.is_some() { now } else { now + DRAIN };
         let (attempted, why) = match &failure.verdict {
             FailureVerdict::NotSent => (Attempted::NotSpent { not_before }, "not_sent"),
             FailureVerdict::NotProcessed { .. } => (Attempted::NotSpent { not_before }, "not_processed"),
             FailureVerdict::Misconfigured => (Attempted::NotSpent { not_before }, "misconfigured"),
-            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before }, "in_doubt"),
+            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before, drained_at }, "in_doubt"),
             // Servers that answer so mean either "try again" or "no": one more try tells which.
-            FailureVerdict::Ambiguous if intent.failures == 0 => (Attempted::InDoubt { not_before }, "in_doubt"),
+            FailureVerdict::Ambiguous if intent.failures == 0 => (Attempted::NotSpent { not_before }, "ambiguous"),
             FailureVerdict::Ambiguous | FailureVerdict::Rejected | FailureVerdict::Reauthenticate { .. } => {
                 (Attempted::Refused, "refused")
             }
@@ -334,6 +338,27 @@ impl Inner {
         }
     }
 
+    /// An answer of no other use brought a refresh token: it may be the only one that is still good, so it is kept.
+    async fn salvage(
+        &self,
+        newest: &Arc<SessionState>,
+        intent: &Intent,
+        refresh_token: &RefreshToken,
+        failure: &TokenFailure,
+    ) -> (Outcome, RenewalOutcome) {
+        tracing::warn!(session = newest.id.fingerprint(), %failure, "renewal failed, but its refresh token was saved");
+        let next = newest.with_refresh_token(refresh_token.clone());
+        let sealed = seal_state(&self.record_keys, &next, &*self.random);
+        match self.settle(newest, intent, Attempted::Tokens { generation: next.generation, sealed }).await {
+            Ok(Landed::Superseded) => self.superseded(newest).await,
+            Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
+            Ok(Landed::Written) | Err(_) => {
+                let kept = RenewalOutcome::Kept { why: "salvaged" };
+                (Outcome::Kept { state: Arc::new(next), retry_after: self.settings.renewal.min_interval }, kept)
+            }
+        }
+    }
+
     /// Writes the outcome of an attempt into the record, whatever others wrote meanwhile.
     async fn settle(&self, spent: &SessionState, intent: &Intent, outcome: Attempted) -> Result<Landed, StoreError> {
         let mut failures = 0;
@@ -343,7 +368,7 @@ impl Inner {
                 let version = stored.as_ref().map(|stored| stored.version);
                 let record = stored.and_then(|stored| self.decoded(&stored));
                 let now = self.clock.now();
-                match settle(record.as_ref(), &intent.attempt, spent.generation, outcome.clone(), now, DRAIN) {
+                match settle(record.as_ref(), &intent.attempt, spent.generation, outcome.clone(), now) {
                     Settled::Superseded => Ok::<_, StoreError>(Some(Landed::Superseded)),
                     Settled::Ended(reason) => Ok(Some(Landed::Ended(reason))),
                     Settled::Write(record) => match self.swap(spent, version, &record).await? {
