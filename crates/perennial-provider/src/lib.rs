@@ -57,6 +57,7 @@ mod serve;
 mod tally;
 mod token;
 mod token_answer;
+mod under_way;
 mod visitors;
 
 pub use account::Account;

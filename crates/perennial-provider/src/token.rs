@@ -15,12 +15,13 @@ use crate::client::Client;
 use crate::client_auth::{authenticate, claimed_id};
 use crate::event::{EventKind, Outcome};
 use crate::faults::GrantType;
-use crate::ledger::refresh::{InFlight, RefreshTerms};
+use crate::ledger::refresh::RefreshTerms;
 use crate::ledger::{CodeProof, Grant, Issued, Rejected};
 use crate::params::Params;
 use crate::provider::{News, State};
 use crate::script::{Arrival, Departure, Early};
 use crate::token_answer::{TokenAnswer, write};
+use crate::under_way::UnderWay;
 
 /// What a request came to: the answer, and what is told of it.
 struct Settled {
@@ -118,34 +119,6 @@ async fn settle(state: &State, headers: &HeaderMap, params: &Params) -> Settled 
     match committed {
         Ok(committed) => deliver(state, committed).await,
         Err(settled) => *settled,
-    }
-}
-
-/// Counts the requests that carry one refresh token at the same time; dropped when the answer is ready.
-struct UnderWay<'a> {
-    state: &'a State,
-    in_flight: Option<InFlight>,
-}
-
-impl<'a> UnderWay<'a> {
-    fn begin(state: &'a State, params: &Params) -> Self {
-        let in_flight = params
-            .of("refresh_token")
-            .and_then(|token| state.ledger().enter(token));
-        if let Some(in_flight) = &in_flight {
-            state
-                .tally()
-                .in_flight(in_flight.of_token, in_flight.of_family);
-        }
-        Self { state, in_flight }
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        if let Some(in_flight) = &self.in_flight {
-            self.state.ledger().leave(in_flight);
-        }
     }
 }
 

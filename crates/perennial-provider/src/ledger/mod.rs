@@ -3,6 +3,7 @@
 
 mod family;
 pub(crate) mod refresh;
+mod verdict;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, SystemTime};

@@ -6,7 +6,8 @@ use perennial_provider::{Family, Outcome, RefreshClass, RefreshTokenState, Revoc
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::harness::{Browser, Idp, SECRET, basic, claims};
+use crate::browser::Browser;
+use crate::harness::{Idp, SECRET, basic, claims};
 
 fn states(family: &Family) -> Vec<RefreshTokenState> {
     family
