@@ -55,6 +55,7 @@ mod revocation;
 mod script;
 mod serve;
 mod tally;
+mod thief;
 mod token;
 mod token_answer;
 mod under_way;

@@ -237,15 +237,7 @@ fn redeem_refresh(state: &State, client: &Client, params: &Params) -> Commit {
             OAuthError::invalid_request("The refresh_token is missing."),
         )));
     };
-    let terms = {
-        let script = state.script();
-        let behaviour = script.of(Some(&client.id));
-        RefreshTerms {
-            class: behaviour.class,
-            at_kill: behaviour.at_kill,
-            lifetime: state.settings.refresh_token_lifetime,
-        }
-    };
+    let terms = terms(state, &client.id);
     let mut ledger = state.ledger();
     let granted = ledger
         .find_refresh(token)
@@ -271,6 +263,17 @@ fn redeem_refresh(state: &State, client: &Client, params: &Params) -> Commit {
     state.tally().refresh_committed();
     let scope = scope.unwrap_or_else(|| issued.grant.scope.clone());
     commit(state, issued, &scope, GrantType::RefreshToken)
+}
+
+/// How refresh tokens of this client are treated just now.
+pub(crate) fn terms(state: &State, client: &str) -> RefreshTerms {
+    let script = state.script();
+    let behaviour = script.of(Some(client));
+    RefreshTerms {
+        class: behaviour.class,
+        at_kill: behaviour.at_kill,
+        lifetime: state.settings.refresh_token_lifetime,
+    }
 }
 
 fn commit(state: &State, issued: Issued, scope: &str, grant_type: GrantType) -> Commit {

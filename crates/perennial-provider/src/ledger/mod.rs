@@ -278,6 +278,16 @@ impl Ledger {
             .collect()
     }
 
+    /// A refresh token and its client, as a thief would have them: the one with this serial, or else the last that was spent.
+    pub(crate) fn steal(&self, family: u64, serial: Option<u64>) -> Option<(String, String)> {
+        let family = self.families.get(&family)?;
+        let link = match serial {
+            Some(serial) => family.link(serial)?,
+            None => family.links.iter().rev().find(|link| link.spent)?,
+        };
+        Some((link.token.clone(), family.grant.client.clone()))
+    }
+
     /// The family and serial of a refresh token that is remembered.
     pub(crate) fn find_refresh(&self, token: &str) -> Option<(&FamilyRecord, u64)> {
         let (family, serial) = self.refresh_tokens.get(token)?;

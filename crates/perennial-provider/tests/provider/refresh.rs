@@ -388,6 +388,32 @@ async fn introspection_and_revocation() {
 }
 
 #[tokio::test]
+async fn a_thief_is_noticed_whichever_token_he_has() {
+    for (serial, of_thief, of_victim) in [
+        (
+            None,
+            Outcome::ReuseDetectedFamilyRevoked,
+            Outcome::RejectedRevoked,
+        ),
+        (
+            Some(2),
+            Outcome::Rotated,
+            Outcome::ReuseDetectedFamilyRevoked,
+        ),
+    ] {
+        let idp = Idp::start().await;
+        let first = idp.tokens().await;
+        let second = idp.refresh(&first.token("refresh_token")).await;
+        assert_eq!(idp.control.replay(1, serial), Some(of_thief));
+        idp.refresh(&second.token("refresh_token")).await;
+        assert_eq!(idp.control.counters().of(of_victim), 1);
+        assert!(!idp.control.families()[0].alive);
+        assert_eq!(idp.control.replay(1, Some(9)), None);
+        assert_eq!(idp.control.replay(7, None), None);
+    }
+}
+
+#[tokio::test]
 async fn two_browsers_have_two_families() {
     let idp = Idp::start().await;
     for account in ["alice", "bob"] {
