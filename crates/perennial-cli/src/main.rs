@@ -1,2 +1,71 @@
-//! Placeholder.
-fn main() {}
+//! The `perennial` command: `dev`, `serve`, `provider`, `check`, `cookie`, `secret`.
+
+mod commands;
+mod logging;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sessions that renew themselves: keeps web users signed in with OAuth/OIDC.
+#[derive(Debug, Parser)]
+#[command(name = "perennial", version, propagate_version = true, after_help = AFTER_HELP)]
+struct Cli {
+    /// What to log: a level (error, warn, info, debug, trace), or levels by part (warn,perennial=debug).
+    #[arg(long, global = true, env = "PERENNIAL_LOG", default_value = "info", value_name = "LEVEL")]
+    log: String,
+    /// Log as JSON, one object a line.
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway in front of an app.
+    Serve(commands::serve::ServeArgs),
+    /// Run the development OpenID provider by itself. Not for production: it asks for no password.
+    Provider(Box<commands::provider::ProviderArgs>),
+    /// Check a configuration, reach the providers, and say whether sessions will be able to renew.
+    Check(commands::serve::ConfigArgs),
+    /// Open or seal a session cookie, to find out what is in it.
+    Cookie(commands::cookie::CookieArgs),
+    /// Print a new secret for AUTH_SECRET: 32 random bytes.
+    Secret,
+}
+
+const AFTER_HELP: &str = "\
+Quick start, to look at it:
+  perennial dev                                        then open http://localhost:4200
+
+Quick start, before your own app on port 5173:
+  export AUTH_SECRET=$(perennial secret)
+  export AUTH_OIDC_ISSUER=https://id.example AUTH_OIDC_ID=my-app AUTH_OIDC_SECRET=...
+  export AUTH_OIDC_SCOPE='openid profile email offline_access'
+  perennial check --upstream http://127.0.0.1:5173 --public-url http://127.0.0.1:4200
+  perennial serve --upstream http://127.0.0.1:5173 --public-url http://127.0.0.1:4200";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(fault) = logging::init(&cli.log, cli.log_json) {
+        return commands::fail(&fault);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return commands::fail(&format!("no runtime could be started: {error}")),
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => commands::serve::run(args).await,
+            Command::Provider(args) => commands::provider::run(*args).await,
+            Command::Check(args) => commands::check::run(args).await,
+            Command::Cookie(args) => commands::cookie::run(args),
+            Command::Secret => commands::secret::run(),
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => commands::fail(&fault.to_string()),
+    }
+}

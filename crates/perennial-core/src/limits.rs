@@ -11,6 +11,15 @@ pub const COOKIE_CHUNKS: usize = 5;
 /// How far past `exp` a session cookie still opens, as in Auth.js: clocks of two replicas differ.
 pub const COOKIE_EXPIRY_TOLERANCE: Duration = Duration::from_secs(15);
 
+/// Characters of a sealed cookie's protected header: ours take 176, a foreign one with `typ` and `cty` under 300.
+pub const COOKIE_HEADER_CHARS: usize = 512;
+
+/// Secrets in one list: a cookie without a key id is tried under each, and Auth.js knows four by environment.
+pub const COOKIE_SECRETS: usize = 16;
+
+/// Whole values of one cookie name that are looked at: a sub-domain or a path can plant some beside the honest one.
+pub const COOKIE_NAMESAKES: usize = 3;
+
 /// How long a sign-in may take from the first redirect to the callback, as in Auth.js.
 pub const SIGN_IN_MAX_AGE: Duration = Duration::from_secs(900);
 
@@ -37,3 +46,27 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// Characters of a return URL.
 pub const RETURN_URL_CHARS: usize = 2048;
+
+/// The longest refresh-token lifetime believed: the longest any known provider can be set to.
+pub const REFRESH_TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Characters of an issuer or endpoint URL: common servers refuse longer request lines.
+pub const ENDPOINT_CHARS: usize = 2048;
+
+/// Characters of a callback's query: authorization codes of 2 kB exist, and the state is ours.
+pub const CALLBACK_QUERY_CHARS: usize = 16 << 10;
+
+/// Characters kept of a provider's `error` code: the registered ones have at most 26.
+pub const ERROR_CODE_CHARS: usize = 64;
+
+/// Characters kept of a provider's `error_description`: enough for a sentence on a page or in a log line.
+pub const ERROR_DESCRIPTION_CHARS: usize = 300;
+
+/// Characters of a `claims` challenge passed on to the next sign-in: it travels in a URL.
+pub const CLAIMS_CHALLENGE_CHARS: usize = 4096;
+
+/// Characters of an ID token: it has to fit beside others into [`COOKIE_CHUNKS`] cookies, so a larger one is of no use.
+pub const ID_TOKEN_CHARS: usize = 64 << 10;
+
+/// How long a client assertion is good for (RFC 7523 §3): one request, with a slow network and a slow clock.
+pub const CLIENT_ASSERTION_LIFETIME: Duration = Duration::from_secs(60);

@@ -59,6 +59,10 @@ secret! {
     CodeVerifier,
     /// One of `AUTH_SECRET`: session cookies are sealed under a key derived from it.
     CookieSecret,
+    /// RFC 6749 §4.1.1 `state`: ties a callback to the browser that began the sign-in.
+    State,
+    /// OIDC Core §3.1.2.1 `nonce`: ties an ID token to the sign-in that asked for it.
+    Nonce,
     /// PKCS#8 PEM of a key that signs client assertions (`private_key_jwt`, OIDC Core §9).
     PrivateKeyPem,
 }
@@ -85,12 +89,7 @@ impl RefreshToken {
 /// The first 16 bits of SHA-256, in hex: too few to search for the token, enough to tell two apart.
 fn fingerprint(token: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-    digest
-        .as_ref()
-        .iter()
-        .take(2)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest.as_ref().iter().take(2).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -100,10 +99,7 @@ mod tests {
     #[test]
     fn a_secret_does_not_print() {
         let token = RefreshToken::new("planted-secret");
-        assert_eq!(
-            format!("{token:?} {:?}", Some(&token)),
-            "RefreshToken([redacted]) Some(RefreshToken([redacted]))"
-        );
+        assert_eq!(format!("{token:?} {:?}", Some(&token)), "RefreshToken([redacted]) Some(RefreshToken([redacted]))");
     }
 
     #[test]
@@ -116,9 +112,6 @@ mod tests {
     #[test]
     fn a_fingerprint_has_four_characters() {
         assert_eq!(AccessToken::new("one").fingerprint().len(), 4);
-        assert_ne!(
-            AccessToken::new("one").fingerprint(),
-            AccessToken::new("two").fingerprint()
-        );
+        assert_ne!(AccessToken::new("one").fingerprint(), AccessToken::new("two").fingerprint());
     }
 }

@@ -1,1 +1,366 @@
-//! Placeholder.
+//! What a session is made of, and how it lies in the claims of the session cookie.
+//!
+//! The claims are flat and carry Auth.js's names (`name`, `email`, `picture`, `sub`, and `access_token`,
+//! `refresh_token`, `expires_at` as in its refresh guide), so that an Auth.js app on the same secret reads them. What is
+//! ours alone lies under one name, `perennial`. A cookie without it was begun by Auth.js and is adopted.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use zeroize::Zeroize;
+
+use crate::names::{ProviderId, Scope};
+use crate::random::{SecureRandom, random_bytes};
+use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::time::Timestamp;
+use crate::token::TokenResponse;
+
+/// A session with its tokens at one generation: what is sealed into the cookie and into the record.
+#[derive(Clone, Debug)]
+pub struct SessionState {
+    /// Which session.
+    pub id: SessionId,
+    /// The half of the at-rest key that only the cookie carries.
+    pub share: KeyShare,
+    /// How many renewals lie behind it.
+    pub generation: Generation,
+    /// Where the user signed in.
+    pub provider: ProviderId,
+    /// When the user signed in; the absolute lifetime counts from here.
+    pub started_at: Timestamp,
+    /// Auth.js's `token` without the provider's tokens: `name`, `email`, `picture`, `sub` and what the `jwt` callback added.
+    pub claims: Map<String, Value>,
+    /// The provider's tokens, or `None` for a session adopted from a cookie that kept none.
+    pub tokens: Option<TokenSet>,
+}
+
+impl SessionState {
+    /// A new session at generation 0.
+    pub fn begin(
+        provider: ProviderId,
+        claims: Map<String, Value>,
+        tokens: TokenSet,
+        now: Timestamp,
+        random: &dyn SecureRandom,
+    ) -> Self {
+        Self {
+            id: SessionId(random_bytes(random)),
+            share: KeyShare(random_bytes(random)),
+            generation: Generation(0),
+            provider,
+            started_at: now,
+            claims: without_reserved(claims),
+            tokens: Some(tokens),
+        }
+    }
+
+    /// The next generation of this session, holding the tokens of `response`.
+    ///
+    /// A refresh token that was not replaced is kept (RFC 6749 §6), and so are the scope and the ID token.
+    /// `lifetime` stands in for an absent `expires_in`.
+    pub fn renewed(&self, response: TokenResponse, lifetime: Option<Duration>) -> Self {
+        let tokens = match &self.tokens {
+            Some(previous) => previous.rotated(response, lifetime),
+            None => TokenSet::new(response, lifetime),
+        };
+        Self { generation: self.generation.next(), tokens: Some(tokens), ..self.clone() }
+    }
+
+    /// The next generation of this session when an answer brought a refresh token and nothing else of use.
+    pub fn with_refresh_token(&self, refresh_token: RefreshToken) -> Self {
+        let tokens = self.tokens.clone().map(|tokens| TokenSet { refresh_token: Some(refresh_token), ..tokens });
+        Self { generation: self.generation.next(), tokens, ..self.clone() }
+    }
+
+    /// The same session with other claims; names that only the engine may set are dropped.
+    pub fn with_claims(&self, claims: Map<String, Value>) -> Self {
+        Self { claims: without_reserved(claims), ..self.clone() }
+    }
+
+    /// The claims to be sealed: Auth.js's names beside our own.
+    pub fn to_claims(&self) -> Map<String, Value> {
+        let mut claims = self.claims.clone();
+        let mut own = OwnClaims {
+            v: FORMAT,
+            sid: URL_SAFE_NO_PAD.encode(self.id.0),
+            key: URL_SAFE_NO_PAD.encode(self.share.0).into(),
+            gen_: self.generation.0,
+            provider: self.provider.clone(),
+            started: self.started_at,
+            issued: None,
+            expires: None,
+            refresh_expires: None,
+        };
+        if let Some(tokens) = &self.tokens {
+            own.issued = Some(tokens.issued_at);
+            own.expires = tokens.expires_at;
+            own.refresh_expires = tokens.refresh_token_expires_at;
+            tokens.write(&mut claims);
+        }
+        // Plain strings, numbers and options: serialising them cannot fail.
+        claims.insert(OWN.into(), serde_json::to_value(own).unwrap_or(Value::Null));
+        claims
+    }
+
+    /// Reads sealed claims back.
+    ///
+    /// `fallback` is the provider of a session that Auth.js began and that does not say where it signed in.
+    ///
+    /// # Errors
+    /// [`NotASession`] when our own part is there but of a format this version does not know.
+    pub fn from_claims(mut claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
+        match claims.remove(OWN) {
+            None => Ok(Self::adopt(claims, fallback)),
+            Some(own) => {
+                let own: OwnClaims = serde_json::from_value(own).map_err(|_| NotASession)?;
+                if own.v != FORMAT {
+                    return Err(NotASession);
+                }
+                let tokens = own
+                    .issued
+                    .and_then(|issued_at| TokenSet::read(&mut claims, issued_at, own.expires, own.refresh_expires));
+                Ok(Self {
+                    id: SessionId(decode(&own.sid)?),
+                    share: KeyShare(decode(&own.key)?),
+                    generation: Generation(own.gen_),
+                    provider: own.provider,
+                    started_at: own.started,
+                    claims: without_reserved(claims),
+                    tokens,
+                })
+            }
+        }
+    }
+
+    /// A session that Auth.js began. Id and share are derived from what the cookie alone knows, so that two requests
+    /// with the same cookie meet in the same record.
+    fn adopt(mut claims: Map<String, Value>, fallback: &ProviderId) -> Self {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let seed = format!(
+            "{}\n{}",
+            text("refresh_token"),
+            if text("refresh_token").is_empty() { text("jti") } else { String::new() }
+        );
+        let issued_at = Timestamp::from_unix_seconds(claims.get("iat").and_then(Value::as_i64).unwrap_or(0));
+        let expires_at = claims.get("expires_at").and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
+        let provider = match claims.get("provider").and_then(Value::as_str) {
+            Some(id) => ProviderId::new(id),
+            None => fallback.clone(),
+        };
+        let tokens = TokenSet::read(&mut claims, issued_at, expires_at, None);
+        let mut id = [0; 16];
+        id.copy_from_slice(&derive("perennial adopted session", &seed)[..16]);
+        Self {
+            id: SessionId(id),
+            share: KeyShare(derive("perennial adopted share", &seed)),
+            generation: Generation(0),
+            provider,
+            started_at: issued_at,
+            claims: without_reserved(claims),
+            tokens,
+        }
+    }
+}
+
+/// The tokens of one generation.
+#[derive(Clone, Debug)]
+pub struct TokenSet {
+    /// What upstreams accept.
+    pub access_token: AccessToken,
+    /// RFC 6749 §7.1, as received.
+    pub token_type: String,
+    /// What the next generation is bought with; a provider may give none.
+    pub refresh_token: Option<RefreshToken>,
+    /// The newest ID token, kept for OIDC Core §12.2 and as `id_token_hint` at sign-out.
+    pub id_token: Option<IdToken>,
+    /// The granted scope.
+    pub scope: Option<Scope>,
+    /// When the request for these tokens was sent: lifetimes count from here, never from the answer.
+    pub issued_at: Timestamp,
+    /// When the access token dies; `None` when neither the provider nor the configuration says.
+    pub expires_at: Option<Timestamp>,
+    /// When the refresh token dies, where the provider says so.
+    pub refresh_token_expires_at: Option<Timestamp>,
+}
+
+impl TokenSet {
+    /// The tokens of a first answer. `lifetime` stands in for an absent `expires_in`.
+    pub fn new(response: TokenResponse, lifetime: Option<Duration>) -> Self {
+        Self {
+            expires_at: response.expires_at.or_else(|| lifetime.map(|lifetime| response.requested_at + lifetime)),
+            access_token: response.access_token,
+            token_type: response.token_type,
+            refresh_token: response.refresh_token,
+            id_token: response.id_token,
+            scope: response.scope,
+            issued_at: response.requested_at,
+            refresh_token_expires_at: response.refresh_token_expires_at,
+        }
+    }
+
+    /// Whether the access token is still good at `now`.
+    pub fn alive_at(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|at| now < at)
+    }
+
+    fn rotated(&self, response: TokenResponse, lifetime: Option<Duration>) -> Self {
+        let mut next = Self::new(response, lifetime);
+        if next.refresh_token.is_none() {
+            next.refresh_token.clone_from(&self.refresh_token);
+            next.refresh_token_expires_at = next.refresh_token_expires_at.or(self.refresh_token_expires_at);
+        }
+        next.id_token = next.id_token.or_else(|| self.id_token.clone());
+        next.scope = next.scope.or_else(|| self.scope.clone());
+        next
+    }
+
+    fn write(&self, claims: &mut Map<String, Value>) {
+        let mut put = |name: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                claims.insert(name.into(), value.into());
+            }
+        };
+        put("access_token", Some(self.access_token.expose_secret()));
+        put("token_type", Some(&self.token_type));
+        put("refresh_token", self.refresh_token.as_ref().map(RefreshToken::expose_secret));
+        put("id_token", self.id_token.as_ref().map(IdToken::expose_secret));
+        put("scope", self.scope.as_ref().map(Scope::as_str));
+        if let Some(at) = self.expires_at {
+            claims.insert("expires_at".into(), at.unix_seconds().into());
+        }
+    }
+
+    fn read(
+        claims: &mut Map<String, Value>,
+        issued_at: Timestamp,
+        expires_at: Option<Timestamp>,
+        refresh_token_expires_at: Option<Timestamp>,
+    ) -> Option<Self> {
+        let mut take = |name: &str| match claims.remove(name) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        };
+        Some(Self {
+            access_token: AccessToken::new(take("access_token")?),
+            token_type: take("token_type").unwrap_or_else(|| "Bearer".into()),
+            refresh_token: take("refresh_token").map(RefreshToken::new),
+            id_token: take("id_token").map(IdToken::new),
+            scope: take("scope").map(Scope::new),
+            issued_at,
+            expires_at,
+            refresh_token_expires_at,
+        })
+    }
+}
+
+/// 128 random bits that name a session. Known to the cookie and the engine; stores and logs see digests of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId([u8; 16]);
+
+impl SessionId {
+    /// The key of this session's record: a digest, so that a store does not learn the id.
+    pub fn record_key(self) -> [u8; 32] {
+        derive("perennial record", &URL_SAFE_NO_PAD.encode(self.0))
+    }
+
+    /// Eight of the random bytes, for hashing without allocation.
+    pub(crate) fn leading_bits(self) -> u64 {
+        self.0.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    }
+
+    /// Twelve characters that name the session in logs, metrics and headers; useless for opening it.
+    pub fn fingerprint(self) -> String {
+        URL_SAFE_NO_PAD.encode(&derive("perennial fingerprint", &URL_SAFE_NO_PAD.encode(self.0))[..9])
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({})", self.fingerprint())
+    }
+}
+
+/// 256 random bits that only the cookie carries: without them a record does not open.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyShare([u8; 32]);
+
+impl KeyShare {
+    /// The bytes, for key derivation.
+    pub fn expose_secret(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyShare([redacted])")
+    }
+}
+
+impl Drop for KeyShare {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Counts the renewals of a session; never decreases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The one after this.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// The sealed claims carry our name but not a session of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session cookie has a format this version does not know")]
+pub struct NotASession;
+
+/// Names in the sealed claims that only the engine writes: registered claims of RFC 7519 §4.1 that are about the cookie
+/// itself, the provider's tokens, and our own part. Neither a callback nor an update may set them.
+pub const RESERVED_CLAIMS: [&str; 11] =
+    ["iat", "exp", "nbf", "jti", "access_token", "refresh_token", "id_token", "token_type", "scope", "expires_at", OWN];
+
+const OWN: &str = "perennial";
+const FORMAT: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct OwnClaims {
+    v: u8,
+    sid: String,
+    key: zeroize::Zeroizing<String>,
+    #[serde(rename = "gen")]
+    gen_: u64,
+    provider: ProviderId,
+    started: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_expires: Option<Timestamp>,
+}
+
+fn without_reserved(mut claims: Map<String, Value>) -> Map<String, Value> {
+    claims.retain(|name, _| !RESERVED_CLAIMS.contains(&name.as_str()));
+    claims
+}
+
+fn decode<const N: usize>(text: &str) -> Result<[u8; N], NotASession> {
+    URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(NotASession)
+}
+
+fn derive(label: &str, seed: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, format!("{label}\n{seed}").as_bytes()).as_ref());
+    out
+}

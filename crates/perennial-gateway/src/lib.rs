@@ -1,1 +1,31 @@
-//! Placeholder.
+//! A gateway that keeps users signed in, before any app: reverse proxy over the `perennial` engine.
+//!
+//! A request goes one way: `server` (connection) → `gateway` (hygiene, our own endpoints, route, session) → `proxy` (upstream)
+//! → back. The gateway adds no session rule of its own: who is there, and what cookies to set, `perennial::Auth` says.
+//!
+//! ```no_run
+//! use perennial_gateway::{Config, Gateway};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::from_toml("perennial.toml", &std::fs::read_to_string("perennial.toml")?, std::env::vars())?;
+//! let listener = tokio::net::TcpListener::bind(config.listen).await?;
+//! let gateway = Gateway::build(config)?;
+//! gateway.serve(listener, async { drop(tokio::signal::ctrl_c().await) }).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod config;
+mod gateway;
+mod identity;
+mod proxy;
+mod reader;
+mod refusal;
+mod route;
+mod server;
+mod tunnel;
+
+pub use config::{Config, QuickStart};
+pub use gateway::Gateway;
+pub use route::{Access, Route};
+pub use server::serve;

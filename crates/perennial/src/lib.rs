@@ -1,1 +1,50 @@
-//! Placeholder.
+//! Sessions that renew themselves: sign-in with OAuth/OIDC for axum and tower, and renewal that never loses a session.
+//!
+//! A user signs in with a provider; the tokens lie in an encrypted cookie in Auth.js's format; the access token is renewed
+//! ahead of its expiry, by one request, while all others go on. Tabs that race, old cookies, lost answers and failing
+//! providers do not sign anybody out.
+//!
+//! Start at [`Auth`]. The life of a request, in the files that tell it: `layer` (receive) → `hall` (open, decide) → `renew`
+//! (the one place that sends a refresh token) → `session` (attach) → `layer` (answer).
+
+mod auth;
+mod builder;
+mod callbacks;
+mod cookies;
+mod edge;
+mod environment;
+mod event;
+mod flight;
+mod flow;
+mod hall;
+mod iso8601;
+mod issuer;
+mod layer;
+mod refusal;
+mod renew;
+mod routes;
+mod session;
+mod sign_in;
+mod tombstones;
+
+pub use auth::{Auth, Settings};
+pub use builder::{AuthBuilder, ConfigError, ConfigFault};
+pub use callbacks::{
+    Account, CallbackError, Callbacks, Claims, DefaultCallbacks, JwtCallback, JwtTrigger, SessionCallback,
+    SignInCallback, SignInVerdict, User,
+};
+pub use cookies::foreign_cookies;
+pub use edge::{Clock, HttpClient, HyperClient, SendError, SystemClock, SystemRandom};
+pub use event::{Event, Renewal, RenewalOutcome, RenewalReason};
+pub use hall::{Door, Entry, Peek};
+pub use issuer::{ProviderReport, Refreshing};
+pub use layer::{SessionLayer, SessionService};
+pub use perennial_core::provider::{Provider, ProviderBuilder};
+pub use perennial_core::random::random_token;
+pub use perennial_core::renewal::RenewalPolicy;
+pub use perennial_core::{SecureRandom, Timestamp, cookie, names, provider, record, secret};
+pub use perennial_store as store;
+pub use refusal::Refusal;
+pub use routes::wants_page;
+pub use session::{BearerToken, Session};
+pub use sign_in::SignInStart;

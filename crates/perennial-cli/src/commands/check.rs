@@ -1,0 +1,58 @@
+//! `perennial check`: what a configuration will do, before anybody depends on it.
+
+use std::fmt::Write;
+
+use perennial::{ProviderReport, Refreshing};
+use perennial_gateway::Gateway;
+
+use super::serve::ConfigArgs;
+use super::{Fault, answer};
+
+/// Validates the configuration, reaches the providers, and says what was found about refresh.
+pub(crate) async fn run(args: ConfigArgs) -> Result<(), Fault> {
+    let config = args.load()?;
+    let mut report = format!("configuration: good ({} routes, store {})\n", config.routes.len(), config.store);
+    let gateway = Gateway::build(config)?;
+    let auth = gateway.auth();
+    let settings = auth.settings();
+    let _ = writeln!(
+        report,
+        "public URL: {} (cookies {})",
+        settings.origin(),
+        if settings.secure() { "Secure" } else { "not Secure: plain http" }
+    );
+    let mut unreachable = 0;
+    for provider in auth.inspect_providers().await {
+        describe(&mut report, settings.origin(), &settings.base_path, &provider);
+        unreachable += usize::from(provider.reached.is_err());
+    }
+    answer(report.trim_end())?;
+    match unreachable {
+        0 => Ok(()),
+        _ => Err("a provider cannot be used as configured; see above".into()),
+    }
+}
+
+fn describe(report: &mut String, origin: String, base_path: &str, provider: &ProviderReport) {
+    let id = &provider.id;
+    // Writing to a String cannot fail.
+    let _ = writeln!(report, "\nprovider {id} ({})", provider.name);
+    match &provider.reached {
+        Ok(()) => drop(writeln!(report, "  reached: yes, metadata and keys are usable")),
+        Err(problem) => drop(writeln!(report, "  reached: NO: {problem}")),
+    }
+    let _ = writeln!(report, "  register there as redirect URI: {origin}{base_path}/callback/{id}");
+    let refreshing = match provider.refreshing {
+        Refreshing::Expected => "a refresh token can be expected",
+        Refreshing::NotExpected => {
+            "WARNING: no refresh token can be expected with this scope: sessions will not renew (usually the scope offline_access is missing)"
+        }
+    };
+    let _ = writeln!(report, "  refresh: {refreshing}; an old refresh token is taken to be {:?} there", provider.class);
+    for remark in &provider.remarks {
+        let _ = writeln!(report, "  WARNING: {remark}");
+    }
+    if !provider.hint.is_empty() {
+        let _ = writeln!(report, "  at the provider: {}", provider.hint);
+    }
+}

@@ -1,0 +1,76 @@
+//! `perennial serve`, and the arguments that say what to serve.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use perennial_gateway::{Config, Gateway, QuickStart};
+use tokio::net::TcpListener;
+
+use super::Fault;
+
+/// Run the gateway.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Where a configuration comes from: a file, or these arguments and the environment.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// A TOML file with everything; see docs/configuration.md. The other arguments are for the start without one.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "public_url", "upstream", "store", "compat_routes"])]
+    config: Option<PathBuf>,
+    /// Address and port to listen on.
+    #[arg(long, default_value = "127.0.0.1:4200", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where browsers reach the gateway; AUTH_URL if absent, else http:// and the listen address.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Where requests go: the app behind the gateway.
+    #[arg(long, value_name = "URL", required_unless_present = "config")]
+    upstream: Option<String>,
+    /// Where sessions are kept: a file (created if missing; survives crashes), or memory:
+    #[arg(long, default_value = "perennial.redb", value_name = "PATH|URL")]
+    store: String,
+    /// Also serve the four /api routes of the SvelteKitAuth recipe (renew-token, trigger-renew-token, update-user-data, get-session-status).
+    #[arg(long)]
+    compat_routes: bool,
+    /// Accept a public URL with plain http on a host other than loopback: cookies and codes then travel in clear.
+    #[arg(long)]
+    dangerous_allow_http: bool,
+}
+
+impl ConfigArgs {
+    pub(crate) fn load(self) -> Result<Config, Fault> {
+        if let Some(path) = &self.config {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
+            return Ok(Config::from_toml(&name, &text, std::env::vars())?);
+        }
+        let inferred = std::env::var("AUTH_URL").is_err().then(|| format!("http://{}", self.listen));
+        let start = QuickStart {
+            listen: self.listen,
+            public_url: self.public_url.or(inferred),
+            upstream: self.upstream.unwrap_or_default(),
+            store: self.store,
+            compat_routes: self.compat_routes,
+            dangerous_allow_http: self.dangerous_allow_http,
+        };
+        Ok(Config::quick(start, std::env::vars())?)
+    }
+}
+
+/// Serves until asked to end.
+pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
+    let config = args.config.load()?;
+    let listen = config.listen;
+    let gateway = Gateway::open(config)?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("{listen} cannot be listened on: {error}; choose another with --listen"))?;
+    tracing::info!(listen = %listener.local_addr()?, url = gateway.auth().settings().origin(), "serving");
+    gateway.serve(listener, super::asked_to_end()).await;
+    Ok(())
+}

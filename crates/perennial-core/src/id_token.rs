@@ -1,1 +1,0 @@
-//! Placeholder: id_token.

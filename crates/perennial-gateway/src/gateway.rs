@@ -1,0 +1,252 @@
+//! One request through the gateway.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use hyper::body::Body as _;
+use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session, wants_page};
+use tower_service::Service;
+
+use crate::config::Config;
+use crate::identity;
+use crate::proxy::Proxy;
+use crate::refusal::{GatewayRefusal, holding_page, json};
+use crate::route::{Access, Route, Routes};
+
+/// The gateway as a service, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    auth: Auth,
+    endpoints: Router,
+    routes: Routes,
+    proxy: Proxy,
+}
+
+impl Gateway {
+    /// Builds the engine and the routes of a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault found.
+    pub fn build(config: Config) -> Result<Self, ConfigError> {
+        let auth = config.auth.build()?;
+        let inner = Inner { endpoints: auth.router(), routes: Routes::new(config.routes), proxy: Proxy::new()?, auth };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same with the configured store opened.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault found, the store's included.
+    pub fn open(mut config: Config) -> Result<Self, ConfigError> {
+        match perennial::store::open(&config.store) {
+            Ok(store) => config.auth = config.auth.store(store),
+            Err(error) => config.auth = config.auth.fault(ConfigFault::new("store", error.code(), error.to_string())),
+        }
+        Self::build(config)
+    }
+
+    /// The engine behind it.
+    pub fn auth(&self) -> &Auth {
+        &self.inner.auth
+    }
+
+    /// Serves one request that came from `peer`.
+    pub async fn handle(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        let inner = &self.inner;
+        if !has_one_host(&request) {
+            return GatewayRefusal::BadHost.into_response();
+        }
+        let path = request.uri().path();
+        match path {
+            "/healthz" => return json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned()),
+            "/readyz" => return inner.readiness().await,
+            _ => {}
+        }
+        if inner.auth.serves(path) {
+            return match inner.endpoints.clone().call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            };
+        }
+        let route = match inner.routes.find(path) {
+            Err(_) => return GatewayRefusal::AmbiguousPath.into_response(),
+            Ok(None) => return GatewayRefusal::NoRoute.into_response(),
+            Ok(Some(route)) => route,
+        };
+        match route.access {
+            Access::Public => inner.forward(request, route, None, peer).await,
+            Access::Optional | Access::Required => inner.with_session(request, route, peer).await,
+        }
+    }
+}
+
+impl Inner {
+    async fn with_session(&self, request: Request<Body>, route: &Route, peer: SocketAddr) -> Response<Body> {
+        let Entry { session, set_cookies, .. } = self.auth.enter(request.headers(), Door::Ordinary).await;
+        let response = match (route.access, session) {
+            (Access::Required, None) => {
+                let (parts, _) = request.into_parts();
+                self.to_sign_in(&parts).await
+            }
+            (Access::Required, Some(session)) => match session.bearer() {
+                Err(Refusal::RenewalSuspended { retry_after }) if wants_page(request.headers()) => {
+                    holding_page(retry_after)
+                }
+                Err(refusal @ Refusal::RenewalSuspended { .. }) => refusal.into_response(),
+                _ => self.forward(request, route, Some(session), peer).await,
+            },
+            (_, session) => self.forward(request, route, session, peer).await,
+        };
+        with_cookies(response, set_cookies)
+    }
+
+    /// Passes a request on. An upstream that calls the access token invalid is asked once more with the next one, if the
+    /// request has no body that would have to be sent again (RFC 6750 §3.1).
+    async fn forward(
+        &self,
+        mut request: Request<Body>,
+        route: &Route,
+        session: Option<Session>,
+        peer: SocketAddr,
+    ) -> Response<Body> {
+        let original = request.headers().clone();
+        let again = session.is_some() && request.body().is_end_stream() && !crate::tunnel::is_upgrade(&original);
+        self.dress(request.headers_mut(), route, session.as_ref());
+        let repeated = again.then(|| repeat(&request));
+        let response = self.proxy.pass(request, &route.upstream, self.auth.settings(), peer).await;
+        let (Some(mut repeated), Some(session)) = (repeated, session) else { return response };
+        if !calls_token_invalid(&response) {
+            return response;
+        }
+        let Entry { session: renewed, set_cookies, .. } =
+            self.auth.enter(&original, Door::Unauthorized(session.generation())).await;
+        match renewed {
+            Some(renewed) if renewed.generation() > session.generation() => {
+                self.dress(repeated.headers_mut(), route, Some(&renewed));
+                let response = self.proxy.pass(repeated, &route.upstream, self.auth.settings(), peer).await;
+                with_cookies(response, set_cookies)
+            }
+            _ => response,
+        }
+    }
+
+    fn dress(&self, headers: &mut HeaderMap, route: &Route, session: Option<&Session>) {
+        identity::strip(headers, self.auth.settings().secure());
+        match session {
+            Some(session) => identity::announce(headers, session, route.bearer),
+            // The application's own Authorization header, where we have nothing to put in its place.
+            None if route.access == Access::Required => drop(headers.remove(AUTHORIZATION)),
+            None => {}
+        }
+    }
+
+    /// A page load goes to the provider, or to the choice between several; anything else is told 401.
+    async fn to_sign_in(&self, request: &Parts) -> Response<Body> {
+        if !wants_page(&request.headers) || !request.method.is_safe() {
+            return Refusal::NotSignedIn.into_response();
+        }
+        let settings = self.auth.settings();
+        let here = request.uri.path_and_query().map_or("/", |path| path.as_str());
+        let return_to = format!("{}{here}", settings.origin());
+        let mut providers = self.auth.providers();
+        let (location, cookies) = match (providers.next(), providers.next()) {
+            (Some(only), None) => match self.auth.begin_sign_in(&request.headers, only.as_str(), &return_to, &[]).await
+            {
+                Ok(start) => (start.location, start.set_cookies),
+                Err(Refusal::RenewalSuspended { retry_after }) => return holding_page(retry_after),
+                Err(refusal) => return refusal.into_response(),
+            },
+            _ => {
+                let query = url::form_urlencoded::Serializer::new(String::new())
+                    .append_pair("callbackUrl", &return_to)
+                    .finish();
+                (format!("{}/signin?{query}", settings.base_path), Vec::new())
+            }
+        };
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::FOUND;
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        with_cookies(response, cookies)
+    }
+
+    async fn readiness(&self) -> Response<Body> {
+        match self.auth.check_store().await {
+            Ok(()) => json(StatusCode::OK, r#"{"status":"ready"}"#.to_owned()),
+            Err(error) => {
+                tracing::warn!(%error, "not ready: the store does not answer");
+                json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"not ready","store":"unavailable"}"#.to_owned())
+            }
+        }
+    }
+}
+
+impl Service<(Request<Body>, SocketAddr)> for Gateway {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (request, peer): (Request<Body>, SocketAddr)) -> Self::Future {
+        let gateway = self.clone();
+        Box::pin(async move { Ok(gateway.handle(request, peer).await) })
+    }
+}
+
+/// One `Host`, and a target in absolute form must not name another (RFC 9112 §3.2).
+fn has_one_host(request: &Request<Body>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next(), request.uri().authority()) {
+        (Some(_), Some(_), _) => false,
+        (Some(host), None, Some(target)) => host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes()),
+        (Some(host), None, None) => !host.is_empty(),
+        // HTTP/2 has the authority instead of the header.
+        (None, _, Some(_)) => request.version() == http::Version::HTTP_2,
+        (None, _, None) => false,
+    }
+}
+
+fn repeat(request: &Request<Body>) -> Request<Body> {
+    let mut repeated = Request::new(Body::empty());
+    *repeated.method_mut() = request.method().clone();
+    *repeated.uri_mut() = request.uri().clone();
+    *repeated.headers_mut() = request.headers().clone();
+    repeated
+}
+
+fn calls_token_invalid(response: &Response<Body>) -> bool {
+    response.status() == StatusCode::UNAUTHORIZED
+        && response
+            .headers()
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .any(|challenge| String::from_utf8_lossy(challenge.as_bytes()).contains("invalid_token"))
+}
+
+fn with_cookies(mut response: Response<Body>, cookies: Vec<HeaderValue>) -> Response<Body> {
+    if !cookies.is_empty() {
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
+    for cookie in cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}

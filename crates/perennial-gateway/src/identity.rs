@@ -1,0 +1,85 @@
+//! What an upstream learns of the user, and what it must not see.
+//!
+//! Whatever announces an identity is removed from the inbound request before ours is put in, in every spelling that an
+//! application server might fold into the same variable (CGI turns `-` into `_`): RFC 9700 §4.13.
+
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use perennial::{Session, foreign_cookies};
+
+/// Removes inbound copies of identity headers and our own cookies.
+pub(crate) fn strip(headers: &mut HeaderMap, secure: bool) {
+    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
+    for name in forged {
+        headers.remove(name);
+    }
+    match foreign_cookies(headers, secure) {
+        Some(cookies) => drop(headers.insert(COOKIE, cookies)),
+        None => drop(headers.remove(COOKIE)),
+    }
+}
+
+/// Announces `session` to an upstream, with its access token where `bearer` says so and one lives.
+pub(crate) fn announce(headers: &mut HeaderMap, session: &Session, bearer: bool) {
+    let user = session.user();
+    let mut set = |name: &'static str, value: Option<String>| {
+        // A value that no header can carry (a line break in a name) is left out, never cut.
+        if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    set(USER, Some(user.id).filter(|id| !id.is_empty()));
+    set(EMAIL, user.email);
+    set(NAME, user.name);
+    set(SESSION, Some(session.fingerprint()));
+    headers.remove(AUTHORIZATION);
+    if let (true, Ok(token)) = (bearer, session.bearer())
+        && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+    {
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+}
+
+/// The provider's subject.
+const USER: &str = "x-forwarded-user";
+/// The email address.
+const EMAIL: &str = "x-forwarded-email";
+/// The display name, as UTF-8.
+const NAME: &str = "x-forwarded-preferred-username";
+/// The session's fingerprint, to find it in the gateway's log.
+const SESSION: &str = "x-perennial-session";
+
+fn is_ours(name: &str) -> bool {
+    let folded = name.replace('_', "-");
+    [USER, EMAIL, NAME, SESSION].contains(&folded.as_str())
+        || folded.starts_with("x-perennial-")
+        || folded == "x-forwarded-groups"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_inbound_can_pass_for_ours() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "x-forwarded-user",
+            "X-Forwarded-User",
+            "x_forwarded_user",
+            "X-Forwarded_Email",
+            "x-perennial-session",
+            "x_perennial_anything",
+            "x-forwarded-preferred-username",
+            "x-forwarded-groups",
+        ] {
+            headers
+                .append(HeaderName::from_bytes(name.as_bytes()).expect("a name"), HeaderValue::from_static("forged"));
+        }
+        headers.insert("x-request-id", HeaderValue::from_static("kept"));
+        headers.insert(COOKIE, HeaderValue::from_static("authjs.session-token=s; theme=dark"));
+        strip(&mut headers, false);
+        assert_eq!(headers.len(), 2);
+        assert_eq!(headers[COOKIE], "theme=dark");
+    }
+}

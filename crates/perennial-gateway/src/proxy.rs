@@ -1,0 +1,135 @@
+//! Passing a request to an upstream and its answer back, streamed both ways.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, Uri, Version};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use perennial::{ConfigError, Settings};
+use url::Url;
+
+use crate::refusal::GatewayRefusal;
+use crate::tunnel;
+
+/// Connections to upstreams, kept alive and shared.
+#[derive(Clone, Debug)]
+pub(crate) struct Proxy {
+    client: Client<HttpConnector, Body>,
+}
+
+impl Proxy {
+    pub(crate) fn new() -> Result<Self, ConfigError> {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_DEADLINE));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .build(connector);
+        Ok(Self { client })
+    }
+
+    /// Sends `request` to `upstream`, whose path goes before the request's, and gives back the answer as it streams in.
+    pub(crate) async fn pass(
+        &self,
+        mut request: Request<Body>,
+        upstream: &Url,
+        settings: &Settings,
+        peer: SocketAddr,
+    ) -> Response<Body> {
+        let Some(target) = target(upstream, request.uri()) else {
+            return GatewayRefusal::UpstreamUnreachable.into_response();
+        };
+        let upgrade = tunnel::wanted(&mut request);
+        forwarded(request.headers_mut(), settings, peer);
+        remove_hop_by_hop(request.headers_mut());
+        if let Some(upgrade) = &upgrade {
+            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            request.headers_mut().insert(UPGRADE, upgrade.protocol.clone());
+        }
+        *request.uri_mut() = target;
+        *request.version_mut() = Version::HTTP_11;
+        match tokio::time::timeout(ANSWER_DEADLINE, self.client.request(request)).await {
+            Err(_) => GatewayRefusal::UpstreamTimeout.into_response(),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, cause = ?std::error::Error::source(&error), %upstream, "the upstream cannot be reached");
+                GatewayRefusal::UpstreamUnreachable.into_response()
+            }
+            Ok(Ok(response)) => {
+                let mut response = tunnel::join(response, upgrade);
+                if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+                    remove_hop_by_hop(response.headers_mut());
+                }
+                response
+            }
+        }
+    }
+}
+
+/// The upstream's address with the request's path and query.
+fn target(upstream: &Url, asked: &Uri) -> Option<Uri> {
+    let authority = upstream.authority();
+    let base = upstream.path().trim_end_matches('/');
+    let path = asked.path_and_query().map_or("/", PathAndQuery::as_str);
+    let path: PathAndQuery = if base.is_empty() { path.parse().ok()? } else { format!("{base}{path}").parse().ok()? };
+    Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(authority.parse::<Authority>().ok()?)
+        .path_and_query(path)
+        .build()
+        .ok()
+}
+
+/// Says where the request came from. What came in under these names could say anything and is replaced.
+fn forwarded(headers: &mut HeaderMap, settings: &Settings, peer: SocketAddr) {
+    headers.remove("forwarded");
+    let host = headers.get(HOST).cloned();
+    let mut set = |name: &'static str, value: Option<HeaderValue>| match value {
+        Some(value) => drop(headers.insert(HeaderName::from_static(name), value)),
+        None => drop(headers.remove(name)),
+    };
+    set("x-forwarded-for", HeaderValue::from_str(&peer.ip().to_string()).ok());
+    set("x-forwarded-proto", HeaderValue::from_str(settings.public_url.scheme()).ok());
+    set("x-forwarded-host", host);
+}
+
+/// RFC 9110 §7.6.1: what concerns one connection alone, and what `Connection` names.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        // A request must not be able to take our own words away from the upstream.
+        .filter(|name: &HeaderName| !name.as_str().starts_with("x-forwarded-") && *name != HOST)
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+static HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-authenticate"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// The longest a connection to an upstream may take to open.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The longest an upstream may take to begin its answer; the answer itself may stream for ever.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(300);
+
+/// How long an unused connection to an upstream is kept: shorter than the keep-alive of common servers.
+const IDLE_MAX: Duration = Duration::from_secs(4);

@@ -1,0 +1,51 @@
+//! Upgraded connections (WebSocket): once both sides have agreed, bytes go through as they come. RFC 9110 §7.8.
+
+use axum::body::Body;
+use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+/// A client that wants another protocol.
+pub(crate) struct Wanted {
+    pub(crate) protocol: HeaderValue,
+    client: OnUpgrade,
+}
+
+/// Whether a request asks for another protocol.
+pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
+    let connection = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let upgrade = connection.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
+    upgrade && headers.contains_key(UPGRADE)
+}
+
+/// Takes the wish out of a request.
+pub(crate) fn wanted(request: &mut Request<Body>) -> Option<Wanted> {
+    if !is_upgrade(request.headers()) {
+        return None;
+    }
+    let protocol = request.headers().get(UPGRADE).cloned()?;
+    let client = request.extensions_mut().remove::<OnUpgrade>()?;
+    Some(Wanted { protocol, client })
+}
+
+/// Joins both sides if the upstream agreed; otherwise its answer is one like any other.
+pub(crate) fn join(mut response: Response<Incoming>, wanted: Option<Wanted>) -> Response<Body> {
+    let Some(wanted) = wanted.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) else {
+        return response.map(Body::new);
+    };
+    let upstream = hyper::upgrade::on(&mut response);
+    tokio::spawn(async move {
+        let joined = async {
+            let (mut client, mut upstream) = (TokioIo::new(wanted.client.await?), TokioIo::new(upstream.await?));
+            // Either side hanging up is how such a connection ends.
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+            Ok::<_, hyper::Error>(())
+        };
+        if let Err(error) = joined.await {
+            tracing::debug!(%error, "a connection could not be upgraded");
+        }
+    });
+    response.map(|_| Body::empty())
+}

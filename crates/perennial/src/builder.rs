@@ -1,0 +1,434 @@
+//! The configuration of an engine, checked as a whole: all faults are reported at once, each with key, place and remedy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use perennial_core::SecureRandom;
+use perennial_core::cookie::{KeyRing, RecordKeys};
+use perennial_core::names::ProviderId;
+use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault};
+use perennial_core::renewal::RenewalPolicy;
+use perennial_core::secret::CookieSecret;
+use perennial_store::{MemoryStore, SessionStore};
+use url::Url;
+
+use crate::auth::{Auth, Inner, Settings};
+use crate::callbacks::{
+    CallbackError, CallbackSet, Callbacks, Claims, JwtCallback, SessionCallback, SignInCallback, SignInVerdict,
+};
+use crate::cookies::CookieNames;
+use crate::edge::{Clock, HttpClient, HyperClient, SystemClock, SystemRandom};
+use crate::flight::Flights;
+use crate::issuer::IssuerClient;
+
+/// Collects a configuration; [`build`](Self::build) checks it.
+#[must_use]
+pub struct AuthBuilder {
+    secrets: Vec<CookieSecret>,
+    public_url: Option<String>,
+    base_path: String,
+    providers: Vec<Result<Provider, Vec<ProviderFault>>>,
+    store: Option<Arc<dyn SessionStore>>,
+    max_age: Duration,
+    update_age: Duration,
+    absolute_max_age: Option<Duration>,
+    renewal: RenewalPolicy,
+    return_origins: Vec<String>,
+    updatable_claims: Vec<String>,
+    compat_routes: bool,
+    dangerous_allow_http: bool,
+    callbacks: CallbackSet,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn SecureRandom>,
+    http: Option<Arc<dyn HttpClient>>,
+    place: &'static str,
+    faults: Vec<ConfigFault>,
+}
+
+impl AuthBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            secrets: Vec::new(),
+            public_url: None,
+            base_path: "/auth".into(),
+            providers: Vec::new(),
+            store: None,
+            max_age: DAY * 30,
+            update_age: DAY,
+            absolute_max_age: None,
+            renewal: RenewalPolicy::default(),
+            return_origins: Vec::new(),
+            updatable_claims: ["name", "nickname", "picture", "locale"].map(String::from).to_vec(),
+            compat_routes: false,
+            dangerous_allow_http: false,
+            callbacks: CallbackSet::default(),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            http: None,
+            place: "configuration",
+            faults: Vec::new(),
+        }
+    }
+
+    /// Adds a secret that seals cookies, at least 16 bytes, better 32 random ones. The first seals, all open: put a new
+    /// one in front and keep the old until its sessions are over.
+    pub fn secret(mut self, secret: CookieSecret) -> Self {
+        self.secrets.push(secret);
+        self
+    }
+
+    /// Where browsers reach this site: `https://app.example`.
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.public_url = Some(url.into());
+        self
+    }
+
+    /// Where our endpoints lie; `/auth`.
+    pub fn base_path(mut self, path: impl Into<String>) -> Self {
+        self.base_path = path.into();
+        self
+    }
+
+    /// Adds a provider.
+    pub fn provider(mut self, provider: ProviderBuilder) -> Self {
+        self.providers.push(provider.build());
+        self
+    }
+
+    /// Where sessions are kept; in memory unless said otherwise, which forgets sign-outs at a restart.
+    pub fn store(mut self, store: Arc<dyn SessionStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// How long a session lasts without a visit; 30 days, from 1 minute to 400 days.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
+        self
+    }
+
+    /// How old a cookie gets before a visit sets it anew; 1 day, less than `max_age`.
+    pub fn update_age(mut self, update_age: Duration) -> Self {
+        self.update_age = update_age;
+        self
+    }
+
+    /// How long a session lasts at all; no end unless set.
+    pub fn absolute_max_age(mut self, age: Duration) -> Self {
+        self.absolute_max_age = Some(age);
+        self
+    }
+
+    /// When and how sessions renew.
+    pub fn renewal(mut self, policy: RenewalPolicy) -> Self {
+        self.renewal = policy;
+        self
+    }
+
+    /// Allows return URLs of another origin: `https://www.app.example`.
+    pub fn return_origin(mut self, origin: impl Into<String>) -> Self {
+        self.return_origins.push(origin.into());
+        self
+    }
+
+    /// The claims that `POST /api/update-user-data` may set, instead of `name`, `nickname`, `picture` and `locale`.
+    pub fn updatable_claims<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.updatable_claims = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Serves the four `/api/...` routes of the SvelteKitAuth recipe.
+    pub fn compat_routes(mut self, on: bool) -> Self {
+        self.compat_routes = on;
+        self
+    }
+
+    /// Accepts a public URL with plain http on a host other than loopback: cookies and codes then travel in clear.
+    pub fn dangerous_allow_http(mut self) -> Self {
+        self.dangerous_allow_http = true;
+        self
+    }
+
+    /// All callbacks at once; a closure given for one of them goes before it.
+    pub fn callbacks(mut self, callbacks: impl Callbacks) -> Self {
+        self.callbacks.base = Arc::new(callbacks);
+        self
+    }
+
+    /// Auth.js's `signIn` callback.
+    pub fn on_sign_in<F>(mut self, callback: impl Fn(SignInCallback) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<SignInVerdict, CallbackError>> + Send + 'static,
+    {
+        self.callbacks.sign_in = Some(Arc::new(move |ask| -> BoxFuture<'static, _> { Box::pin(callback(ask)) }));
+        self
+    }
+
+    /// Auth.js's `jwt` callback: also asked on every read of a session.
+    pub fn jwt<F>(mut self, callback: impl Fn(JwtCallback) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Option<Claims>, CallbackError>> + Send + 'static,
+    {
+        self.callbacks.jwt = Some(Arc::new(move |ask| -> BoxFuture<'static, _> { Box::pin(callback(ask)) }));
+        self
+    }
+
+    /// Auth.js's `session` callback.
+    pub fn session<F>(mut self, callback: impl Fn(SessionCallback) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Option<Claims>, CallbackError>> + Send + 'static,
+    {
+        self.callbacks.session = Some(Arc::new(move |ask| -> BoxFuture<'static, _> { Box::pin(callback(ask)) }));
+        self
+    }
+
+    /// Auth.js's `redirect` callback.
+    pub fn redirect(mut self, callback: impl Fn(&str, &str) -> String + Send + Sync + 'static) -> Self {
+        self.callbacks.redirect = Some(Arc::new(callback));
+        self
+    }
+
+    /// Another clock, for simulations.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Other randomness, for simulations.
+    pub fn random(mut self, random: impl SecureRandom + 'static) -> Self {
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// Another HTTP client.
+    pub fn http_client(mut self, client: impl HttpClient) -> Self {
+        self.http = Some(Arc::new(client));
+        self
+    }
+
+    /// Adds a fault found elsewhere, so that all are reported together.
+    pub fn fault(mut self, fault: ConfigFault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// What faults name as their place from here on: `environment`, a file's name.
+    pub(crate) fn place(mut self, place: &'static str) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// Checks everything and builds the engine. Nothing is contacted yet: providers are discovered at first use.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault found.
+    pub fn build(mut self) -> Result<Auth, ConfigError> {
+        let mut faults = std::mem::take(&mut self.faults);
+        self.check_secrets(&mut faults);
+        let public_url = self.checked_public_url(&mut faults);
+        self.check_paths_and_times(&mut faults);
+        let return_origins = self.checked_return_origins(&mut faults);
+        let providers = self.checked_providers(&mut faults);
+        let http = match self.http.take() {
+            Some(client) => Some(client),
+            None => match HyperClient::new(self.renewal.call_deadline / 3) {
+                Ok(client) => Some(Arc::new(client) as Arc<dyn HttpClient>),
+                Err(error) => {
+                    let remedy =
+                        format!("install the system's certificate authorities (package ca-certificates): {error}");
+                    faults.push(ConfigFault::new("certificates", "system", remedy));
+                    None
+                }
+            },
+        };
+        let (Some(public_url), Some(http), true) = (public_url, http, faults.is_empty()) else {
+            return Err(ConfigError { faults });
+        };
+        let names = CookieNames::new(public_url.scheme() == "https");
+        let keys = |salt: &str| KeyRing::new(&self.secrets, salt);
+        let (Ok(session_keys), Ok(flow_keys)) = (keys(&names.session), keys(&names.flow_prefix)) else {
+            return Err(ConfigError { faults: vec![missing_secret(self.place)] });
+        };
+        let Ok(record_keys) = RecordKeys::new(&self.secrets) else {
+            return Err(ConfigError { faults: vec![missing_secret(self.place)] });
+        };
+        let settings = Settings {
+            public_url,
+            base_path: self.base_path,
+            max_age: self.max_age,
+            update_age: self.update_age,
+            absolute_max_age: self.absolute_max_age,
+            renewal: self.renewal,
+            return_origins,
+            updatable_claims: self.updatable_claims,
+            compat_routes: self.compat_routes,
+        };
+        Ok(Auth {
+            inner: Arc::new(Inner {
+                default_provider: providers.first().map_or_else(|| ProviderId::new(""), |first| first.id.clone()),
+                issuers: providers.into_iter().map(IssuerClient::new).collect(),
+                settings,
+                names,
+                session_keys,
+                flow_keys,
+                record_keys,
+                secrets: self.secrets,
+                store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::default())),
+                clock: self.clock,
+                random: self.random,
+                http,
+                callbacks: self.callbacks,
+                events: tokio::sync::broadcast::channel(1024).0,
+                flights: Flights::new(),
+                tombstones: Default::default(),
+            }),
+        })
+    }
+
+    fn check_secrets(&self, faults: &mut Vec<ConfigFault>) {
+        if self.secrets.is_empty() {
+            faults.push(missing_secret(self.place));
+        }
+        if self.secrets.iter().any(|secret| secret.expose_secret().len() < 16) {
+            let remedy = "use at least 16 bytes, better the 32 random ones that `perennial secret` prints";
+            faults.push(ConfigFault::new("AUTH_SECRET", self.place, remedy));
+        }
+    }
+
+    fn checked_public_url(&self, faults: &mut Vec<ConfigFault>) -> Option<Url> {
+        let mut fault = |remedy: &str| faults.push(ConfigFault::new("public_url", self.place, remedy));
+        let Some(text) = &self.public_url else {
+            fault("set it (or AUTH_URL) to where browsers reach this site, such as https://app.example");
+            return None;
+        };
+        match Url::parse(text) {
+            Ok(url) if !matches!(url.scheme(), "http" | "https") || url.host().is_none() => {
+                fault("write it with https:// and a host, such as https://app.example");
+                None
+            }
+            Ok(url) if url.scheme() == "http" && !is_loopback(&url) && !self.dangerous_allow_http => {
+                fault("use https, or dangerous_allow_http if you accept that cookies and codes travel in clear");
+                None
+            }
+            Ok(url) => Some(url),
+            Err(_) => {
+                fault("write a whole URL, such as https://app.example");
+                None
+            }
+        }
+    }
+
+    fn check_paths_and_times(&self, faults: &mut Vec<ConfigFault>) {
+        let path = &self.base_path;
+        let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.'));
+        if !path.starts_with('/') || path.len() < 2 || path.ends_with('/') || path.contains("//") || !plain {
+            faults.push(ConfigFault::new(
+                "base_path",
+                self.place,
+                "write a plain path without a slash at its end, such as /auth",
+            ));
+        }
+        if self.max_age < Duration::from_secs(60) || self.max_age > DAY * 400 {
+            faults.push(ConfigFault::new("session.max_age", self.place, "choose from 1 minute to 400 days"));
+        }
+        if self.update_age >= self.max_age {
+            faults.push(ConfigFault::new("session.update_age", self.place, "choose less than session.max_age"));
+        }
+        let deadline = self.renewal.call_deadline;
+        if deadline < Duration::from_millis(100) || deadline > Duration::from_secs(60) {
+            faults.push(ConfigFault::new("renewal.call_deadline", self.place, "choose from 100 ms to 60 s"));
+        }
+        if self.renewal.renew_before.is_zero() {
+            faults.push(ConfigFault::new("renewal.renew_before", self.place, "choose more than zero, such as 60s"));
+        }
+    }
+
+    fn checked_return_origins(&self, faults: &mut Vec<ConfigFault>) -> Vec<url::Origin> {
+        let mut parsed = Vec::new();
+        for origin in &self.return_origins {
+            match Url::parse(origin) {
+                Ok(url) if matches!(url.scheme(), "http" | "https") && url.path() == "/" => parsed.push(url.origin()),
+                _ => faults.push(ConfigFault::new(
+                    "return_origins",
+                    self.place,
+                    format!("write `{origin}` as an origin without a path, such as https://www.app.example"),
+                )),
+            }
+        }
+        parsed
+    }
+
+    fn checked_providers(&mut self, faults: &mut Vec<ConfigFault>) -> Vec<Provider> {
+        let mut providers: Vec<Provider> = Vec::new();
+        for provider in std::mem::take(&mut self.providers) {
+            match provider {
+                Ok(provider) if providers.iter().any(|other| other.id == provider.id) => {
+                    let remedy = format!("give the second provider `{}` another id", provider.id);
+                    faults.push(ConfigFault::new("providers", self.place, remedy));
+                }
+                Ok(provider) => providers.push(provider),
+                Err(found) => faults.extend(found.into_iter().map(|fault| ConfigFault {
+                    key: format!("providers.{}.{}", fault.provider, fault.setting),
+                    place: self.place.to_owned(),
+                    remedy: fault.remedy,
+                })),
+            }
+        }
+        if providers.is_empty() && faults.is_empty() {
+            let remedy = "configure at least one provider, such as AUTH_OIDC_ISSUER, AUTH_OIDC_ID and AUTH_OIDC_SECRET";
+            faults.push(ConfigFault::new("providers", self.place, remedy));
+        }
+        providers
+    }
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", self.listed())]
+pub struct ConfigError {
+    /// One entry for each fault, in the order of the settings.
+    pub faults: Vec<ConfigFault>,
+}
+
+impl ConfigError {
+    fn listed(&self) -> String {
+        let lines: Vec<_> = self.faults.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    }
+}
+
+/// One fault of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} ({place}): {remedy}")]
+pub struct ConfigFault {
+    /// The setting.
+    pub key: String,
+    /// Where it is set, or should be.
+    pub place: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl ConfigFault {
+    /// A fault of `key` at `place`.
+    pub fn new(key: impl Into<String>, place: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { key: key.into(), place: place.into(), remedy: remedy.into() }
+    }
+}
+
+fn missing_secret(place: &str) -> ConfigFault {
+    ConfigFault::new("AUTH_SECRET", place, "set it to the output of `perennial secret`; it seals the session cookies")
+}
+
+/// Whether a URL's host is this machine, where plain http harms nobody.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -1,0 +1,160 @@
+//! The cookies on the wire: their names, their attributes, and how they are read from a request.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use cookie::{Cookie, SameSite};
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+use percent_encoding::percent_decode_str;
+use perennial_core::Timestamp;
+use perennial_core::cookie::ChunkWrite;
+
+/// The names of our cookies, which differ between http and https as in Auth.js.
+#[derive(Clone, Debug)]
+pub(crate) struct CookieNames {
+    pub(crate) session: String,
+    pub(crate) csrf: String,
+    pub(crate) callback_url: String,
+    /// Followed by the flow's short name: one cookie for each sign-in under way.
+    pub(crate) flow_prefix: String,
+    secure: bool,
+}
+
+impl CookieNames {
+    pub(crate) fn new(secure: bool) -> Self {
+        let (prefix, host_prefix) = if secure { ("__Secure-", "__Host-") } else { ("", "") };
+        Self {
+            session: format!("{prefix}authjs.session-token"),
+            csrf: format!("{host_prefix}authjs.csrf-token"),
+            callback_url: format!("{prefix}authjs.callback-url"),
+            flow_prefix: format!("{host_prefix}perennial.flow."),
+            secure,
+        }
+    }
+
+    /// Whether a cookie is ours and no upstream's business.
+    pub(crate) fn owns(&self, name: &str) -> bool {
+        [&self.session, &self.csrf, &self.callback_url]
+            .iter()
+            .any(|own| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+            || name.starts_with(&self.flow_prefix)
+    }
+
+    /// A `Set-Cookie` value: `HttpOnly`, `SameSite=Lax`, `Path=/`, and `Secure` on https.
+    pub(crate) fn set(&self, name: &str, value: &str, life: Life) -> HeaderValue {
+        let mut cookie = Cookie::new(name, value);
+        cookie.set_path("/");
+        cookie.set_http_only(true);
+        cookie.set_same_site(SameSite::Lax);
+        cookie.set_secure(self.secure);
+        match life {
+            Life::BrowserSession => {}
+            Life::For(duration) => cookie.set_max_age(cookie::time::Duration::try_from(duration).ok()),
+            Life::Until(at) => {
+                cookie.set_expires(cookie::time::OffsetDateTime::from_unix_timestamp(at.unix_seconds()).ok())
+            }
+        }
+        // Names are ours, values base64url or percent-encoded: nothing here is outside visible ASCII.
+        HeaderValue::from_str(&cookie.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// A `Set-Cookie` value that deletes `name`.
+    pub(crate) fn delete(&self, name: &str) -> HeaderValue {
+        self.set(name, "", Life::For(Duration::ZERO))
+    }
+
+    /// `Set-Cookie` values for the chunks of a session.
+    pub(crate) fn chunks(&self, writes: &[ChunkWrite], expires: Timestamp) -> Vec<HeaderValue> {
+        writes
+            .iter()
+            .map(|write| match &write.value {
+                Some(value) => self.set(&write.name, value, Life::Until(expires)),
+                None => self.delete(&write.name),
+            })
+            .collect()
+    }
+}
+
+/// How long a cookie lasts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Life {
+    /// Until the browser closes.
+    BrowserSession,
+    /// `Max-Age`.
+    For(Duration),
+    /// `Expires`, as Auth.js writes the session cookie.
+    Until(Timestamp),
+}
+
+/// The cookies of a request, in the order they came; a name may occur twice.
+#[derive(Debug)]
+pub(crate) struct RequestCookies<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> RequestCookies<'a> {
+    pub(crate) fn read(headers: &'a HeaderMap) -> Self {
+        let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+        Self(pairs.map(|(name, value)| (name.trim(), value.trim().trim_matches('"'))).collect())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().copied()
+    }
+
+    /// The first cookie of that name, percent-decoded as in Auth.js.
+    pub(crate) fn first_decoded(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.first(name).map(|value| percent_decode_str(value).decode_utf8_lossy())
+    }
+
+    /// The first cookie of that name, as in Auth.js.
+    pub(crate) fn first(&self, name: &str) -> Option<&'a str> {
+        self.iter().find(|(each, _)| *each == name).map(|(_, value)| value)
+    }
+}
+
+/// `Cookie` header lines without our cookies: what an upstream may see.
+pub fn foreign_cookies(headers: &HeaderMap, secure: bool) -> Option<HeaderValue> {
+    let names = CookieNames::new(secure);
+    let others = CookieNames::new(!secure);
+    let kept: Vec<_> = headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .map(<[u8]>::trim_ascii)
+        .filter(|pair| {
+            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            let name = String::from_utf8_lossy(name);
+            !pair.is_empty() && !names.owns(&name) && !others.owns(&name)
+        })
+        .collect();
+    if kept.is_empty() { None } else { HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_the_safe_ones() {
+        let names = CookieNames::new(true);
+        let set = names.set(&names.session, "v", Life::Until(Timestamp::from_unix_seconds(0)));
+        assert_eq!(
+            set.to_str().expect("ASCII"),
+            "__Secure-authjs.session-token=v; HttpOnly; SameSite=Lax; Secure; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+        );
+        let gone = CookieNames::new(false).delete("authjs.session-token.1");
+        assert_eq!(gone.to_str().expect("ASCII"), "authjs.session-token.1=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0");
+    }
+
+    #[test]
+    fn upstreams_see_their_own_cookies_and_none_of_ours() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("theme=dark; authjs.session-token.0=a;authjs.csrf-token=b"));
+        headers
+            .append(COOKIE, HeaderValue::from_static(" __Secure-authjs.session-token=c; cart=1; perennial.flow.x=d"));
+        assert_eq!(foreign_cookies(&headers, false).expect("two remain"), "theme=dark; cart=1");
+        headers.clear();
+        headers.append(COOKIE, HeaderValue::from_static("authjs.session-token=a"));
+        assert_eq!(foreign_cookies(&headers, false), None);
+    }
+}

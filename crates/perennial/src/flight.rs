@@ -1,0 +1,169 @@
+//! One renewal of a session at a time in this process: the first request starts a flight, the others come aboard.
+//!
+//! A flight belongs to its own task, so that a caller who hangs up does not bring it down. Between processes the intent
+//! in the session's record does what this does within one.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use perennial_core::session::SessionId;
+use tokio::sync::{Notify, watch};
+
+/// The flights under way, by session.
+pub(crate) struct Flights<T> {
+    shards: [Mutex<HashMap<SessionId, Entry<T>>>; SHARDS],
+    hasher: RandomState,
+    aloft: AtomicUsize,
+    landed: Notify,
+}
+
+struct Entry<T> {
+    outcome: watch::Receiver<Option<Arc<T>>>,
+    passengers: Arc<AtomicUsize>,
+}
+
+/// What a request finds at the gate.
+pub(crate) enum Gate<T> {
+    /// Nobody is flying: whoever gets this must run the renewal.
+    First(Departure<T>),
+    /// A renewal is under way.
+    Aboard(Passenger<T>),
+}
+
+impl<T: Send + Sync + 'static> Flights<T> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            aloft: AtomicUsize::new(0),
+            landed: Notify::new(),
+        })
+    }
+
+    /// Starts a flight for `id` or joins the one under way.
+    pub(crate) fn board(self: &Arc<Self>, id: SessionId) -> Gate<T> {
+        let mut shard = self.shard(id);
+        if let Some(entry) = shard.get(&id) {
+            entry.passengers.fetch_add(1, Ordering::Relaxed);
+            return Gate::Aboard(Passenger { outcome: entry.outcome.clone() });
+        }
+        let (sender, outcome) = watch::channel(None);
+        let passengers = Arc::new(AtomicUsize::new(0));
+        shard.insert(id, Entry { outcome: outcome.clone(), passengers: passengers.clone() });
+        self.aloft.fetch_add(1, Ordering::SeqCst);
+        Gate::First(Departure { id, flights: self.clone(), sender, passengers, seat: Passenger { outcome } })
+    }
+
+    /// Whether a flight for `id` is under way.
+    pub(crate) fn under_way(&self, id: SessionId) -> bool {
+        self.shard(id).contains_key(&id)
+    }
+
+    /// Resolves when no flight is under way.
+    pub(crate) async fn all_landed(&self) {
+        loop {
+            let landed = self.landed.notified();
+            if self.aloft.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            landed.await;
+        }
+    }
+
+    fn shard(&self, id: SessionId) -> std::sync::MutexGuard<'_, HashMap<SessionId, Entry<T>>> {
+        let index = self.hasher.hash_one(id) as usize % SHARDS;
+        // A panic while the lock is held leaves the map whole: entries are inserted and removed in one step.
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The duty to land: dropped without an outcome, it frees the session for the next request.
+pub(crate) struct Departure<T> {
+    id: SessionId,
+    flights: Arc<Flights<T>>,
+    sender: watch::Sender<Option<Arc<T>>>,
+    passengers: Arc<AtomicUsize>,
+    seat: Passenger<T>,
+}
+
+impl<T> Departure<T> {
+    /// A seat for the request that started the flight.
+    pub(crate) fn seat(&self) -> Passenger<T> {
+        self.seat.clone()
+    }
+
+    /// How many others are aboard by now.
+    pub(crate) fn passengers(&self) -> usize {
+        self.passengers.load(Ordering::Relaxed)
+    }
+
+    /// Tells everyone aboard and closes the gate.
+    pub(crate) fn land(self, outcome: T) {
+        self.sender.send_replace(Some(Arc::new(outcome)));
+    }
+}
+
+impl<T> Drop for Departure<T> {
+    fn drop(&mut self) {
+        let index = self.flights.hasher.hash_one(self.id) as usize % SHARDS;
+        self.flights.shards[index].lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.flights.aloft.fetch_sub(1, Ordering::SeqCst);
+        self.flights.landed.notify_waiters();
+    }
+}
+
+/// Waits for a flight's outcome.
+pub(crate) struct Passenger<T> {
+    outcome: watch::Receiver<Option<Arc<T>>>,
+}
+
+impl<T> Clone for Passenger<T> {
+    fn clone(&self) -> Self {
+        Self { outcome: self.outcome.clone() }
+    }
+}
+
+impl<T> Passenger<T> {
+    /// The outcome, or `None` if the flight was lost without one.
+    pub(crate) async fn arrival(mut self) -> Option<Arc<T>> {
+        let outcome = self.outcome.wait_for(Option::is_some).await.ok()?;
+        outcome.clone()
+    }
+}
+
+const SHARDS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perennial_core::names::ProviderId;
+    use perennial_core::session::SessionState;
+
+    fn an_id() -> SessionId {
+        let state = SessionState::from_claims(serde_json::Map::new(), &ProviderId::new("p"));
+        state.expect("a cookie of Auth.js is adopted").id
+    }
+
+    #[tokio::test]
+    async fn everyone_aboard_learns_the_outcome_and_the_gate_opens_again() {
+        let flights = Flights::<u32>::new();
+        let Gate::First(departure) = flights.board(an_id()) else { panic!("nobody was flying") };
+        let Gate::Aboard(passenger) = flights.board(an_id()) else { panic!("a flight was under way") };
+        assert_eq!(departure.passengers(), 1);
+        departure.land(7);
+        assert_eq!(passenger.arrival().await.as_deref(), Some(&7));
+        assert!(matches!(flights.board(an_id()), Gate::First(_)));
+    }
+
+    #[tokio::test]
+    async fn a_lost_flight_strands_nobody() {
+        let flights = Flights::<u32>::new();
+        let Gate::First(departure) = flights.board(an_id()) else { panic!("nobody was flying") };
+        let Gate::Aboard(passenger) = flights.board(an_id()) else { panic!("a flight was under way") };
+        drop(departure);
+        assert_eq!(passenger.arrival().await, None);
+        flights.all_landed().await;
+    }
+}

@@ -1,0 +1,412 @@
+//! One provider as the driver talks to it: metadata and keys cached, calls with a deadline, outages remembered.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use perennial_core::Timestamp;
+use perennial_core::authorize::{AuthorizationResponse, PendingSignIn};
+use perennial_core::id_token::{
+    Expectation, ExpectedNonce, IdTokenError, VerifiedIdToken, check_renewed, read_unverified_claims, read_userinfo,
+    verify,
+};
+use perennial_core::metadata::{JwkSet, discovery_request, jwks_request, read_jwk_set, read_metadata};
+use perennial_core::provider::{Profile, Provider, ProviderKind, RefreshClass, ResolvedProvider};
+use perennial_core::renewal::{RenewalPolicy, backoff};
+use perennial_core::secret::{AccessToken, IdToken, RefreshToken};
+use perennial_core::session::{SessionState, TokenSet};
+use perennial_core::token::{
+    RevocableToken, TokenExchange, TokenFailure, TokenResponse, Verdict, code_request, read_revocation,
+    read_token_response, refresh_request, revoke_request, userinfo_request,
+};
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::auth::Inner;
+use crate::callbacks::Claims;
+use crate::edge::SendError;
+
+/// A configured provider, its caches and the memory of its failures.
+pub(crate) struct IssuerClient {
+    provider: Arc<Provider>,
+    /// Held while it is fetched, so that a burst of sign-ins fetches once.
+    metadata: AsyncMutex<Option<Cached<Arc<ResolvedProvider>>>>,
+    keys: AsyncMutex<Option<Cached<Arc<JwkSet>>>>,
+    outage: Mutex<Outage>,
+}
+
+/// What [`Auth::inspect_providers`](crate::Auth::inspect_providers) found about one provider.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProviderReport {
+    /// Its id.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// Whether metadata and keys could be fetched and are usable; if not, why.
+    pub reached: Result<(), String>,
+    /// What its metadata say against this configuration.
+    pub remarks: Vec<String>,
+    /// Whether sessions will be able to renew.
+    pub refreshing: Refreshing,
+    /// What it is taken to do with a refresh token that is presented again.
+    pub class: RefreshClass,
+    /// What to set at the provider.
+    pub hint: &'static str,
+}
+
+/// Whether a refresh token can be expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refreshing {
+    /// Yes.
+    Expected,
+    /// No: sessions will live without renewal.
+    NotExpected,
+}
+
+#[derive(Clone)]
+struct Cached<T> {
+    value: T,
+    at: Timestamp,
+}
+
+#[derive(Default)]
+struct Outage {
+    failures: u32,
+    until: Option<Timestamp>,
+}
+
+/// The provider could not be asked, or said what cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct IssuerError(String);
+
+/// Whether a renewed ID token is about the same person.
+pub(crate) enum Identity {
+    /// It is.
+    Same,
+    /// It could not be verified: it is left aside, as if none had come.
+    Unproven,
+    /// It is authentic and about somebody else (OIDC Core §12.2).
+    Changed,
+}
+
+impl IssuerClient {
+    pub(crate) fn new(provider: Provider) -> Self {
+        Self {
+            provider: Arc::new(provider),
+            metadata: AsyncMutex::new(None),
+            keys: AsyncMutex::new(None),
+            outage: Mutex::default(),
+        }
+    }
+
+    /// Reaches the provider anew and says what was found.
+    pub(crate) async fn inspect(&self, inner: &Inner) -> ProviderReport {
+        let provider = &self.provider;
+        let mut remarks = Vec::new();
+        let reached = async {
+            if let Some(request) = discovery_request(provider) {
+                let answer = send(inner, request).await.map_err(|error| error.to_string())?;
+                let metadata =
+                    read_metadata(provider, answer.status(), answer.body()).map_err(|error| error.to_string())?;
+                remarks = metadata.remarks(provider);
+            }
+            let resolved = self.resolved(inner).await.map_err(|error| error.to_string())?;
+            self.keys(inner, &resolved, Duration::ZERO).await.map(drop).map_err(|error| error.to_string())
+        };
+        let reached = reached.await;
+        ProviderReport {
+            id: provider.id.to_string(),
+            name: provider.name.clone(),
+            reached,
+            remarks,
+            refreshing: match provider.refresh_token_expected() {
+                true => Refreshing::Expected,
+                false => Refreshing::NotExpected,
+            },
+            class: provider.class,
+            hint: provider.refresh_hint,
+        }
+    }
+
+    pub(crate) fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    /// What stands in for an absent `expires_in`: the provider's own rule, else the policy's.
+    pub(crate) fn lifetime(&self, policy: &RenewalPolicy) -> Option<Duration> {
+        self.provider.default_token_lifetime.or(policy.default_lifetime)
+    }
+
+    /// The provider with its endpoints, discovered once an hour; a stale copy serves while discovery fails.
+    pub(crate) async fn resolved(&self, inner: &Inner) -> Result<Arc<ResolvedProvider>, IssuerError> {
+        let now = inner.now();
+        let mut metadata = self.metadata.lock().await;
+        if let Some(cached) = metadata.as_ref().filter(|cached| now.since(cached.at) < METADATA_AGE_MAX) {
+            return Ok(cached.value.clone());
+        }
+        match self.discover(inner).await {
+            Ok(value) => {
+                let value = Arc::new(value);
+                *metadata = Some(Cached { value: value.clone(), at: now });
+                Ok(value)
+            }
+            Err(error) => match metadata.as_ref() {
+                Some(stale) => {
+                    tracing::warn!(%error, "discovery failed; the metadata of before serve on");
+                    Ok(stale.value.clone())
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    async fn discover(&self, inner: &Inner) -> Result<ResolvedProvider, IssuerError> {
+        let metadata = match discovery_request(&self.provider) {
+            None => None,
+            Some(request) => {
+                let answer = send(inner, request).await.map_err(|error| IssuerError(error.to_string()))?;
+                let metadata = read_metadata(&self.provider, answer.status(), answer.body());
+                Some(metadata.map_err(|error| IssuerError(error.to_string()))?)
+            }
+        };
+        self.provider.resolve(metadata.as_ref()).map_err(|error| IssuerError(error.to_string()))
+    }
+
+    /// Exchanges a code that came back to its sign-in.
+    pub(crate) async fn exchange(
+        &self,
+        inner: &Inner,
+        code: AuthorizationResponse,
+    ) -> Result<TokenResponse, TokenFailure> {
+        let resolved = self.resolved(inner).await.map_err(|_| TokenFailure::not_sent())?;
+        let request = code_request(&resolved, code, inner.now(), &*inner.random);
+        self.call_token_endpoint(inner, request.map_err(|_| TokenFailure::not_sent())?, None).await
+    }
+
+    /// Sends a refresh token. Called by `renew` alone, after its intent is written.
+    pub(crate) async fn refresh(
+        &self,
+        inner: &Inner,
+        refresh_token: &RefreshToken,
+    ) -> Result<TokenResponse, TokenFailure> {
+        let resolved = self.resolved(inner).await.map_err(|_| TokenFailure::not_sent())?;
+        let request = refresh_request(&resolved, refresh_token, inner.now(), &*inner.random);
+        let request = request.map_err(|_| TokenFailure::not_sent())?;
+        let answer = self.call_token_endpoint(inner, request, Some(refresh_token)).await;
+        if answer.is_ok() {
+            *self.outage() = Outage::default();
+        }
+        answer
+    }
+
+    async fn call_token_endpoint(
+        &self,
+        inner: &Inner,
+        request: Request<Vec<u8>>,
+        presented: Option<&RefreshToken>,
+    ) -> Result<TokenResponse, TokenFailure> {
+        let started = inner.now();
+        let answer = send(inner, request).await.map_err(|error| {
+            tracing::warn!(%error, provider = self.provider.id.as_str(), "no answer from the token endpoint");
+            match error {
+                SendError::NotSent(_) => TokenFailure::not_sent(),
+                SendError::InDoubt(_) => TokenFailure::no_answer(),
+            }
+        })?;
+        let exchange = TokenExchange { provider: &self.provider, presented, started, answered: inner.now() };
+        read_token_response(&exchange, answer.status(), answer.headers(), answer.body())
+    }
+
+    /// RFC 7009; whether it worked is logged and otherwise of no consequence.
+    pub(crate) async fn revoke(&self, inner: &Inner, refresh_token: &RefreshToken) {
+        let revoked = async {
+            let resolved = self.resolved(inner).await?;
+            let token = RevocableToken::Refresh(refresh_token);
+            let request = revoke_request(&resolved, token, inner.now(), &*inner.random);
+            let Some(request) = request.map_err(|error| IssuerError(error.to_string()))? else { return Ok(()) };
+            let answer = send(inner, request).await.map_err(|error| IssuerError(error.to_string()))?;
+            read_revocation(answer.status(), answer.headers(), answer.body(), inner.now())
+                .map_err(|error| IssuerError(error.to_string()))
+        };
+        if let Err(error) = revoked.await {
+            tracing::warn!(%error, provider = self.provider.id.as_str(), "a refresh token could not be revoked");
+        }
+    }
+
+    /// Who signed in: from the verified ID token, or from UserInfo where there is none.
+    pub(crate) async fn who_is(
+        &self,
+        inner: &Inner,
+        tokens: &TokenSet,
+        pending: &PendingSignIn,
+    ) -> Result<(Profile, Claims), IssuerError> {
+        let resolved = self.resolved(inner).await?;
+        let claims = match (self.provider.kind, &tokens.id_token, &pending.nonce) {
+            (ProviderKind::Oidc, Some(id_token), Some(nonce)) => {
+                let nonce = ExpectedNonce::Sent(nonce);
+                let verified =
+                    self.verify(inner, &resolved, id_token, nonce, &tokens.access_token, pending.max_age).await?;
+                verified.into_claims().all
+            }
+            (ProviderKind::Oidc, ..) => return Err(IssuerError("the provider sent no ID token at sign-in".into())),
+            (ProviderKind::OAuth, ..) => self.userinfo(inner, &resolved, tokens).await?,
+        };
+        let profile = self.provider.profile.read(&claims).map_err(|error| IssuerError(error.to_string()))?;
+        Ok((profile, claims))
+    }
+
+    async fn userinfo(
+        &self,
+        inner: &Inner,
+        resolved: &ResolvedProvider,
+        tokens: &TokenSet,
+    ) -> Result<Claims, IssuerError> {
+        let request = userinfo_request(resolved, &tokens.access_token);
+        let request = request.ok_or_else(|| IssuerError("the provider has no userinfo endpoint".into()))?;
+        let answer = send(inner, request).await.map_err(|error| IssuerError(error.to_string()))?;
+        let info = read_userinfo(answer.status(), answer.body(), None);
+        info.map(|info| info.into_claims()).map_err(|error| IssuerError(error.to_string()))
+    }
+
+    /// OIDC Core §12.2: a renewed ID token against the one before.
+    pub(crate) async fn judge_renewed(
+        &self,
+        inner: &Inner,
+        before: &SessionState,
+        after: &SessionState,
+        id_token: &IdToken,
+    ) -> Identity {
+        let Some(tokens) = &after.tokens else { return Identity::Unproven };
+        let verified = async {
+            let resolved = self.resolved(inner).await?;
+            self.verify(inner, &resolved, id_token, ExpectedNonce::AsBefore, &tokens.access_token, None).await
+        };
+        let verified = match verified.await {
+            Ok(verified) => verified,
+            Err(error) => {
+                tracing::warn!(%error, session = before.id.fingerprint(), "a renewed ID token could not be verified and is left aside");
+                return Identity::Unproven;
+            }
+        };
+        let previous = before.tokens.as_ref().and_then(|tokens| tokens.id_token.as_ref());
+        // The one before came out of our own sealed cookie and was verified when it went in.
+        let Some(previous) = previous.and_then(|token| read_unverified_claims(token).ok()) else {
+            return Identity::Same;
+        };
+        match check_renewed(&previous, &verified) {
+            Ok(()) => Identity::Same,
+            Err(error) => {
+                tracing::error!(%error, session = before.id.fingerprint(), "a renewed ID token is about somebody else: the session ends");
+                Identity::Changed
+            }
+        }
+    }
+
+    async fn verify(
+        &self,
+        inner: &Inner,
+        resolved: &ResolvedProvider,
+        id_token: &IdToken,
+        nonce: ExpectedNonce<'_>,
+        access_token: &AccessToken,
+        max_age: Option<Duration>,
+    ) -> Result<VerifiedIdToken, IssuerError> {
+        let now = inner.now();
+        let expected = Expectation::of(resolved, now)
+            .ok_or_else(|| IssuerError("the provider has no issuer to check ID tokens against".into()))?;
+        let expected = Expectation { nonce, access_token: Some(access_token), max_age, ..expected };
+        let keys = self.keys(inner, resolved, KEYS_AGE_MAX).await?;
+        match verify(id_token, &expected, &keys) {
+            // A key we have not seen: look once more, but not more often than a flood of forgeries could make us.
+            Err(IdTokenError::UnknownKid { .. }) => {
+                let keys = self.keys(inner, resolved, KEYS_REFETCH_INTERVAL).await?;
+                verify(id_token, &expected, &keys)
+            }
+            judged => judged,
+        }
+        .map_err(|error| IssuerError(error.to_string()))
+    }
+
+    /// The provider's keys, at most `age_max` old; a stale copy serves while they cannot be fetched.
+    async fn keys(
+        &self,
+        inner: &Inner,
+        resolved: &ResolvedProvider,
+        age_max: Duration,
+    ) -> Result<Arc<JwkSet>, IssuerError> {
+        let now = inner.now();
+        let mut keys = self.keys.lock().await;
+        if let Some(cached) = keys.as_ref().filter(|cached| now.since(cached.at) < age_max) {
+            return Ok(cached.value.clone());
+        }
+        let Some(request) = jwks_request(resolved) else { return Ok(Arc::new(JwkSet::default())) };
+        let fetched = match send(inner, request).await {
+            Ok(answer) => read_jwk_set(answer.status(), answer.body()).map_err(|error| IssuerError(error.to_string())),
+            Err(error) => Err(IssuerError(error.to_string())),
+        };
+        match (fetched, keys.as_ref()) {
+            (Ok(fetched), _) => {
+                let value = Arc::new(fetched);
+                *keys = Some(Cached { value: value.clone(), at: now });
+                Ok(value)
+            }
+            (Err(error), Some(stale)) => {
+                tracing::warn!(%error, "the provider's keys could not be fetched; those of before serve on");
+                Ok(stale.value.clone())
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Until when the provider is left alone, after failures that concern all sessions alike.
+    pub(crate) fn held_until(&self) -> Option<Timestamp> {
+        self.outage().until
+    }
+
+    /// Takes note of a failure: what concerns all sessions holds them all back, what an operator must mend raises an alarm.
+    pub(crate) fn note_failure(&self, inner: &Inner, failure: &TokenFailure, now: Timestamp) {
+        let general = match &failure.verdict {
+            Verdict::NotSent | Verdict::NotProcessed { .. } | Verdict::InDoubt => true,
+            Verdict::Misconfigured => {
+                inner.alarm(
+                    "provider_refuses_client",
+                    &format!(
+                        "{} refuses our client ({}): check client id, secret and grant types there. Sessions are kept.",
+                        self.provider.id,
+                        failure.error.as_deref().unwrap_or("no reason given"),
+                    ),
+                );
+                true
+            }
+            Verdict::Ambiguous | Verdict::Rejected | Verdict::Reauthenticate { .. } => false,
+        };
+        if general {
+            let mut outage = self.outage();
+            outage.failures += 1;
+            let wait = backoff(outage.failures, failure.retry_after(), inner.roll());
+            outage.until = Some(now + wait.min(OUTAGE_HOLD_MAX));
+        }
+    }
+
+    fn outage(&self) -> std::sync::MutexGuard<'_, Outage> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn send(inner: &Inner, request: Request<Vec<u8>>) -> Result<Response<Bytes>, SendError> {
+    inner.http.send(request, inner.settings.renewal.call_deadline).await
+}
+
+/// After this long, metadata are fetched anew.
+const METADATA_AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// After this long, keys are fetched anew.
+const KEYS_AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// The shortest time between two fetches for the sake of a key nobody knows.
+const KEYS_REFETCH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The longest all sessions are held back because of one failure: a probe every few seconds notices recovery.
+const OUTAGE_HOLD_MAX: Duration = Duration::from_secs(5);

@@ -1,0 +1,60 @@
+//! Signing in, second half: the provider's answer becomes a session.
+
+use axum::extract::{Path, RawForm, RawQuery, State};
+use axum::response::Response;
+use http::HeaderMap;
+use perennial_core::authorize;
+use perennial_core::names::ProviderId;
+
+use super::guard::return_url;
+use crate::auth::Auth;
+use crate::hall::Door;
+use crate::sign_in::SignInFailure;
+
+/// GET `/callback/{provider}`: response mode `query`.
+pub(super) async fn by_query(
+    State(auth): State<Auth>,
+    headers: HeaderMap,
+    Path(provider): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    land(&auth, &headers, &provider, &query.unwrap_or_default()).await
+}
+
+/// POST `/callback/{provider}`: response mode `form_post`. It comes from the provider's site, and its state is its proof.
+pub(super) async fn by_form(
+    State(auth): State<Auth>,
+    headers: HeaderMap,
+    Path(provider): Path<String>,
+    RawForm(form): RawForm,
+) -> Response {
+    land(&auth, &headers, &provider, &String::from_utf8_lossy(&form)).await
+}
+
+async fn land(auth: &Auth, headers: &HeaderMap, provider: &str, answer: &str) -> Response {
+    let inner = &auth.inner;
+    let mut cookies = Vec::new();
+    // Used or refused, the flow is over: its cookie goes either way.
+    if let Some(state) = authorize::state_of(answer)
+        && inner.flow_of(headers, &state).is_some()
+    {
+        cookies.push(inner.forget_flow(&state));
+    }
+    let to = match inner.end_sign_in(headers, &ProviderId::new(provider), answer).await {
+        Ok((return_to, session)) => {
+            let present = inner.open(headers).map(|opened| opened.names).unwrap_or_default();
+            cookies.extend(inner.session_cookies(&session, &present));
+            return_to
+        }
+        Err(SignInFailure::Elsewhere(url)) => return_url(auth, Some(&url)),
+        Err(SignInFailure::AccessDenied) => inner.settings.endpoint("/error?error=AccessDenied"),
+        Err(SignInFailure::OAuthCallbackError) => inner.settings.endpoint("/signin?error=OAuthCallbackError"),
+        // The back button, a reload, a second click: whoever is signed in already goes on.
+        Err(SignInFailure::UnknownFlow) => match auth.enter(headers, Door::Ordinary).await.session {
+            Some(_) => return_url(auth, None),
+            None => inner.settings.endpoint("/signin?error=Verification"),
+        },
+        Err(SignInFailure::Configuration) => inner.settings.endpoint("/error?error=Configuration"),
+    };
+    super::go(headers, &to, cookies)
+}

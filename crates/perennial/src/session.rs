@@ -1,0 +1,157 @@
+//! A session as an application sees it, and the extractors that hand it over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::request::Parts;
+use perennial_core::Timestamp;
+use perennial_core::names::ProviderId;
+use perennial_core::secret::AccessToken;
+use perennial_core::session::{Generation, SessionState, TokenSet};
+use serde_json::Value;
+
+use crate::callbacks::{Claims, User};
+use crate::refusal::Refusal;
+
+/// An open session. As an axum extractor it answers 401 to strangers; use `Option<Session>` to let them in.
+///
+/// ```
+/// use perennial::Session;
+///
+/// async fn profile(session: Session) -> String {
+///     format!("Hello {}", session.user().name.unwrap_or_default())
+/// }
+/// # let _ = profile;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session {
+    state: Arc<SessionState>,
+    bearer: Bearer,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Bearer {
+    Live,
+    Absent,
+    Suspended { retry_after: Duration },
+}
+
+impl Session {
+    /// A session whose access token is judged at `now`.
+    pub(crate) fn new(state: Arc<SessionState>, now: Timestamp) -> Self {
+        let bearer = match &state.tokens {
+            Some(tokens) if tokens.alive_at(now) => Bearer::Live,
+            _ => Bearer::Absent,
+        };
+        Self { state, bearer }
+    }
+
+    /// A session whose access token has died and cannot be replaced just now.
+    pub(crate) fn suspended(state: Arc<SessionState>, retry_after: Duration) -> Self {
+        Self { state, bearer: Bearer::Suspended { retry_after } }
+    }
+
+    /// Who is signed in.
+    pub fn user(&self) -> User {
+        user_of(&self.state.claims)
+    }
+
+    /// The session's claims (Auth.js `token`): `name`, `email`, `picture`, `sub` and what the `jwt` callback kept.
+    pub fn claims(&self) -> &Claims {
+        &self.state.claims
+    }
+
+    /// Where the user signed in.
+    pub fn provider(&self) -> &ProviderId {
+        &self.state.provider
+    }
+
+    /// How many renewals lie behind the session.
+    pub fn generation(&self) -> Generation {
+        self.state.generation
+    }
+
+    /// Names the session in logs and headers; useless for opening it.
+    pub fn fingerprint(&self) -> String {
+        self.state.id.fingerprint()
+    }
+
+    /// When the user signed in.
+    pub fn started_at(&self) -> Timestamp {
+        self.state.started_at
+    }
+
+    /// The access token, if a live one can be handed out.
+    ///
+    /// # Errors
+    /// [`Refusal::NoAccessToken`] when the provider gave none that lives, [`Refusal::RenewalSuspended`] when it has died
+    /// and the provider cannot be reached for the next.
+    pub fn bearer(&self) -> Result<&AccessToken, Refusal> {
+        match (&self.state.tokens, self.bearer) {
+            (Some(tokens), Bearer::Live) => Ok(&tokens.access_token),
+            (_, Bearer::Suspended { retry_after }) => Err(Refusal::RenewalSuspended { retry_after }),
+            _ => Err(Refusal::NoAccessToken),
+        }
+    }
+
+    /// The provider's tokens, dead or alive.
+    pub fn tokens(&self) -> Option<&TokenSet> {
+        self.state.tokens.as_ref()
+    }
+
+    pub(crate) fn state(&self) -> &Arc<SessionState> {
+        &self.state
+    }
+}
+
+/// Put into a request's extensions by the layer: who is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor(pub(crate) Option<Session>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        visitor(parts).ok_or(Refusal::NotSignedIn)
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        Ok(visitor(parts))
+    }
+}
+
+/// A live access token, for a call to an upstream in the user's name.
+///
+/// As an axum extractor it answers 401 to strangers, 403 where the session has no access token, and 503 with
+/// `Retry-After` while the token has died and the provider is out of reach.
+#[derive(Clone, Debug)]
+pub struct BearerToken(pub AccessToken);
+
+impl<S: Send + Sync> FromRequestParts<S> for BearerToken {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let session = visitor(parts).ok_or(Refusal::NotSignedIn)?;
+        session.bearer().cloned().map(Self)
+    }
+}
+
+fn visitor(parts: &Parts) -> Option<Session> {
+    let visitor = parts.extensions.get::<Visitor>();
+    if visitor.is_none() {
+        tracing::error!(
+            "a session was asked for on a route without the session layer: add `.layer(auth.layer())` to the router"
+        );
+    }
+    visitor.and_then(|Visitor(session)| session.clone())
+}
+
+pub(crate) fn user_of(claims: &Claims) -> User {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    User { id: text("sub").unwrap_or_default(), name: text("name"), email: text("email"), image: text("picture") }
+}

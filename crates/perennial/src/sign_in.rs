@@ -1,0 +1,180 @@
+//! Signing in, as a sequence of awaits: from a stranger to an authorization URL, and from a provider's answer to a session.
+
+use http::{HeaderMap, HeaderValue};
+use perennial_core::authorize::{self, CallbackError, PendingSignIn, SignInRequest};
+use perennial_core::names::ProviderId;
+use perennial_core::record::{Record, seal_state};
+use perennial_core::session::{SessionState, TokenSet};
+
+use crate::auth::{Auth, Inner};
+use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger, SignInCallback, SignInVerdict, User};
+use crate::event::Event;
+use crate::issuer::IssuerClient;
+use crate::refusal::Refusal;
+
+/// Where a browser has to go to sign in, and what it has to remember meanwhile.
+#[derive(Clone, Debug)]
+pub struct SignInStart {
+    /// The provider's authorization URL.
+    pub location: String,
+    /// `Set-Cookie` lines for the answer that sends the browser there.
+    pub set_cookies: Vec<HeaderValue>,
+}
+
+/// Why a sign-in came to nothing; the names are Auth.js's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SignInFailure {
+    /// The `signIn` callback said no.
+    AccessDenied,
+    /// The `signIn` callback sends the user elsewhere.
+    Elsewhere(String),
+    /// The provider answered with an error.
+    OAuthCallbackError,
+    /// The answer belongs to no sign-in of this browser, or to one that took too long.
+    UnknownFlow,
+    /// Something on our side or between us and the provider.
+    Configuration,
+}
+
+impl Auth {
+    /// Starts a sign-in at `provider`, to come back to `return_to`, which must be a URL of this site.
+    ///
+    /// `extra` are parameters for the authorization request; those that may not be set from outside are dropped.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownProvider`], or [`Refusal::RenewalSuspended`] when the provider's metadata cannot be had.
+    pub async fn begin_sign_in(
+        &self,
+        headers: &HeaderMap,
+        provider: &str,
+        return_to: &str,
+        extra: &[(String, String)],
+    ) -> Result<SignInStart, Refusal> {
+        let inner = &self.inner;
+        let issuer = inner.issuers.iter().find(|issuer| issuer.provider().id.as_str() == provider);
+        let issuer = issuer.ok_or(Refusal::UnknownProvider)?;
+        let resolved = issuer.resolved(inner).await.map_err(|error| {
+            inner.alarm("provider_unreachable", &format!("Nobody can sign in with {provider}: {error}"));
+            Refusal::RenewalSuspended { retry_after: std::time::Duration::from_secs(5) }
+        })?;
+        let redirect_uri = inner.settings.endpoint_url(&format!("/callback/{provider}"));
+        let request = SignInRequest { redirect_uri: &redirect_uri, return_to, parameters: extra };
+        let (url, pending) = authorize::begin(&resolved, &request, &*inner.random, inner.now());
+        Ok(SignInStart { location: url.to_string(), set_cookies: inner.remember_flow(headers, &pending) })
+    }
+}
+
+impl Inner {
+    /// Ends a sign-in: exchanges the code, learns who the user is, asks the callbacks, keeps the session.
+    ///
+    /// Answers with where to go and the new session.
+    pub(crate) async fn end_sign_in(
+        &self,
+        headers: &HeaderMap,
+        provider: &ProviderId,
+        answer: &str,
+    ) -> Result<(String, SessionState), SignInFailure> {
+        let issuer = self.issuers.iter().find(|issuer| issuer.provider().id == *provider);
+        let issuer = issuer.ok_or(SignInFailure::Configuration)?;
+        let state = authorize::state_of(answer).ok_or(SignInFailure::UnknownFlow)?;
+        let pending = self.flow_of(headers, &state).filter(|flow| flow.provider == *provider);
+        let pending = pending.ok_or(SignInFailure::UnknownFlow)?;
+        let resolved = issuer.resolved(self).await.map_err(|error| log("metadata", &error))?;
+        let code = authorize::read_callback(answer, &pending, &resolved, self.now()).map_err(|error| {
+            tracing::warn!(%error, provider = provider.as_str(), "the provider's answer to a sign-in was refused");
+            match error {
+                CallbackError::Refused { .. } => SignInFailure::OAuthCallbackError,
+                _ => SignInFailure::Configuration,
+            }
+        })?;
+        let response = issuer.exchange(self, code).await.map_err(|failure| {
+            tracing::error!(error = failure.error.as_deref(), verdict = ?failure.verdict, "the code exchange failed");
+            SignInFailure::Configuration
+        })?;
+        let extra = response.extra.clone();
+        let tokens = TokenSet::new(response, issuer.lifetime(&self.settings.renewal));
+        match self.admit(issuer, tokens.clone(), extra, &pending).await {
+            Ok(session) => {
+                self.begin_record(&session).await;
+                self.emit(Event::SignedIn {
+                    at: self.now(),
+                    session: session.id.fingerprint(),
+                    provider: provider.as_str().to_owned(),
+                });
+                Ok((pending.return_to.clone(), session))
+            }
+            Err(failure) => {
+                // Nobody will use what was issued.
+                if let Some(refresh_token) = &tokens.refresh_token {
+                    issuer.revoke(self, refresh_token).await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn admit(
+        &self,
+        issuer: &IssuerClient,
+        tokens: TokenSet,
+        extra: Claims,
+        pending: &PendingSignIn,
+    ) -> Result<SessionState, SignInFailure> {
+        let (profile, claims) = issuer.who_is(self, &tokens, pending).await.map_err(|error| log("identity", &error))?;
+        let user = User { id: profile.id, name: profile.name, email: profile.email, image: profile.image };
+        let provider = issuer.provider().id.clone();
+        let account = Account {
+            provider: provider.as_str().to_owned(),
+            provider_account_id: user.id.clone(),
+            tokens: tokens.clone(),
+            extra,
+        };
+        let ask = SignInCallback { user: user.clone(), account: account.clone(), profile: claims.clone() };
+        match self.callbacks.sign_in(ask).await {
+            Ok(SignInVerdict::Allow) => {}
+            Ok(SignInVerdict::Redirect(to)) => return Err(SignInFailure::Elsewhere(to)),
+            Ok(SignInVerdict::Deny) => return Err(SignInFailure::AccessDenied),
+            Err(error) => {
+                tracing::error!(%error, "the signIn callback failed: nobody is let in by a failure");
+                return Err(SignInFailure::AccessDenied);
+            }
+        }
+        let ask = JwtCallback {
+            token: first_claims(&user),
+            trigger: Some(JwtTrigger::SignIn),
+            user: Some(user),
+            account: Some(account),
+            profile: Some(claims),
+            session: None,
+        };
+        let claims = self.callbacks.jwt(ask).await.map_err(|error| log("jwt callback", &*error))?;
+        let claims = claims.ok_or(SignInFailure::AccessDenied)?;
+        Ok(SessionState::begin(provider, claims, tokens, self.now(), &*self.random))
+    }
+
+    /// Writes the session's first record. Without it the cookie alone carries the session: that is enough to go on.
+    async fn begin_record(&self, session: &SessionState) {
+        let record = Record::idle(session.generation, seal_state(&self.record_keys, session, &*self.random));
+        if let Err(error) = self.swap(session, None, &record).await {
+            tracing::error!(%error, "a new session could not be put into the store");
+            self.alarm(
+                "store_unavailable",
+                "The session store fails: sessions live in their cookies alone until it is back.",
+            );
+        }
+    }
+}
+
+/// Auth.js's first claims, with the provider's subject for `sub`: the same at every sign-in.
+fn first_claims(user: &User) -> Claims {
+    let members = [("name", &user.name), ("email", &user.email), ("picture", &user.image)];
+    let mut claims: Claims =
+        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into()))).collect();
+    claims.insert("sub".into(), user.id.clone().into());
+    claims
+}
+
+fn log(what: &'static str, error: &(impl std::fmt::Display + ?Sized)) -> SignInFailure {
+    tracing::error!(%error, what, "a sign-in failed");
+    SignInFailure::Configuration
+}
