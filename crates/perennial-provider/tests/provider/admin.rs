@@ -99,6 +99,13 @@ async fn the_state_shows_what_happened_and_no_secret() {
     ] {
         assert!(!answer.text().contains(&secret));
     }
+    let replayed = async |body| idp.post_json("/admin/families/1/replay", &[], body).await;
+    assert_eq!(replayed(json!({"serial": 9})).await.status, 404);
+    idp.control.set_class(RefreshClass::SingleUse);
+    assert_eq!(
+        replayed(json!({})).await.json(),
+        json!({"outcome": "rejected_spent"})
+    );
     let revoked = idp
         .post_json("/admin/families/1/revoke", &[], json!({}))
         .await
