@@ -12,9 +12,7 @@ pub(crate) fn replay(state: &State, family: u64, serial: Option<u64>) -> Option<
     let (token, client) = state.ledger().steal(family, serial)?;
     state.tally().arrived(state.now());
     let terms = terms(state, &client);
-    let redeemed = state
-        .ledger()
-        .redeem_refresh(&token, &client, &terms, state.now());
+    let redeemed = state.ledger().redeem_refresh(&token, &client, &terms, state.now());
     let (outcome, serial) = match redeemed {
         Ok(issued) => {
             state.tally().refresh_committed();
@@ -29,10 +27,7 @@ pub(crate) fn replay(state: &State, family: u64, serial: Option<u64>) -> Option<
         serial,
         outcome: Some(outcome),
         began: Some(began),
-        ..News::new(
-            EventKind::Token,
-            format!("A thief presented a refresh token of family {family}: {outcome}."),
-        )
+        ..News::new(EventKind::Token, format!("A thief presented a refresh token of family {family}: {outcome}."))
     });
     Some(outcome)
 }

@@ -12,13 +12,9 @@ pub(crate) struct UnderWay<'a> {
 
 impl<'a> UnderWay<'a> {
     pub(crate) fn begin(state: &'a State, params: &Params) -> Self {
-        let in_flight = params
-            .of("refresh_token")
-            .and_then(|token| state.ledger().enter(token));
+        let in_flight = params.of("refresh_token").and_then(|token| state.ledger().enter(token));
         if let Some(in_flight) = &in_flight {
-            state
-                .tally()
-                .in_flight(in_flight.of_token, in_flight.of_family);
+            state.tally().in_flight(in_flight.of_token, in_flight.of_family);
         }
         Self { state, in_flight }
     }

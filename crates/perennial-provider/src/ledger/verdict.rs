@@ -21,12 +21,7 @@ pub(super) enum Verdict {
     RevokeFamily,
 }
 
-pub(super) fn judge(
-    class: RefreshClass,
-    link: &Link,
-    successors: &[Link],
-    now: SystemTime,
-) -> Verdict {
+pub(super) fn judge(class: RefreshClass, link: &Link, successors: &[Link], now: SystemTime) -> Verdict {
     // The window counts from the first redemption, never from a repetition.
     let in_window = match (class.window(), link.redeemed_at) {
         (Some(window), Some(redeemed_at)) => now < redeemed_at + window,
@@ -39,17 +34,11 @@ pub(super) fn judge(
         (RefreshClass::SingleUse, true) => Verdict::Refuse,
         (RefreshClass::Overlap { .. }, true) if in_window => Verdict::RotateAgain,
         (RefreshClass::Overlap { .. }, true) => Verdict::RevokeFamily,
-        (RefreshClass::Idempotent { .. }, true) => {
-            match successors.iter().rev().find(|successor| !successor.spent) {
-                Some(successor) if in_window => Verdict::Repeat {
-                    serial: successor.serial,
-                },
-                _ => Verdict::Refuse,
-            }
-        }
-        (RefreshClass::Acknowledged, true) if successors.iter().any(|successor| successor.used) => {
-            Verdict::Refuse
-        }
+        (RefreshClass::Idempotent { .. }, true) => match successors.iter().rev().find(|successor| !successor.spent) {
+            Some(successor) if in_window => Verdict::Repeat { serial: successor.serial },
+            _ => Verdict::Refuse,
+        },
+        (RefreshClass::Acknowledged, true) if successors.iter().any(|successor| successor.used) => Verdict::Refuse,
         (RefreshClass::Acknowledged, true) => Verdict::RotateAgain,
     }
 }

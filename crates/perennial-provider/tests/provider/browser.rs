@@ -24,45 +24,20 @@ impl Browser {
 
     fn keep(&mut self, answer: &Answer) {
         if let Some(cookie) = answer.headers.get("set-cookie") {
-            self.cookie = Some(
-                cookie
-                    .to_str()
-                    .unwrap()
-                    .split(';')
-                    .next()
-                    .unwrap()
-                    .to_owned(),
-            );
+            self.cookie = Some(cookie.to_str().unwrap().split(';').next().unwrap().to_owned());
         }
     }
 
     /// Clicks on the page that is shown.
-    pub(crate) async fn click(
-        &self,
-        idp: &Idp,
-        page: &Answer,
-        path: &str,
-        button: (&str, &str),
-    ) -> Answer {
+    pub(crate) async fn click(&self, idp: &Idp, page: &Answer, path: &str, button: (&str, &str)) -> Answer {
         let origin = format!("http://{}", idp.authority());
         let cookie = self.cookie.clone().unwrap_or_default();
-        let headers = [
-            ("cookie", cookie.as_str()),
-            ("origin", origin.as_str()),
-            ("sec-fetch-site", "same-origin"),
-        ];
-        idp.post(
-            path,
-            &headers,
-            &[("transaction", &transaction(page)), button],
-        )
-        .await
-        .unwrap()
+        let headers = [("cookie", cookie.as_str()), ("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
+        idp.post(path, &headers, &[("transaction", &transaction(page)), button]).await.unwrap()
     }
 
     pub(crate) async fn choose(&self, idp: &Idp, page: &Answer, account: &str) -> Answer {
-        self.click(idp, page, "/authorize/choose", ("account", account))
-            .await
+        self.click(idp, page, "/authorize/choose", ("account", account)).await
     }
 
     /// The whole way as Alice; returns the redirect to the client.
@@ -98,8 +73,6 @@ pub(crate) fn authorization_query(changes: &[(&str, &str)]) -> String {
 /// The hidden field of a page.
 pub(crate) fn transaction(page: &Answer) -> String {
     let html = page.text();
-    let (_, rest) = html
-        .split_once("name=\"transaction\" value=\"")
-        .unwrap_or_else(|| panic!("no form: {html}"));
+    let (_, rest) = html.split_once("name=\"transaction\" value=\"").unwrap_or_else(|| panic!("no form: {html}"));
     rest.split('"').next().unwrap().to_owned()
 }
