@@ -1,2 +1,60 @@
-//! Placeholder.
-fn main() {}
+//! Everything about this repository that a machine does: the gate, the house check, formatting, fuzzing.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program of the terminal")]
+
+mod fuzz;
+mod gate;
+mod house;
+mod machine;
+mod run;
+mod tally;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of the Perennial repository.
+///
+/// `cargo xtask test` is the one gate: a change is good when it passes, here and in CI alike.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run the gate: system packages, house, formatting, clippy, build, tests, documentation, end-to-end suite.
+    ///
+    /// Every step prints its name and how long it took; what it printed is kept in target/ci-artifacts, beside the
+    /// screenshots. A failing step does not stop the ones that do not need it, so that one run shows all there is to
+    /// mend. The last line is `N passed, N failed`, over the tests of all runners.
+    Test(gate::Options),
+    /// Check the arrows between the crates, the purity of core, and that no file names a machine or a registry.
+    House,
+    /// Format the workspace.
+    Fmt,
+    /// Fuzz one target or all of them, each for a bounded time.
+    ///
+    /// Works on the stable toolchain (no sanitizer: the workspace forbids unsafe code). Installs cargo-fuzz when it is
+    /// missing. Targets live in fuzz/fuzz_targets.
+    Fuzz(fuzz::Options),
+}
+
+fn main() -> ExitCode {
+    let root = repository();
+    match Cli::parse().chore {
+        Chore::Test(options) => gate::run(&root, &options),
+        Chore::House => house::run(&root),
+        Chore::Fmt => run::status(run::cargo(&root).args(["fmt", "--all"])),
+        Chore::Fuzz(options) => fuzz::run(&root, &options),
+    }
+}
+
+/// The root of the checkout that this program was built from.
+fn repository() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}

@@ -29,7 +29,7 @@ enum Command {
     /// Run the gateway in front of an app.
     Serve(commands::serve::ServeArgs),
     /// Run the development OpenID provider by itself. Not for production: it asks for no password.
-    Provider(commands::provider::ProviderArgs),
+    Provider(Box<commands::provider::ProviderArgs>),
     /// Check a configuration, reach the providers, and say whether sessions will be able to renew.
     Check(commands::serve::ConfigArgs),
     /// Open or seal a session cookie, to find out what is in it.
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Dev(args) => commands::dev::run(args).await,
             Command::Serve(args) => commands::serve::run(args).await,
-            Command::Provider(args) => commands::provider::run(args).await,
+            Command::Provider(args) => commands::provider::run(*args).await,
             Command::Check(args) => commands::check::run(args).await,
             Command::Cookie(args) => commands::cookie::run(args),
             Command::Secret => commands::secret::run(),

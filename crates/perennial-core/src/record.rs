@@ -220,8 +220,6 @@ pub struct Circumstances {
     pub access_token_expires_at: Option<Timestamp>,
     /// How long an intent bars others.
     pub lease: Duration,
-    /// How long after its deadline a lost request may still reach the provider; 30 s.
-    pub drain: Duration,
 }
 
 /// Decides who calls the provider for a session that is due, from its record's phase.
@@ -286,10 +284,12 @@ pub enum Attempted {
         /// The earliest next attempt.
         not_before: Timestamp,
     },
-    /// Nobody knows whether the refresh token is spent; do not try again before the given time.
+    /// Nobody knows whether the refresh token is spent.
     InDoubt {
         /// The earliest next attempt.
         not_before: Timestamp,
+        /// Until then the request, if it got no answer, may still reach the provider.
+        drained_at: Timestamp,
     },
     /// The provider refused the refresh token.
     Refused,
@@ -313,7 +313,6 @@ pub fn settle(
     spent: Generation,
     outcome: Attempted,
     now: Timestamp,
-    drain: Duration,
 ) -> Settled {
     let ours = match record.map(|record| &record.phase) {
         Some(Phase::Ended { reason, .. }) => return Settled::Ended(*reason),
@@ -330,13 +329,13 @@ pub fn settle(
         (Attempted::NotSpent { not_before }, Some(record), Some(intent)) => Settled::Write(record.in_phase(
             // A re-send that was turned away unspent leaves the doubt about the first one.
             if intent.first_sent < intent.started {
-                doubt(intent, now + drain, not_before)
+                doubt(intent, now, not_before)
             } else {
                 Phase::Idle { failures: intent.failures + 1, not_before: Some(not_before) }
             },
         )),
-        (Attempted::InDoubt { not_before }, Some(record), Some(intent)) => {
-            Settled::Write(record.in_phase(doubt(intent, now + drain, not_before)))
+        (Attempted::InDoubt { not_before, drained_at }, Some(record), Some(intent)) => {
+            Settled::Write(record.in_phase(doubt(intent, drained_at, not_before)))
         }
         (_, _, None) | (_, None, _) => Settled::Superseded,
     }

@@ -71,6 +71,12 @@ impl SessionState {
         Self { generation: self.generation.next(), tokens: Some(tokens), ..self.clone() }
     }
 
+    /// The next generation of this session when an answer brought a refresh token and nothing else of use.
+    pub fn with_refresh_token(&self, refresh_token: RefreshToken) -> Self {
+        let tokens = self.tokens.clone().map(|tokens| TokenSet { refresh_token: Some(refresh_token), ..tokens });
+        Self { generation: self.generation.next(), tokens, ..self.clone() }
+    }
+
     /// The same session with other claims; names that only the engine may set are dropped.
     pub fn with_claims(&self, claims: Map<String, Value>) -> Self {
         Self { claims: without_reserved(claims), ..self.clone() }

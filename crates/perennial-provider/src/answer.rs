@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::Frame;
 use serde_json::json;
 
 /// An error of RFC 6749 §5.2.
@@ -71,20 +71,23 @@ pub(crate) fn see_other(location: &str) -> Response {
 
 /// An answer that never arrives: the server closes the connection before the first byte.
 pub(crate) fn hang_up() -> Response {
-    Body::new(Broken { first: None }).into_response()
+    Body::new(Broken::Fail).into_response()
 }
 
 /// An answer that breaks off half way through its body.
 pub(crate) fn broken_off(whole: &Bytes, response: Response) -> Response {
     let (parts, _) = response.into_parts();
     let half = whole.slice(..whole.len() / 2);
-    Response::from_parts(parts, Body::new(Broken { first: Some(half) }))
+    Response::from_parts(parts, Body::new(Broken::Part(half)))
 }
 
-/// A body that fails. The server gives up the connection then; since nothing was flushed before, not even the head goes out when there
-/// is no first part.
-struct Broken {
-    first: Option<Bytes>,
+/// A body that fails; the server then gives up the connection. What was not flushed before is never sent: without a first part not even
+/// the head goes out.
+enum Broken {
+    Part(Bytes),
+    /// One turn in which the server flushes the part.
+    Flush,
+    Fail,
 }
 
 impl http_body::Body for Broken {
@@ -95,23 +98,18 @@ impl http_body::Body for Broken {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match self.first.take() {
-            // An empty frame is the mark that the first part was handed over and has had its chance to be flushed.
-            Some(part) if part.is_empty() => Poll::Ready(Some(Err(gone()))),
-            Some(part) => {
-                self.first = Some(Bytes::new());
-                context.waker().wake_by_ref();
+        match std::mem::replace(&mut *self, Self::Fail) {
+            Self::Part(part) => {
+                *self = Self::Flush;
                 Poll::Ready(Some(Ok(Frame::data(part))))
             }
-            None => Poll::Ready(Some(Err(gone()))),
+            Self::Flush => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Self::Fail => {
+                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::ConnectionReset, "a fault closes this connection"))))
+            }
         }
     }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
-    }
-}
-
-fn gone() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionReset, "a fault closes this connection")
 }

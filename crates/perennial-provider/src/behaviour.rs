@@ -197,10 +197,6 @@ impl From<RefreshClass> for String {
 pub struct BehaviourError(String);
 
 impl BehaviourError {
-    pub(crate) fn keys() -> Self {
-        Self("no signing key could be generated; the old one stays in use".to_owned())
-    }
-
     fn value(error: serde_json::Error) -> Self {
         Self(error.to_string())
     }

@@ -67,6 +67,15 @@ impl Faults {
     pub fn any(&self) -> bool {
         *self != Self { grant: self.grant, ..Self::default() }
     }
+
+    /// Takes `respond_status` away with all that belongs to it.
+    pub(crate) fn end_outage(&mut self) {
+        let none = Self::default();
+        self.respond_status = none.respond_status;
+        self.respond_times = none.respond_times;
+        self.respond_for_ms = none.respond_for_ms;
+        self.retry_after_seconds = none.retry_after_seconds;
+    }
 }
 
 impl Default for Faults {

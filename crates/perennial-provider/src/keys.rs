@@ -40,9 +40,10 @@ impl Alg {
     }
 }
 
-/// The keys could not be made.
-#[derive(Debug)]
-pub(crate) struct KeyFailure;
+/// No key could be generated, or none would sign; the process is then out of order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signing key cannot be generated or used")]
+pub struct KeyError;
 
 /// The newest key signs; a few former ones stay published.
 pub(crate) struct KeyRing {
@@ -58,11 +59,11 @@ struct SigningKey {
 }
 
 impl KeyRing {
-    pub(crate) fn generate(alg: Alg) -> Result<Self, KeyFailure> {
+    pub(crate) fn generate(alg: Alg) -> Result<Self, KeyError> {
         Ok(Self { alg, newest: SigningKey::generate(alg)?, former: Vec::new() })
     }
 
-    pub(crate) fn rotate(&mut self) -> Result<&str, KeyFailure> {
+    pub(crate) fn rotate(&mut self) -> Result<&str, KeyError> {
         let retired = std::mem::replace(&mut self.newest, SigningKey::generate(self.alg)?);
         self.former.insert(0, retired.public);
         self.former.truncate(FORMER_KEYS);
@@ -75,7 +76,7 @@ impl KeyRing {
     }
 
     /// Signs `claims`; `spoil` is how the result shall be wrong, if at all.
-    pub(crate) fn sign(&self, typ: &str, claims: &Value, spoil: Option<Spoil>) -> Result<String, KeyFailure> {
+    pub(crate) fn sign(&self, typ: &str, claims: &Value, spoil: Option<Spoil>) -> Result<String, KeyError> {
         if spoil == Some(Spoil::AlgNone) {
             let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
             return Ok(format!("{header}.{}.", URL_SAFE_NO_PAD.encode(claims.to_string())));
@@ -86,7 +87,7 @@ impl KeyRing {
             Some(Spoil::Kid) => "no-such-key".to_owned(),
             _ => self.newest.kid.clone(),
         });
-        let signed = jsonwebtoken::encode(&header, claims, &self.newest.private).map_err(|_| KeyFailure)?;
+        let signed = jsonwebtoken::encode(&header, claims, &self.newest.private).map_err(|_| KeyError)?;
         match spoil {
             Some(Spoil::Sig) => Ok(with_a_wrong_signature(&signed)),
             _ => Ok(signed),
@@ -115,26 +116,26 @@ pub(crate) enum Spoil {
 }
 
 impl SigningKey {
-    fn generate(alg: Alg) -> Result<Self, KeyFailure> {
+    fn generate(alg: Alg) -> Result<Self, KeyError> {
         let private = match alg {
             Alg::Es256 => {
                 let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-                    .map_err(|_| KeyFailure)?;
+                    .map_err(|_| KeyError)?;
                 EncodingKey::from_ec_der(pkcs8.as_ref())
             }
             Alg::Rs256 => {
-                let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyFailure)?;
-                let pkcs8: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyFailure)?;
+                let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError)?;
+                let pkcs8: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError)?;
                 // Only the PEM reader of jsonwebtoken takes PKCS #8 for RSA; its DER reader wants PKCS #1.
                 let pem = format!(
                     "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
                     STANDARD.encode(pkcs8.as_ref())
                 );
-                EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| KeyFailure)?
+                EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| KeyError)?
             }
         };
         let kid = opaque("")[..12].to_owned();
-        let mut public = Jwk::from_encoding_key(&private, alg.registered()).map_err(|_| KeyFailure)?;
+        let mut public = Jwk::from_encoding_key(&private, alg.registered()).map_err(|_| KeyError)?;
         public.common.key_id = Some(kid.clone());
         public.common.public_key_use = Some(PublicKeyUse::Signature);
         Ok(Self { kid, private, public })

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
+use axum::response::Redirect;
 use axum::routing::{any, get, post};
 use tokio::sync::{broadcast, watch};
 use url::Url;
@@ -68,7 +69,8 @@ impl DevProvider {
             .with_state(self.state.clone());
         match self.state.settings.path() {
             "" => routes,
-            path => Router::new().nest(path, routes),
+            // A nested `/` is the path without its slash.
+            path => Router::new().nest(path, routes).route(&format!("{path}/"), get(Redirect::temporary(path))),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::behaviour::Behaviour;
-use crate::faults::{Faults, GrantType, IdTokenDefect};
+use crate::faults::{Faults, GrantType, IdTokenDefect, Times};
 
 /// The behaviour of everyone and of single clients; a client's own replaces everyone's wholly.
 pub(crate) struct Script {
@@ -94,7 +94,7 @@ impl Script {
         for armed in std::iter::once(&mut self.everyone).chain(self.clients.values_mut()) {
             let faults = &mut armed.behaviour.faults;
             if faults.respond_for_ms.is_some_and(|ms| now >= armed.since + Duration::from_millis(ms)) {
-                (faults.respond_status, faults.respond_for_ms) = (None, None);
+                faults.end_outage();
             }
         }
     }
@@ -124,6 +124,10 @@ impl Script {
             return Departure::default();
         }
         let spoil = with_id_token && faults.defect.is_some() && faults.defect_times.strike();
+        let defect = faults.defect.filter(|_| spoil);
+        if faults.defect_times == Times::Never {
+            (faults.defect, faults.defect_times) = (None, Times::Always);
+        }
         Departure {
             delay: Duration::from_millis(faults.delay_after_commit_ms),
             lose: faults.lose_reply.strike(),
@@ -134,7 +138,7 @@ impl Script {
             omit_refresh_token: faults.omit_refresh_token.strike(),
             omit_id_token: with_id_token && faults.omit_id_token.strike(),
             id_token_skew_seconds: faults.id_token_skew_seconds,
-            defect: faults.defect.filter(|_| spoil),
+            defect,
         }
     }
 }
@@ -151,7 +155,11 @@ fn early(faults: &mut Faults) -> Option<Early> {
     if let Some(status) = faults.respond_status
         && faults.respond_times.strike()
     {
-        return Some(Early::Status { status, retry_after: faults.retry_after_seconds });
+        let retry_after = faults.retry_after_seconds;
+        if faults.respond_times == Times::Never {
+            faults.end_outage();
+        }
+        return Some(Early::Status { status, retry_after });
     }
     if faults.drop_before_commit.strike() {
         Some(Early::Drop)

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::{NO_STORE, broken_off};
 use crate::client::Client;
 use crate::faults::{GrantType, IdTokenDefect};
-use crate::keys::{KeyFailure, Spoil};
+use crate::keys::{KeyError, Spoil};
 use crate::ledger::{AccessRecord, Grant, Issued};
 use crate::limits::OVERSIZED_BYTES;
 use crate::params::Params;
@@ -33,7 +33,7 @@ impl TokenAnswer {
         scope: &str,
         grant_type: GrantType,
         departure: &Departure,
-    ) -> Result<Self, KeyFailure> {
+    ) -> Result<Self, KeyError> {
         let grant = &issued.grant;
         let record = AccessRecord {
             client: grant.client.clone(),
@@ -57,7 +57,7 @@ impl TokenAnswer {
     }
 
     /// An access token for the client itself, with the `audience` it asked for.
-    pub(crate) fn for_machine(state: &State, client: &Client, params: &Params) -> Result<Self, KeyFailure> {
+    pub(crate) fn for_machine(state: &State, client: &Client, params: &Params) -> Result<Self, KeyError> {
         let scope = params.owned("scope").unwrap_or_default();
         let record = AccessRecord {
             client: client.id.clone(),
@@ -115,7 +115,7 @@ pub(crate) fn write(answer: TokenAnswer, departure: &Departure) -> Response {
     if departure.cut { broken_off(&body, response) } else { response }
 }
 
-fn mint_access(state: &State, record: AccessRecord) -> Result<String, KeyFailure> {
+fn mint_access(state: &State, record: AccessRecord) -> Result<String, KeyError> {
     let token = if state.settings.jwt_access_tokens {
         let claims = json!({
             "iss": state.settings.issuer,
@@ -141,7 +141,7 @@ fn id_token(
     access_token: &str,
     grant_type: GrantType,
     departure: &Departure,
-) -> Result<String, KeyFailure> {
+) -> Result<String, KeyError> {
     let settings = &state.settings;
     let iat = unix_seconds(state.now()).saturating_add_signed(departure.id_token_skew_seconds);
     let mut claims = json!({

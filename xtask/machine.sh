@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Makes sure that this machine has the system packages that `cargo xtask test` needs.
+# Root on Debian or Ubuntu: installs what is missing, in one go. Anyone else: names all of it at once and stops with 1.
+# In shell and not in Rust, because a C compiler is among what may be missing and nothing in Rust links without one.
+set -euo pipefail
+
+# What shows that it is there (a command, or a file) | Debian package | what it is for
+needs='
+cc|gcc|links Rust programs and compiles aws-lc
+/usr/include/stdlib.h|libc6-dev|the C headers that aws-lc includes
+/etc/ssl/certs/ca-certificates.crt|ca-certificates|lets cargo and npm trust their registries
+git|git|lists the files that the house check reads
+node|nodejs|runs the end-to-end suite
+npm|npm|fetches what the end-to-end suite is written with
+chromium|chromium|the browser of the end-to-end suite
+/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf|fonts-dejavu-core|letters in the screenshots
+'
+
+missing=()
+while IFS='|' read -r sign package why; do
+  [ -n "$sign" ] || continue
+  case "$sign" in
+    /*) [ -e "$sign" ] && continue ;;
+    *) command -v "$sign" >/dev/null 2>&1 && continue ;;
+  esac
+  missing+=("$package")
+  echo "missing: $package ($why)"
+done <<<"$needs"
+
+if [ ${#missing[@]} -eq 0 ]; then
+  echo "every system package is there"
+  exit 0
+fi
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "Install these, then run this again: apt-get install --no-install-recommends ${missing[*]}" >&2
+  exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+apt-get update
+apt-get install --yes --no-install-recommends "${missing[@]}"
