@@ -13,14 +13,16 @@ use perennial_core::secret::CookieSecret;
 use perennial_store::{MemoryStore, SessionStore};
 use url::Url;
 
-use crate::auth::{Auth, Inner, Settings};
+use crate::auth::Auth;
 use crate::callbacks::{
     CallbackError, CallbackSet, Callbacks, Claims, JwtCallback, SessionCallback, SignInCallback, SignInVerdict,
 };
 use crate::cookies::CookieNames;
-use crate::edge::{Clock, HttpClient, HyperClient, SystemClock, SystemRandom};
+use crate::edge::{Clock, Edges, HttpClient, HyperClient, SystemClock, SystemRandom};
+use crate::engine::Inner;
 use crate::flight::Flights;
 use crate::issuer::IssuerClient;
+use crate::settings::Settings;
 
 /// Collects a configuration; [`build`](Self::build) checks it.
 #[must_use]
@@ -253,6 +255,7 @@ impl AuthBuilder {
         let Ok(record_keys) = RecordKeys::new(&self.secrets) else {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
+        let call_deadline = self.renewal.call_deadline;
         let settings = Settings {
             public_url,
             base_path: self.base_path,
@@ -275,9 +278,7 @@ impl AuthBuilder {
                 record_keys,
                 secrets: self.secrets,
                 store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::default())),
-                clock: self.clock,
-                random: self.random,
-                http,
+                edges: Edges { clock: self.clock, random: self.random, http, call_deadline },
                 callbacks: self.callbacks,
                 events: tokio::sync::broadcast::channel(1024).0,
                 flights: Flights::new(),

@@ -12,6 +12,7 @@ mod builder;
 mod callbacks;
 mod cookies;
 mod edge;
+mod engine;
 mod environment;
 mod event;
 mod flight;
@@ -20,14 +21,17 @@ mod hall;
 mod iso8601;
 mod issuer;
 mod layer;
+mod ledger;
+mod outcome;
 mod refusal;
 mod renew;
 mod routes;
 mod session;
+mod settings;
 mod sign_in;
 mod tombstones;
 
-pub use auth::{Auth, Settings};
+pub use auth::Auth;
 pub use builder::{AuthBuilder, ConfigError, ConfigFault};
 pub use callbacks::{
     Account, CallbackError, Callbacks, Claims, DefaultCallbacks, JwtCallback, JwtTrigger, SessionCallback,
@@ -47,4 +51,5 @@ pub use perennial_store as store;
 pub use refusal::Refusal;
 pub use routes::wants_page;
 pub use session::{BearerToken, Session};
+pub use settings::Settings;
 pub use sign_in::SignInStart;
