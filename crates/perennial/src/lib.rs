@@ -29,6 +29,7 @@ mod routes;
 mod session;
 mod settings;
 mod sign_in;
+mod sign_out;
 mod tombstones;
 
 pub use auth::Auth;
@@ -51,5 +52,5 @@ pub use perennial_store as store;
 pub use refusal::Refusal;
 pub use routes::wants_page;
 pub use session::{BearerToken, Session};
-pub use settings::Settings;
+pub use settings::{Pages, Settings};
 pub use sign_in::SignInStart;
