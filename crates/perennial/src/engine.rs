@@ -19,6 +19,9 @@ use crate::outcome::Outcome;
 use crate::settings::Settings;
 use crate::tombstones::Tombstones;
 
+/// Somebody who is told of every event as it happens.
+pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) names: CookieNames,
@@ -32,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) edges: Edges,
     pub(crate) callbacks: CallbackSet,
     pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) flights: Arc<Flights<Outcome>>,
     pub(crate) tombstones: Tombstones,
 }
@@ -53,7 +57,10 @@ impl Inner {
     }
 
     pub(crate) fn emit(&self, event: Event) {
-        // Nobody listening is fine.
+        for listener in &self.listeners {
+            listener(&event);
+        }
+        // Nobody subscribed is fine.
         let _ = self.events.send(event);
     }
 

@@ -16,13 +16,14 @@ use perennial_core::renewal::{RenewalPolicy, backoff};
 use perennial_core::secret::{AccessToken, IdToken, RefreshToken};
 use perennial_core::session::{SessionState, TokenSet};
 use perennial_core::token::{
-    RevocableToken, TokenExchange, TokenFailure, TokenResponse, Verdict, code_request, read_revocation,
-    read_token_response, refresh_request, revoke_request, userinfo_request,
+    RevocableToken, TokenExchange, TokenFailure, TokenResponse, Verdict, client_credentials_request, code_request,
+    read_revocation, read_token_response, refresh_request, revoke_request, userinfo_request,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::callbacks::Claims;
 use crate::edge::{Edges, SendError};
+use crate::machine::MachineTokens;
 
 /// A configured provider, its caches and the memory of its failures.
 pub(crate) struct IssuerClient {
@@ -31,6 +32,7 @@ pub(crate) struct IssuerClient {
     metadata: AsyncMutex<Option<Cached<Arc<ResolvedProvider>>>>,
     keys: AsyncMutex<Option<Cached<Arc<JwkSet>>>>,
     outage: Mutex<Outage>,
+    pub(crate) machine_tokens: MachineTokens,
 }
 
 /// What [`Auth::inspect_providers`](crate::Auth::inspect_providers) found about one provider.
@@ -96,6 +98,7 @@ impl IssuerClient {
             metadata: AsyncMutex::new(None),
             keys: AsyncMutex::new(None),
             outage: Mutex::default(),
+            machine_tokens: MachineTokens::default(),
         }
     }
 
@@ -197,6 +200,17 @@ impl IssuerClient {
             *self.outage() = Outage::default();
         }
         answer
+    }
+
+    /// RFC 6749 §4.4.2.
+    pub(crate) async fn client_credentials(
+        &self,
+        edges: &Edges,
+        audience: Option<&str>,
+    ) -> Result<TokenResponse, TokenFailure> {
+        let resolved = self.resolved(edges).await.map_err(|_| TokenFailure::not_sent())?;
+        let request = client_credentials_request(&resolved, audience, edges.now(), &*edges.random);
+        self.call_token_endpoint(edges, request.map_err(|_| TokenFailure::not_sent())?, None).await
     }
 
     async fn call_token_endpoint(

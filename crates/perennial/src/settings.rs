@@ -25,8 +25,23 @@ pub struct Settings {
     pub return_origins: Vec<url::Origin>,
     /// Claims that `POST /api/update-user-data` may set; `name`, `nickname`, `picture`, `locale`.
     pub updatable_claims: Vec<String>,
+    /// The application's own pages, instead of ours.
+    pub pages: Pages,
     /// Whether the four `/api/...` routes of the SvelteKitAuth recipe are served; no.
     pub compat_routes: bool,
+}
+
+/// Pages of the application that stand in for ours (Auth.js `pages`): paths of this site, such as `/login`.
+///
+/// A sign-in page gets `callbackUrl`, and `error` after a failure; the error page gets `error`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pages {
+    /// Instead of `/auth/signin`.
+    pub sign_in: Option<String>,
+    /// Instead of `/auth/signout`.
+    pub sign_out: Option<String>,
+    /// Instead of `/auth/error`.
+    pub error: Option<String>,
 }
 
 impl Settings {
@@ -43,6 +58,22 @@ impl Settings {
     /// The URL of one of our endpoints, as text.
     pub(crate) fn endpoint(&self, path: &str) -> String {
         format!("{}{}{path}", self.origin(), self.base_path)
+    }
+
+    /// Where sign-in failures are told, with Auth.js's name for this one.
+    pub(crate) fn sign_in_page(&self, error: &str) -> String {
+        match &self.pages.sign_in {
+            Some(page) => format!("{}{page}?error={error}", self.origin()),
+            None => self.endpoint(&format!("/signin?error={error}")),
+        }
+    }
+
+    /// Where other failures are told, with Auth.js's name for this one.
+    pub(crate) fn error_page(&self, error: &str) -> String {
+        match &self.pages.error {
+            Some(page) => format!("{}{page}?error={error}", self.origin()),
+            None => self.endpoint(&format!("/error?error={error}")),
+        }
     }
 
     /// The URL of one of our endpoints.

@@ -33,6 +33,8 @@ pub(super) const PROVIDER: &str = "dev";
 const ABSOLUTE: Duration = Duration::from_secs(24 * 3600);
 const IDLE: Duration = Duration::from_secs(8 * 3600);
 const COOKIE_AGE: Duration = Duration::from_secs(3600);
+/// Between two renewals of a session; short, so that the button may be pressed twice.
+pub(super) const MIN_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A gateway that is open.
 pub(super) struct Gate {
@@ -108,11 +110,7 @@ fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
         .client_secret(ClientSecret::new(&plan.client_secret))
         .scope("openid profile email offline_access")
         .class(RefreshClass::Overlap(LENIENCY));
-    let renewal = RenewalPolicy {
-        // So that pressing the button twice is a pleasure and not a refusal.
-        min_interval: Duration::from_millis(200),
-        ..RenewalPolicy::default()
-    };
+    let renewal = RenewalPolicy { min_interval: MIN_INTERVAL, ..RenewalPolicy::default() };
     let auth = secrets.iter().fold(Auth::builder(), |auth, secret| auth.secret(secret.clone()));
     let auth = auth
         .public_url(format!("http://{}", plan.public_host))

@@ -169,6 +169,13 @@ impl House {
 
     /// Kills the gateway as hard as one process allows and opens it again on what is left: the file.
     pub(super) async fn restart(self: &Arc<Self>) -> Result<(), String> {
+        let house = Arc::clone(self);
+        // A task of its own: an experiment stopped half-way must not leave the house without a gateway.
+        let restarted = tokio::spawn(async move { house.close_and_open().await });
+        restarted.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    async fn close_and_open(self: &Arc<Self>) -> Result<(), String> {
         self.close();
         sleep(AWAY).await;
         let mut attempts = 0;

@@ -364,3 +364,51 @@ pub(super) fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(session: &str, generation: u64) -> SessionSeen {
+        SessionSeen { session: session.into(), name: "Alice".into(), generation, chunks: 1, ..SessionSeen::default() }
+    }
+
+    #[test]
+    fn an_old_cookie_does_not_turn_the_picture_back() {
+        let story = Story::new();
+        story.session(&seen("s", 3));
+        story.session(&seen("s", 1));
+        assert_eq!(story.view("s").map(|view| view.generation), Some(3));
+        for generation in 1..=3 {
+            story.keep(&seen("s", generation), Jar::default());
+        }
+        let old: Vec<u64> = story.old_cookies("s").into_iter().map(|(generation, _)| generation).collect();
+        assert_eq!(old, [1, 2]);
+    }
+
+    #[test]
+    fn a_cookie_that_says_nothing_new_is_not_told_again() {
+        let story = Story::new();
+        let mut changes = story.subscribe();
+        story.session(&seen("s", 1));
+        let first = std::iter::from_fn(|| changes.try_recv().ok()).count();
+        assert_eq!(first, 3, "the session, its bead and its line");
+        story.session(&seen("s", 1));
+        assert!(changes.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_session_ends_once_and_sessions_are_bounded() {
+        let story = Story::new();
+        story.session(&seen("s", 1));
+        story.ended("s", EndReason::SignedOut);
+        story.ended("s", EndReason::Refused);
+        let shown = story.snapshot("s");
+        assert_eq!(shown.lines.len(), 2);
+        assert_eq!(shown.session.and_then(|view| view.ended).as_deref(), Some(words::end(EndReason::SignedOut)));
+        for number in 0..=SESSIONS {
+            story.session(&seen(&number.to_string(), 1));
+        }
+        assert_eq!(story.lock().sessions.len(), SESSIONS);
+    }
+}

@@ -30,7 +30,7 @@ pub(super) async fn restart(stage: &Stage) -> Verdict {
     Verdict::of(
         good,
         format!(
-            "Connections, tasks and memory gone; back after {}, 0.7 of them on purpose. The first request took {}: {lives} generation {newest} (it was {before}), {}.",
+            "Connections, tasks and memory gone; back after {}, 700 ms of them on purpose. The first request took {}: {lives} generation {newest} (it was {before}), {}.",
             time(away),
             time(reply.took),
             counted(spent, "redemption", "redemptions")

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::stage::{Stage, Verdict};
+use crate::dev::gate::MIN_INTERVAL;
 use crate::dev::tab::End;
 
 /// Takes a spent token out of an old cookie, which needs the secret, and presents it as a thief would.
@@ -26,7 +27,8 @@ pub(super) async fn theft(stage: &Stage) -> Verdict {
         ));
     }
     stage.tell("The family is revoked. The owner comes to renew.", None);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The engine lets a moment pass between two renewals of a session.
+    tokio::time::sleep(MIN_INTERVAL + Duration::from_millis(100)).await;
     let renewal = owner.refresh().await;
     let after = match renewal.end {
         End::SignIn => "Your next renewal was refused: you sign in again",
