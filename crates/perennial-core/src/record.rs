@@ -220,6 +220,18 @@ pub struct Circumstances {
     pub access_token_expires_at: Option<Timestamp>,
     /// How long an intent bars others.
     pub lease: Duration,
+    /// Whether other processes may be writing intents.
+    pub replicas: Replicas,
+}
+
+/// How many processes share the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replicas {
+    /// This one alone, which runs at most one attempt for a session at a time: an intent that is found was left by a process
+    /// that is gone.
+    One,
+    /// Perhaps others: an intent is somebody's until its lease runs out.
+    Many,
 }
 
 /// Decides who calls the provider for a session that is due, from its record's phase.
@@ -231,8 +243,11 @@ pub fn plan(phase: Option<&Phase>, attempt: Attempt, at: &Circumstances) -> Plan
         None => call(at.now, 0),
         Some(Phase::Idle { not_before: Some(until), .. }) if at.now < *until => Plan::Hold(*until),
         Some(Phase::Idle { failures, .. }) => call(at.now, *failures),
-        Some(Phase::Intent(other)) if at.now < other.lease_until => Plan::Wait(other.lease_until),
-        // The lease outlives any call: the one who held it is gone, and the refresh token may be spent.
+        Some(Phase::Intent(other)) if at.replicas == Replicas::Many && at.now < other.lease_until => {
+            Plan::Wait(other.lease_until)
+        }
+        // The one who wrote it is gone, because no call outlives its lease or nobody else is there: the refresh token may
+        // be spent.
         Some(Phase::Intent(lost)) => match resend(at, lost.first_sent, lost.lease_until) {
             Resend::Now => call(lost.first_sent, lost.failures),
             Resend::NotBefore(until) => Plan::Hold(until),
