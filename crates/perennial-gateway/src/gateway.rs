@@ -88,7 +88,7 @@ impl Gateway {
             Ok(Some(route)) => route,
         };
         match route.access {
-            Access::Public => inner.forward(request, route, None, peer).await,
+            Access::Public => inner.forward(request, route, None, Vec::new(), peer).await,
             Access::Optional | Access::Required => inner.with_session(request, route, peer).await,
         }
     }
@@ -97,7 +97,7 @@ impl Gateway {
 impl Inner {
     async fn with_session(&self, request: Request<Body>, route: &Route, peer: SocketAddr) -> Response<Body> {
         let Entry { session, set_cookies, .. } = self.auth.enter(request.headers(), Door::Ordinary).await;
-        let response = match (route.access, session) {
+        let refused = match (route.access, &session) {
             (Access::Required, None) => {
                 let (parts, _) = request.into_parts();
                 self.to_sign_in(&parts).await
@@ -107,11 +107,11 @@ impl Inner {
                     holding_page(retry_after)
                 }
                 Err(refusal @ Refusal::RenewalSuspended { .. }) => refusal.into_response(),
-                _ => self.forward(request, route, Some(session), peer).await,
+                _ => return self.forward(request, route, Some(session.clone()), set_cookies, peer).await,
             },
-            (_, session) => self.forward(request, route, session, peer).await,
+            _ => return self.forward(request, route, session, set_cookies, peer).await,
         };
-        with_cookies(response, set_cookies)
+        with_cookies(refused, set_cookies)
     }
 
     /// Passes a request on. An upstream that calls the access token invalid is asked once more with the next one, if the
@@ -121,6 +121,7 @@ impl Inner {
         mut request: Request<Body>,
         route: &Route,
         session: Option<Session>,
+        set_cookies: Vec<HeaderValue>,
         peer: SocketAddr,
     ) -> Response<Body> {
         let original = request.headers().clone();
@@ -128,20 +129,23 @@ impl Inner {
         self.dress(request.headers_mut(), route, session.as_ref());
         let repeated = again.then(|| repeat(&request));
         let response = self.proxy.pass(request, &route.upstream, self.auth.settings(), peer).await;
-        let (Some(mut repeated), Some(session)) = (repeated, session) else { return response };
+        let (Some(mut repeated), Some(session)) = (repeated, session) else {
+            return with_cookies(response, set_cookies);
+        };
         if !calls_token_invalid(&response) {
-            return response;
+            return with_cookies(response, set_cookies);
         }
+        // What this second entry sets replaces what the first wanted to: a browser keeps the last cookie of a name.
         let Entry { session: renewed, set_cookies, .. } =
             self.auth.enter(&original, Door::Unauthorized(session.generation())).await;
-        match renewed {
+        let response = match renewed {
             Some(renewed) if renewed.generation() > session.generation() => {
                 self.dress(repeated.headers_mut(), route, Some(&renewed));
-                let response = self.proxy.pass(repeated, &route.upstream, self.auth.settings(), peer).await;
-                with_cookies(response, set_cookies)
+                self.proxy.pass(repeated, &route.upstream, self.auth.settings(), peer).await
             }
             _ => response,
-        }
+        };
+        with_cookies(response, set_cookies)
     }
 
     fn dress(&self, headers: &mut HeaderMap, route: &Route, session: Option<&Session>) {

@@ -110,10 +110,8 @@ impl Stage {
             let rest = file
                 .replace("UPSTREAM", &format!("http://{}", ports.upstream))
                 .replace("ISSUER", &format!("http://{}", ports.provider));
-            let text = format!(
-                "listen = \"{0}\"\npublic_url = \"http://{0}\"\nstore = \"memory:\"\n{rest}",
-                ports.gateway
-            );
+            let text =
+                format!("listen = \"{0}\"\npublic_url = \"http://{0}\"\nstore = \"memory:\"\n{rest}", ports.gateway);
             Config::from_toml("test.toml", &text, variables).expect("a good file")
         })
         .await
@@ -149,7 +147,9 @@ impl Stage {
     /// A browser that has signed in as Alice and holds a session.
     pub(crate) async fn signed_in(&self) -> Browser {
         let mut browser = self.browser();
-        browser.sign_in("/").await;
+        let button = [("origin", &*format!("http://{}", self.gateway.address)), ("sec-fetch-site", "same-origin")];
+        let to_provider = browser.send(Method::POST, "/auth/signin/oidc", &button, "").await;
+        browser.follow_sign_in(to_provider.location()).await;
         browser
     }
 
@@ -293,13 +293,7 @@ impl Browser {
         answer
     }
 
-    /// Signs in as Alice, beginning with a load of `path`, and comes back to where the gateway sends her.
-    pub(crate) async fn sign_in(&mut self, path: &str) -> Answer {
-        let to_provider = self.page(path).await;
-        self.follow_sign_in(to_provider.location()).await
-    }
-
-    /// From the authorization request on.
+    /// Signs in as Alice from the authorization request on, and comes back to where the gateway sends her.
     pub(crate) async fn follow_sign_in(&mut self, mut authorize: Url) -> Answer {
         authorize.query_pairs_mut().append_pair("login_hint", "alice");
         let request = Request::builder().uri(authorize.as_str()).body(Full::default()).expect("a request");
