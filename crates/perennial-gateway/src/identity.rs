@@ -1,7 +1,7 @@
 //! What an upstream learns of the user, and what it must not see.
 //!
 //! Whatever announces an identity is removed from the inbound request before ours is put in, in every spelling that an
-//! application server might fold into the same variable (CGI turns `-` into `_`): RFC 9700 §4.13.
+//! application server might fold into the same variable (CGI turns `-` into `_`, some turn all but letters): RFC 9700 §4.13.
 
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use perennial::{Session, foreign_cookies};
@@ -49,11 +49,13 @@ const NAME: &str = "x-forwarded-preferred-username";
 /// The session's fingerprint, to find it in the gateway's log.
 const SESSION: &str = "x-perennial-session";
 
-fn is_ours(name: &str) -> bool {
-    let folded = name.replace('_', "-");
-    [USER, EMAIL, NAME, SESSION].contains(&folded.as_str())
+/// Whether an upstream might take a header of this name for the gateway's word: on who is there, where the request came from,
+/// or which path it is for.
+pub(crate) fn is_ours(name: &str) -> bool {
+    let folded: String = name.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
+    folded.starts_with("x-forwarded-")
         || folded.starts_with("x-perennial-")
-        || folded == "x-forwarded-groups"
+        || ["forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"].contains(&folded.as_str())
 }
 
 #[cfg(test)]
@@ -72,6 +74,10 @@ mod tests {
             "x_perennial_anything",
             "x-forwarded-preferred-username",
             "x-forwarded-groups",
+            "x.forwarded.user",
+            "x_forwarded_for",
+            "x-real-ip",
+            "x-original-url",
         ] {
             headers
                 .append(HeaderName::from_bytes(name.as_bytes()).expect("a name"), HeaderValue::from_static("forged"));
