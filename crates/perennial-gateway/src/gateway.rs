@@ -11,7 +11,8 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
 use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session, wants_page};
 use tower_service::Service;
@@ -69,6 +70,10 @@ impl Gateway {
         let inner = &self.inner;
         if !has_one_host(&request) {
             return GatewayRefusal::BadHost.into_response();
+        }
+        // The one would make a tunnel of us, the other shows cookies that scripts must not see (RFC 9110 §9.3.6, §9.3.8).
+        if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+            return GatewayRefusal::MethodNotServed.into_response();
         }
         let path = request.uri().path();
         match path {
@@ -215,17 +220,20 @@ impl Service<(Request<Body>, SocketAddr)> for Gateway {
     }
 }
 
-/// One `Host`, and a target in absolute form must not name another (RFC 9112 §3.2).
+/// One `Host` that is one, and a target in absolute form must not name another (RFC 9112 §3.2).
 fn has_one_host(request: &Request<Body>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
-    match (hosts.next(), hosts.next(), request.uri().authority()) {
-        (Some(_), Some(_), _) => false,
-        (Some(host), None, Some(target)) => host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes()),
-        (Some(host), None, None) => !host.is_empty(),
-        // HTTP/2 has the authority instead of the header.
-        (None, _, Some(_)) => request.version() == http::Version::HTTP_2,
-        (None, _, None) => false,
-    }
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let target = request.uri().authority();
+    is_host(host.as_bytes())
+        && target.is_none_or(|target| host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes()))
+}
+
+/// A host and perhaps a port, without what would mislead an application that makes URLs of it (RFC 9110 §7.2).
+fn is_host(host: &[u8]) -> bool {
+    let plain = host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte));
+    let authority = Authority::try_from(host).ok().filter(|_| plain);
+    authority.is_some_and(|name| !name.host().is_empty() && (name.port_u16().is_some() || name.as_str() == name.host()))
 }
 
 fn repeat(request: &Request<Body>) -> Request<Body> {
