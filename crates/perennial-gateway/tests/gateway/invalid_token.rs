@@ -72,7 +72,7 @@ async fn the_browser_ends_up_with_the_newest_of_two_generations_made_by_one_requ
     let mut alice = stage.signed_in().await;
     let stale = alice.clone();
     // Generation 1, which the stale copy of Alice's cookie knows nothing of.
-    stage.time.forward(45);
+    stage.time.forward(55);
     let bearer = alice.fetch("/").await.seen("authorization")[0].clone();
     assert_eq!(stage.refreshes(), 1);
     stage.upstream.refuse(&bearer);

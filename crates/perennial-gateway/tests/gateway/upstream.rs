@@ -193,11 +193,12 @@ async fn socket(Path(protocol): Path<String>, mut request: Request) -> Response 
     (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
 }
 
-/// Promises ten bytes and breaks off after five.
-async fn cut() -> Response {
-    let half = futures_util::stream::iter([
-        Ok(Bytes::from_static(b"01234")),
-        Err(std::io::Error::other("broken off on purpose")),
-    ]);
-    ([(CONTENT_LENGTH, "10")], Body::from_stream(half)).into_response()
+/// Promises ten bytes, and breaks off after five when told to.
+async fn cut(State(told): State<Arc<Told>>) -> Response {
+    let first = futures_util::stream::iter([Ok(Bytes::from_static(b"01234"))]);
+    let failure = futures_util::stream::once(async move {
+        told.go_on.notified().await;
+        Err(std::io::Error::other("broken off on purpose"))
+    });
+    ([(CONTENT_LENGTH, "10")], Body::from_stream(first.chain(failure))).into_response()
 }
