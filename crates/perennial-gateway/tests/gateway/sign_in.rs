@@ -31,7 +31,8 @@ async fn whoever_loads_no_page_is_told_401_instead_of_being_sent_away() {
     let stage = Stage::quick().await;
     let get = Method::GET;
     let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-    let table: &[(Method, &[(&str, &str)], u16)] = &[
+    type Row<'a> = (Method, &'a [(&'a str, &'a str)], u16);
+    let table: &[Row<'_>] = &[
         (get.clone(), &[], 401),
         (get.clone(), &[("accept", "application/json")], 401),
         (get.clone(), &[html], 302),
