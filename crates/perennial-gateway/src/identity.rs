@@ -48,14 +48,17 @@ const EMAIL: &str = "x-forwarded-email";
 const NAME: &str = "x-forwarded-preferred-username";
 /// The session's fingerprint, to find it in the gateway's log.
 const SESSION: &str = "x-perennial-session";
+/// The beginning of all names that are ours alone.
+const FAMILY: &str = "x-perennial-";
 
 /// Whether an upstream might take a header of this name for the gateway's word: on who is there, where the request came from,
-/// or which path it is for.
+/// or which path it is for. Those count too that it may still trust from the gateway it had before (oauth2-proxy,
+/// mod_auth_openidc).
 pub(crate) fn is_ours(name: &str) -> bool {
     let folded: String = name.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
-    folded.starts_with("x-forwarded-")
-        || folded.starts_with("x-perennial-")
-        || ["forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"].contains(&folded.as_str())
+    let named = ["forwarded", "remote-user", "x-real-ip", "x-original-url", "x-rewrite-url"];
+    let families = [FAMILY, "x-forwarded-", "x-auth-request-", "oidc-"];
+    named.contains(&folded.as_str()) || families.iter().any(|family| folded.starts_with(family))
 }
 
 #[cfg(test)]
@@ -78,6 +81,10 @@ mod tests {
             "x_forwarded_for",
             "x-real-ip",
             "x-original-url",
+            "X-Auth-Request-User",
+            "x-forwarded-access-token",
+            "Remote_User",
+            "OIDC_CLAIM_sub",
         ] {
             headers
                 .append(HeaderName::from_bytes(name.as_bytes()).expect("a name"), HeaderValue::from_static("forged"));

@@ -7,13 +7,14 @@ use std::sync::{Arc, MutexGuard};
 use tokio::sync::broadcast;
 
 use crate::behaviour::{Behaviour, BehaviourError, RefreshClass};
-use crate::event::{EventKind, ProviderEvent};
+use crate::event::{EventKind, Outcome, ProviderEvent};
 use crate::faults::Faults;
 use crate::keys::KeyError;
 use crate::ledger::{Family, Ledger, RevocationReason};
 use crate::provider::{News, State};
 use crate::script::Script;
 use crate::tally::{Counters, Tally};
+use crate::thief;
 use crate::visitors::Visitors;
 
 /// A handle on a running provider; clones act on the same one.
@@ -138,36 +139,32 @@ impl Control {
     /// When no key could be generated; the old one stays in use then.
     pub fn rotate_keys(&self) -> Result<String, KeyError> {
         let kid = self.state.keys().rotate()?.to_owned();
-        self.state.tell(News::new(
-            EventKind::Keys,
-            format!("The signing key is now {kid}."),
-        ));
+        self.state.tell(News::new(EventKind::Keys, format!("The signing key is now {kid}.")));
         Ok(kid)
     }
 
     /// Revokes a family as an operator would; tells whether it was alive.
     pub fn revoke_family(&self, family: u64) -> bool {
-        let revoked =
-            self.state
-                .ledger()
-                .revoke_family(family, RevocationReason::Operator, self.state.now());
+        let revoked = self.state.ledger().revoke_family(family, RevocationReason::Operator, self.state.now());
         if revoked {
             self.state.tell(News {
                 family: Some(family),
-                ..News::new(
-                    EventKind::Revoke,
-                    format!("An operator revoked family {family}."),
-                )
+                ..News::new(EventKind::Revoke, format!("An operator revoked family {family}."))
             });
         }
         revoked
     }
 
+    /// Presents a refresh token of a family as a thief would who has the client's credentials as well: the one with this serial, or else
+    /// the last that was spent. No fault strikes; what it yields is thrown away. `None` when there is no such token.
+    pub fn replay(&self, family: u64, serial: Option<u64>) -> Option<Outcome> {
+        thief::replay(&self.state, family, serial)
+    }
+
     /// Forgets all counters.
     pub fn reset_counters(&self) {
         *self.state.tally() = Tally::default();
-        self.state
-            .tell(News::new(EventKind::Reset, "The counters were reset."));
+        self.state.tell(News::new(EventKind::Reset, "The counters were reset."));
     }
 
     /// As after a restart: forgets codes, tokens, sign-ins and counters, and takes up the builder's behaviour. The keys stay.
@@ -176,8 +173,7 @@ impl Control {
         *self.state.ledger() = Ledger::default();
         *self.state.visitors() = Visitors::default();
         *self.state.tally() = Tally::default();
-        self.state
-            .tell(News::new(EventKind::Reset, "Everything was reset."));
+        self.state.tell(News::new(EventKind::Reset, "Everything was reset."));
     }
 
     pub(crate) fn set(&self, client: Option<&str>, behaviour: Behaviour) {
@@ -198,25 +194,16 @@ impl Control {
 
     fn tell_behaviour(&self, client: Option<&str>) {
         let behaviour = self.state.script().of(client).clone();
-        let faults = if behaviour.faults.any() {
-            "with faults"
-        } else {
-            "without faults"
-        };
+        let faults = if behaviour.faults.any() { "with faults" } else { "without faults" };
         self.state.tell(News {
             client,
-            ..News::new(
-                EventKind::Behaviour,
-                format!("The provider is now {}, {faults}.", behaviour.class),
-            )
+            ..News::new(EventKind::Behaviour, format!("The provider is now {}, {faults}.", behaviour.class))
         });
     }
 }
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control")
-            .field("issuer", &self.issuer())
-            .finish_non_exhaustive()
+        f.debug_struct("Control").field("issuer", &self.issuer()).finish_non_exhaustive()
     }
 }

@@ -38,6 +38,10 @@ const FORGED: &[&str] = &[
     "X-Original-URL",
     "X-Rewrite-URL",
     "Forwarded",
+    "X-Auth-Request-User",
+    "Remote_User",
+    "OIDC_CLAIM_sub",
+    "X-Forwarded-Access-Token",
 ];
 
 #[tokio::test]

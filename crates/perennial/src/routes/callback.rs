@@ -47,14 +47,14 @@ async fn land(auth: &Auth, headers: &HeaderMap, provider: &str, answer: &str) ->
             return_to
         }
         Err(SignInFailure::Elsewhere(url)) => return_url(auth, Some(&url)),
-        Err(SignInFailure::AccessDenied) => inner.settings.endpoint("/error?error=AccessDenied"),
-        Err(SignInFailure::OAuthCallbackError) => inner.settings.endpoint("/signin?error=OAuthCallbackError"),
+        Err(SignInFailure::AccessDenied) => inner.settings.error_page("AccessDenied"),
+        Err(SignInFailure::OAuthCallbackError) => inner.settings.sign_in_page("OAuthCallbackError"),
         // The back button, a reload, a second click: whoever is signed in already goes on.
         Err(SignInFailure::UnknownFlow) => match auth.enter(headers, Door::Ordinary).await.session {
             Some(_) => return_url(auth, None),
-            None => inner.settings.endpoint("/signin?error=Verification"),
+            None => inner.settings.sign_in_page("Verification"),
         },
-        Err(SignInFailure::Configuration) => inner.settings.endpoint("/error?error=Configuration"),
+        Err(SignInFailure::Configuration) => inner.settings.error_page("Configuration"),
     };
     super::go(headers, &to, cookies)
 }

@@ -85,7 +85,11 @@ pub(super) fn sign_out(auth: &Auth, headers: &HeaderMap, callback_url: Option<&s
 }
 
 /// GET `/error`: what went wrong, by Auth.js's names and statuses.
-pub(super) async fn error(State(auth): State<Auth>, Query(query): Query<ErrorQuery>) -> Response {
+pub(super) async fn error(State(auth): State<Auth>, headers: HeaderMap, Query(query): Query<ErrorQuery>) -> Response {
+    if auth.inner.settings.pages.error.is_some() {
+        let error: String = url::form_urlencoded::byte_serialize(query.error.unwrap_or_default().as_bytes()).collect();
+        return super::go(&headers, &auth.inner.settings.error_page(&error), Vec::new());
+    }
     let (status, title, text, code, again) = match query.error.as_deref() {
         Some("AccessDenied") => (
             StatusCode::FORBIDDEN,
