@@ -21,12 +21,7 @@ pub struct Account {
 impl Account {
     /// An account without a picture.
     pub fn new(id: impl Into<String>, name: impl Into<String>, email: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            name: name.into(),
-            email: email.into(),
-            picture: None,
-        }
+        Self { id: id.into(), name: name.into(), email: email.into(), picture: None }
     }
 
     /// Alice, Bob and Carol, who are there unless the builder names others.
@@ -44,9 +39,6 @@ impl Account {
     }
 
     pub(crate) fn initial(&self) -> char {
-        self.name
-            .chars()
-            .next()
-            .map_or('?', |first| first.to_ascii_uppercase())
+        self.name.chars().next().map_or('?', |first| first.to_ascii_uppercase())
     }
 }

@@ -36,24 +36,15 @@ pub(crate) fn routes(state: Arc<State>) -> Router<Arc<State>> {
 async fn guard(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     if !page::is_same_origin(headers) {
-        return error(
-            StatusCode::FORBIDDEN,
-            "cross_site",
-            "Requests of other sites are refused.",
-        );
+        return error(StatusCode::FORBIDDEN, "cross_site", "Requests of other sites are refused.");
     }
     if let Some(token) = &state.settings.admin_token
         && !bearer(headers).is_some_and(|given| same(given, token))
     {
-        let mut response = error(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "Send the admin token as a bearer token.",
-        );
-        response.headers_mut().insert(
-            header::WWW_AUTHENTICATE,
-            header::HeaderValue::from_static("Bearer realm=\"admin\""),
-        );
+        let mut response = error(StatusCode::UNAUTHORIZED, "unauthorized", "Send the admin token as a bearer token.");
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"admin\""));
         return response;
     }
     next.run(request).await
@@ -76,20 +67,13 @@ async fn show(Extract(state): Extract<Arc<State>>) -> Json<Value> {
 
 /// `{"client": "demo", "class": "overlap:10", "lose_reply": 1}`: members given are changed, others stay, `null` is the default.
 /// With `"replace": true` the members not given go back to their defaults as well.
-async fn set_faults(
-    Extract(state): Extract<Arc<State>>,
-    Json(mut patch): Json<Map<String, Value>>,
-) -> Response {
+async fn set_faults(Extract(state): Extract<Arc<State>>, Json(mut patch): Json<Map<String, Value>>) -> Response {
     let control = Control::new(state.clone());
     let client = match patch.remove("client") {
         None | Some(Value::Null) => None,
         Some(Value::String(id)) if state.settings.client(&id).is_some() => Some(id),
         Some(_) => {
-            return error(
-                StatusCode::BAD_REQUEST,
-                "unknown_client",
-                "The member client names no registered client.",
-            );
+            return error(StatusCode::BAD_REQUEST, "unknown_client", "The member client names no registered client.");
         }
     };
     let replace = patch.remove("replace") == Some(Value::Bool(true));
@@ -103,11 +87,7 @@ async fn set_faults(
             control.set(client.as_deref(), behaviour.clone());
             Json(behaviour).into_response()
         }
-        Err(refusal) => error(
-            StatusCode::BAD_REQUEST,
-            "invalid_behaviour",
-            &refusal.to_string(),
-        ),
+        Err(refusal) => error(StatusCode::BAD_REQUEST, "invalid_behaviour", &refusal.to_string()),
     }
 }
 
@@ -139,11 +119,7 @@ async fn reset(Extract(state): Extract<Arc<State>>, body: Option<Json<Reset>>) -
 async fn rotate_keys(Extract(state): Extract<Arc<State>>) -> Response {
     match Control::new(state).rotate_keys() {
         Ok(kid) => Json(json!({ "kid": kid })).into_response(),
-        Err(refusal) => error(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "server_error",
-            &refusal.to_string(),
-        ),
+        Err(refusal) => error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &refusal.to_string()),
     }
 }
 
@@ -152,29 +128,16 @@ async fn revoke_family(Extract(state): Extract<Arc<State>>, Path(id): Path<u64>)
     Json(json!({ "was_alive": was_alive })).into_response()
 }
 
-async fn events(
-    Extract(state): Extract<Arc<State>>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let closed = WatchStream::new(state.closing.subscribe())
-        .filter(|closing| future::ready(*closing))
-        .into_future();
+async fn events(Extract(state): Extract<Arc<State>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let closed = WatchStream::new(state.closing.subscribe()).filter(|closing| future::ready(*closing)).into_future();
     let events = BroadcastStream::new(state.subscribe()).filter_map(|event| {
         // Who lags sees the gap in the sequence numbers.
-        let event = event.ok().and_then(|event| {
-            Event::default()
-                .id(event.sequence.to_string())
-                .json_data(&event)
-                .ok()
-        });
+        let event = event.ok().and_then(|event| Event::default().id(event.sequence.to_string()).json_data(&event).ok());
         future::ready(event.map(Ok))
     });
     Sse::new(events.take_until(closed)).keep_alive(KeepAlive::default())
 }
 
 fn error(status: StatusCode, code: &str, description: &str) -> Response {
-    (
-        status,
-        Json(json!({ "error": code, "error_description": description })),
-    )
-        .into_response()
+    (status, Json(json!({ "error": code, "error_description": description }))).into_response()
 }

@@ -21,16 +21,8 @@ pub(crate) struct OAuthError {
 }
 
 impl OAuthError {
-    pub(crate) fn new(
-        status: StatusCode,
-        error: &'static str,
-        description: impl Into<String>,
-    ) -> Self {
-        Self {
-            status,
-            error,
-            description: description.into(),
-        }
+    pub(crate) fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
+        Self { status, error, description: description.into() }
     }
 
     pub(crate) fn invalid_request(description: impl Into<String>) -> Self {
@@ -47,11 +39,7 @@ impl OAuthError {
 
     /// Something of ours failed that cannot fail in a working process.
     pub(crate) fn server_error() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "server_error",
-            "The provider failed.",
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The provider failed.")
     }
 }
 
@@ -60,10 +48,9 @@ impl IntoResponse for OAuthError {
         let body = Json(json!({ "error": self.error, "error_description": self.description }));
         let mut response = (self.status, NO_STORE, body).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Basic realm=\"development provider\""),
-            );
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"development provider\""));
         }
         response
     }
@@ -77,12 +64,7 @@ pub(crate) const NO_STORE: [(HeaderName, HeaderValue); 2] = [
 /// A redirect of a browser that makes a POST a GET.
 pub(crate) fn see_other(location: &str) -> Response {
     match HeaderValue::from_str(location) {
-        Ok(location) => (
-            StatusCode::SEE_OTHER,
-            NO_STORE,
-            [(header::LOCATION, location)],
-        )
-            .into_response(),
+        Ok(location) => (StatusCode::SEE_OTHER, NO_STORE, [(header::LOCATION, location)]).into_response(),
         Err(_) => OAuthError::server_error().into_response(),
     }
 }
@@ -125,10 +107,9 @@ impl http_body::Body for Broken {
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            Self::Fail => Poll::Ready(Some(Err(io::Error::new(
-                io::ErrorKind::ConnectionReset,
-                "a fault closes this connection",
-            )))),
+            Self::Fail => {
+                Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::ConnectionReset, "a fault closes this connection"))))
+            }
         }
     }
 }

@@ -61,11 +61,7 @@ pub(crate) async fn by_query(
     authorize(&state, &headers, query.unwrap_or_default().as_bytes())
 }
 
-pub(crate) async fn by_form(
-    Extract(state): Extract<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn by_form(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
     authorize(&state, &headers, &body)
 }
 
@@ -75,10 +71,7 @@ fn authorize(state: &State, headers: &HeaderMap, encoded: &[u8]) -> Response {
         Err(name) => return refuse(state, &format!("The parameter {name} came twice.")),
     };
     // Until client and redirect URI are proven to belong together, nothing may be sent anywhere (RFC 6749 §4.1.2.1).
-    let Some(client) = params
-        .of("client_id")
-        .and_then(|id| state.settings.client(id))
-    else {
+    let Some(client) = params.of("client_id").and_then(|id| state.settings.client(id)) else {
         return refuse(state, "The client_id is missing or unknown.");
     };
     let redirect_uri = match params.owned("redirect_uri") {
@@ -86,10 +79,7 @@ fn authorize(state: &State, headers: &HeaderMap, encoded: &[u8]) -> Response {
         Some(_) => return refuse(state, "The redirect_uri is not registered for this client."),
         None => return refuse(state, "The redirect_uri is missing."),
     };
-    let back = ReturnAddress {
-        redirect_uri,
-        state: params.owned("state"),
-    };
+    let back = ReturnAddress { redirect_uri, state: params.owned("state") };
     match understood(client, &params) {
         Err(error) => tell_client(state, &client.id, &back, &error),
         Ok(partial) => decide(state, headers, AuthorizationRequest { back, ..partial }),
@@ -99,27 +89,15 @@ fn authorize(state: &State, headers: &HeaderMap, encoded: &[u8]) -> Response {
 /// Everything of the request but where the answer goes.
 fn understood(client: &Client, params: &Params) -> Result<AuthorizationRequest, AuthorizeError> {
     let refused = |code, description| Err(AuthorizeError { code, description });
-    let invalid = |description| AuthorizeError {
-        code: "invalid_request",
-        description,
-    };
+    let invalid = |description| AuthorizeError { code: "invalid_request", description };
     if params.of("request").is_some() {
-        return refused(
-            "request_not_supported",
-            "The parameter request is not supported.",
-        );
+        return refused("request_not_supported", "The parameter request is not supported.");
     }
     if params.of("request_uri").is_some() {
-        return refused(
-            "request_uri_not_supported",
-            "The parameter request_uri is not supported.",
-        );
+        return refused("request_uri_not_supported", "The parameter request_uri is not supported.");
     }
     if params.of("response_type") != Some("code") {
-        return refused(
-            "unsupported_response_type",
-            "Only response_type=code is supported.",
-        );
+        return refused("unsupported_response_type", "Only response_type=code is supported.");
     }
     if !matches!(params.of("response_mode"), None | Some("query")) {
         return Err(invalid("Only response_mode=query is supported."));
@@ -130,9 +108,7 @@ fn understood(client: &Client, params: &Params) -> Result<AuthorizationRequest, 
     let challenge = match params.owned("code_challenge") {
         Some(challenge) if is_challenge(&challenge) => challenge,
         _ => {
-            return Err(invalid(
-                "PKCE is required: code_challenge must be 43 base64url characters.",
-            ));
+            return Err(invalid("PKCE is required: code_challenge must be 43 base64url characters."));
         }
     };
     let max_age = match params.of("max_age").map(str::parse) {
@@ -143,10 +119,7 @@ fn understood(client: &Client, params: &Params) -> Result<AuthorizationRequest, 
     Ok(AuthorizationRequest {
         client: client.id.clone(),
         scope: granted_scope(params.of("scope").unwrap_or_default()),
-        back: ReturnAddress {
-            redirect_uri: String::new(),
-            state: None,
-        },
+        back: ReturnAddress { redirect_uri: String::new(), state: None },
         nonce: params.owned("nonce"),
         audience: params.owned("audience"),
         challenge,
@@ -158,10 +131,7 @@ fn understood(client: &Client, params: &Params) -> Result<AuthorizationRequest, 
 
 /// A SHA-256 in base64url without padding has 43 characters.
 fn is_challenge(text: &str) -> bool {
-    text.len() == 43
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// Every scope is granted as asked, once each, in order.
@@ -182,18 +152,12 @@ fn prompt(asked: &str) -> Result<Prompt, AuthorizeError> {
             "none" => prompt.none = true,
             "login" | "consent" | "select_account" => prompt.ask = true,
             _ => {
-                return Err(AuthorizeError {
-                    code: "invalid_request",
-                    description: "prompt has an unknown value.",
-                });
+                return Err(AuthorizeError { code: "invalid_request", description: "prompt has an unknown value." });
             }
         }
     }
     if prompt.none && prompt.ask {
-        return Err(AuthorizeError {
-            code: "invalid_request",
-            description: "prompt=none stands alone.",
-        });
+        return Err(AuthorizeError { code: "invalid_request", description: "prompt=none stands alone." });
     }
     Ok(prompt)
 }
@@ -215,18 +179,12 @@ fn decide(state: &State, headers: &HeaderMap, request: AuthorizationRequest) -> 
         None => true,
         Some(max_age) => state.now() < sign_in.auth_time + max_age,
     };
-    let hinted = request.login_hint.as_deref().and_then(|hint| {
-        state
-            .settings
-            .accounts
-            .iter()
-            .find(|account| account.is_hinted_by(hint))
-    });
+    let hinted = request
+        .login_hint
+        .as_deref()
+        .and_then(|hint| state.settings.accounts.iter().find(|account| account.is_hinted_by(hint)));
     let fits = |sign_in: &SignIn| hinted.is_none_or(|account| account.id == sign_in.account);
-    let step = match (
-        sign_in.filter(|sign_in| fresh(sign_in) && fits(sign_in)),
-        hinted,
-    ) {
+    let step = match (sign_in.filter(|sign_in| fresh(sign_in) && fits(sign_in)), hinted) {
         (Some(sign_in), _) if !request.prompt.ask => Step::Grant(sign_in),
         (_, _) if request.prompt.none => Step::LoginRequired,
         (_, Some(account)) if state.settings.auto_sign_in => Step::SignInAs(account),
@@ -249,21 +207,14 @@ fn decide(state: &State, headers: &HeaderMap, request: AuthorizationRequest) -> 
         Step::Ask => {
             let (browser, set_cookie) = page::browser_or_new(browser, state);
             let shown = page::SignInPage::new(&request, hinted);
-            let transaction =
-                state
-                    .visitors()
-                    .wait(&browser, Pending::SignIn(Box::new(request)), state.now());
+            let transaction = state.visitors().wait(&browser, Pending::SignIn(Box::new(request)), state.now());
             page::with_cookie(shown.show(state, &transaction), set_cookie)
         }
     }
 }
 
 /// The form of the sign-in page: an account was chosen, or the sign-in was called off.
-pub(crate) async fn choose(
-    Extract(state): Extract<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn choose(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
     if !page::is_same_origin(&headers) {
         return refuse(&state, "This form was sent by another site.");
     }
@@ -271,30 +222,22 @@ pub(crate) async fn choose(
         return refuse(&state, "The form has a field twice.");
     };
     let browser = page::browser_of(&headers);
-    let pending = params.of("transaction").and_then(|transaction| {
-        state
-            .visitors()
-            .answer(transaction, browser.as_deref(), state.now())
-    });
+    let pending = params
+        .of("transaction")
+        .and_then(|transaction| state.visitors().answer(transaction, browser.as_deref(), state.now()));
     let (Some(Pending::SignIn(request)), Some(browser)) = (pending, browser) else {
         return refuse(
             &state,
             "This sign-in is no longer waiting, or began in another browser. Go back to the app and sign in again.",
         );
     };
-    match params
-        .of("account")
-        .and_then(|id| state.settings.account(id))
-    {
+    match params.of("account").and_then(|id| state.settings.account(id)) {
         Some(account) => {
             let sign_in = state.visitors().sign_in(&browser, &account.id, state.now());
             grant(&state, *request, &sign_in)
         }
         None => {
-            let error = AuthorizeError {
-                code: "access_denied",
-                description: "The sign-in was cancelled.",
-            };
+            let error = AuthorizeError { code: "access_denied", description: "The sign-in was cancelled." };
             tell_client(&state, &request.client, &request.back, &error)
         }
     }
@@ -312,50 +255,27 @@ fn grant(state: &State, request: AuthorizationRequest, sign_in: &SignIn) -> Resp
         auth_time: sign_in.auth_time,
         sid: sign_in.sid.clone(),
     };
-    let code = state.ledger().mint_code(
-        grant,
-        request.back.redirect_uri.clone(),
-        request.challenge,
-        state.now(),
-    );
+    let code = state.ledger().mint_code(grant, request.back.redirect_uri.clone(), request.challenge, state.now());
     state.tell(News {
         client: Some(&client),
         began: Some(began),
-        ..News::new(
-            EventKind::Authorize,
-            format!("{} signed in to {client}.", sign_in.account),
-        )
+        ..News::new(EventKind::Authorize, format!("{} signed in to {client}.", sign_in.account))
     });
     send_back(state, &request.back, &[("code", &code)])
 }
 
-fn tell_client(
-    state: &State,
-    client: &str,
-    back: &ReturnAddress,
-    error: &AuthorizeError,
-) -> Response {
+fn tell_client(state: &State, client: &str, back: &ReturnAddress, error: &AuthorizeError) -> Response {
     state.tell(News {
         client: Some(client),
-        ..News::new(
-            EventKind::Authorize,
-            format!("{client} was told {}: {}", error.code, error.description),
-        )
+        ..News::new(EventKind::Authorize, format!("{client} was told {}: {}", error.code, error.description))
     });
-    send_back(
-        state,
-        back,
-        &[
-            ("error", error.code),
-            ("error_description", error.description),
-        ],
-    )
+    send_back(state, back, &[("error", error.code), ("error_description", error.description)])
 }
 
 /// Adds the answer, `state` and `iss` to the redirect URI, keeping a query it has of its own.
 fn send_back(state: &State, back: &ReturnAddress, answer: &[(&str, &str)]) -> Response {
-    let mut url = Url::parse(&back.redirect_uri)
-        .expect("registered redirect URIs were parsed when the provider was built");
+    let mut url =
+        Url::parse(&back.redirect_uri).expect("registered redirect URIs were parsed when the provider was built");
     {
         let mut query = url.query_pairs_mut();
         query.extend_pairs(answer);
@@ -368,12 +288,7 @@ fn send_back(state: &State, back: &ReturnAddress, answer: &[(&str, &str)]) -> Re
 }
 
 fn refuse(state: &State, why: &str) -> Response {
-    page::message(
-        state,
-        StatusCode::BAD_REQUEST,
-        "This sign-in cannot go on",
-        why,
-    )
+    page::message(state, StatusCode::BAD_REQUEST, "This sign-in cannot go on", why)
 }
 
 /// The origin the browser is sent to, which the page's policy must allow for its form.

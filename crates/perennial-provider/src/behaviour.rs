@@ -58,17 +58,12 @@ impl Behaviour {
                 value => faults.insert(name, value),
             };
         }
-        let faults: Faults =
-            serde_json::from_value(Value::Object(faults)).map_err(BehaviourError::value)?;
+        let faults: Faults = serde_json::from_value(Value::Object(faults)).map_err(BehaviourError::value)?;
         match faults.respond_status {
-            Some(status) if !(400..=599).contains(&status) => Err(BehaviourError(format!(
-                "respond_status is {status}; give one from 400 to 599"
-            ))),
-            _ => Ok(Self {
-                class,
-                at_kill,
-                faults,
-            }),
+            Some(status) if !(400..=599).contains(&status) => {
+                Err(BehaviourError(format!("respond_status is {status}; give one from 400 to 599")))
+            }
+            _ => Ok(Self { class, at_kill, faults }),
         }
     }
 
@@ -84,10 +79,7 @@ impl Behaviour {
             .map(|pair| {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
                 let text = || Value::String(value.to_owned());
-                (
-                    name.to_owned(),
-                    serde_json::from_str(value).unwrap_or_else(|_| text()),
-                )
+                (name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| text()))
             })
             .collect();
         self.patched(patch)
@@ -105,9 +97,7 @@ impl FromStr for Behaviour {
 /// What it costs to present one refresh token a second time.
 ///
 /// As text, in JSON and in scripts: `rotating`, `reusable`, `overlap:10`, `idempotent:3`, `acknowledged`, `single_use`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum RefreshClass {
     /// The old token stays good until its successor, or an access token that came with it, is first used (Doorkeeper).
@@ -136,9 +126,7 @@ impl RefreshClass {
     /// How long after its redemption a token may be presented again, for the classes that have such a window.
     pub(crate) fn window(self) -> Option<Duration> {
         match self {
-            Self::Idempotent { seconds } | Self::Overlap { seconds } => {
-                Some(Duration::from_secs(seconds))
-            }
+            Self::Idempotent { seconds } | Self::Overlap { seconds } => Some(Duration::from_secs(seconds)),
             _ => None,
         }
     }
@@ -223,19 +211,10 @@ mod tests {
     fn scripts_are_read() {
         for (script, expected) in [
             ("", Behaviour::default()),
-            (
-                "class=reusable",
-                Behaviour {
-                    class: RefreshClass::Reusable,
-                    ..Behaviour::default()
-                },
-            ),
+            ("class=reusable", Behaviour { class: RefreshClass::Reusable, ..Behaviour::default() }),
             (
                 "class=idempotent:3",
-                Behaviour {
-                    class: RefreshClass::Idempotent { seconds: 3 },
-                    ..Behaviour::default()
-                },
+                Behaviour { class: RefreshClass::Idempotent { seconds: 3 }, ..Behaviour::default() },
             ),
             (
                 "respond_status=503, respond_for_ms=10000, grant=refresh_token",
@@ -249,22 +228,9 @@ mod tests {
                     ..Behaviour::default()
                 },
             ),
-            (
-                "html",
-                Behaviour {
-                    faults: Faults {
-                        html: Times::Always,
-                        ..Faults::default()
-                    },
-                    ..Behaviour::default()
-                },
-            ),
+            ("html", Behaviour { faults: Faults { html: Times::Always, ..Faults::default() }, ..Behaviour::default() }),
         ] {
-            assert_eq!(
-                script.parse::<Behaviour>().as_ref(),
-                Ok(&expected),
-                "{script}"
-            );
+            assert_eq!(script.parse::<Behaviour>().as_ref(), Ok(&expected), "{script}");
         }
     }
 
@@ -286,12 +252,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_sent_back() {
-        let behaviour: Behaviour = "class=overlap:5,at_kill,lose_reply=2,delay_ms=9"
-            .parse()
-            .unwrap();
-        let Value::Object(shown) = serde_json::to_value(&behaviour).unwrap() else {
-            panic!("an object")
-        };
+        let behaviour: Behaviour = "class=overlap:5,at_kill,lose_reply=2,delay_ms=9".parse().unwrap();
+        let Value::Object(shown) = serde_json::to_value(&behaviour).unwrap() else { panic!("an object") };
         assert_eq!(Behaviour::default().patched(shown).unwrap(), behaviour);
     }
 }

@@ -184,9 +184,8 @@ impl DevProviderBuilder {
         let Some(issuer_url) = issuer_url.filter(|_| problems.is_empty()) else {
             return Err(BuildError { problems });
         };
-        let keys = KeyRing::generate(self.alg).map_err(|_| BuildError {
-            problems: vec!["The signing key could not be generated.".to_owned()],
-        })?;
+        let keys = KeyRing::generate(self.alg)
+            .map_err(|_| BuildError { problems: vec!["The signing key could not be generated.".to_owned()] })?;
         let settings = Settings {
             issuer: self.issuer,
             issuer_url,
@@ -202,36 +201,18 @@ impl DevProviderBuilder {
             admin_token: self.admin_token,
             allow_remote: self.allow_remote,
         };
-        Ok(DevProvider {
-            state: Arc::new(State::new(settings, self.clock, self.behaviour, keys)),
-        })
+        Ok(DevProvider { state: Arc::new(State::new(settings, self.clock, self.behaviour, keys)) })
     }
 
     fn problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.clients.iter().flat_map(Client::problems).collect();
-        if self
-            .clients
-            .iter()
-            .map(|client| &client.id)
-            .collect::<BTreeSet<_>>()
-            .len()
-            != self.clients.len()
-        {
+        if self.clients.iter().map(|client| &client.id).collect::<BTreeSet<_>>().len() != self.clients.len() {
             problems.push("Two clients have the same id; each id may be there once.".to_owned());
         }
         if self.accounts.is_empty() {
-            problems.push(
-                "There are no accounts; give at least one, or leave the default three.".to_owned(),
-            );
+            problems.push("There are no accounts; give at least one, or leave the default three.".to_owned());
         }
-        if self
-            .accounts
-            .iter()
-            .map(|account| &account.id)
-            .collect::<BTreeSet<_>>()
-            .len()
-            != self.accounts.len()
-        {
+        if self.accounts.iter().map(|account| &account.id).collect::<BTreeSet<_>>().len() != self.accounts.len() {
             problems.push("Two accounts have the same id; each id may be there once.".to_owned());
         }
         for (name, lifetime) in [
@@ -241,9 +222,7 @@ impl DevProviderBuilder {
         ] {
             // A hundred years keep every sum within the range of the clock.
             if !(1..=100 * 366 * 24 * 3600).contains(&lifetime.as_secs()) {
-                problems.push(format!(
-                    "{name} is {lifetime:?}; give 1 second to 100 years."
-                ));
+                problems.push(format!("{name} is {lifetime:?}; give 1 second to 100 years."));
             }
         }
         if self.admin_token.as_deref() == Some("") {
@@ -262,13 +241,9 @@ pub struct BuildError {
 }
 
 fn issuer_url(issuer: &str, allow_remote: bool) -> Result<Url, String> {
-    let url = Url::parse(issuer).map_err(|_| {
-        format!("Issuer `{issuer}` is not a URL; write one like http://localhost:4201.")
-    })?;
-    if !matches!(url.scheme(), "http" | "https")
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
+    let url = Url::parse(issuer)
+        .map_err(|_| format!("Issuer `{issuer}` is not a URL; write one like http://localhost:4201."))?;
+    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
         return Err(format!(
             "Issuer `{issuer}` must be http or https and have neither query nor fragment (OIDC Discovery §3)."
         ));
@@ -303,13 +278,7 @@ mod tests {
             .err()
             .expect("refused");
         let text = refused.to_string();
-        for part in [
-            "dangerous_allow_remote",
-            "/relative",
-            "same id",
-            "no accounts",
-            "access_token_lifetime",
-        ] {
+        for part in ["dangerous_allow_remote", "/relative", "same id", "no accounts", "access_token_lifetime"] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert_eq!(refused.problems.len(), 5, "{refused:?}");

@@ -88,9 +88,9 @@ impl Client {
     }
 
     fn matches(&self, registered: &[String], uri: &str) -> bool {
-        registered.iter().any(|known| {
-            known == uri || (self.any_loopback_port && same_but_for_a_loopback_port(known, uri))
-        })
+        registered
+            .iter()
+            .any(|known| known == uri || (self.any_loopback_port && same_but_for_a_loopback_port(known, uri)))
     }
 
     /// What is wrong with the registration, in sentences.
@@ -108,11 +108,7 @@ impl Client {
             (_, None) => problems.push(format!("Client `{id}` authenticates with a secret but has none; give it one.")),
             (_, Some(_)) => {}
         }
-        for uri in self
-            .redirect_uris
-            .iter()
-            .chain(&self.post_logout_redirect_uris)
-        {
+        for uri in self.redirect_uris.iter().chain(&self.post_logout_redirect_uris) {
             match Url::parse(uri) {
                 Ok(url) if url.fragment().is_none() => {}
                 _ => problems.push(format!(
@@ -131,10 +127,7 @@ impl fmt::Debug for Client {
             .field("secret", &self.secret.as_ref().map(|_| "[redacted]"))
             .field("redirect_uris", &self.redirect_uris)
             .field("post_logout_redirect_uris", &self.post_logout_redirect_uris)
-            .field(
-                "token_endpoint_auth_method",
-                &self.token_endpoint_auth_method,
-            )
+            .field("token_endpoint_auth_method", &self.token_endpoint_auth_method)
             .field("any_loopback_port", &self.any_loopback_port)
             .finish()
     }
@@ -169,11 +162,7 @@ fn same_but_for_a_loopback_port(registered: &str, given: &str) -> bool {
     };
     let loopback = registered.host().is_some_and(|host| is_loopback(&host));
     let plain = given.username().is_empty() && given.password().is_none();
-    loopback
-        && plain
-        && registered.set_port(None).is_ok()
-        && given.set_port(None).is_ok()
-        && registered == given
+    loopback && plain && registered.set_port(None).is_ok() && given.set_port(None).is_ok() && registered == given
 }
 
 #[cfg(test)]
@@ -184,9 +173,7 @@ mod tests {
     fn redirect_uris_match_exactly_or_by_loopback_port() {
         let exact = Client::public("c").redirect_uri("http://localhost:4200/cb");
         let any = exact.clone().any_loopback_port(true);
-        let remote = Client::public("c")
-            .redirect_uri("https://app.example/cb")
-            .any_loopback_port(true);
+        let remote = Client::public("c").redirect_uri("https://app.example/cb").any_loopback_port(true);
         for (client, uri, expected) in [
             (&exact, "http://localhost:4200/cb", true),
             (&exact, "http://localhost:4200/cb/", false),

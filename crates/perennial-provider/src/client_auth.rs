@@ -25,24 +25,16 @@ pub(crate) fn authenticate<'a>(
 ) -> Result<&'a Client, OAuthError> {
     let shown = shown(headers, params)?;
     let failed = |why: &str| OAuthError::invalid_client(why);
-    let client = settings
-        .client(&shown.id)
-        .ok_or_else(|| failed("The client is unknown."))?;
+    let client = settings.client(&shown.id).ok_or_else(|| failed("The client is unknown."))?;
     if client.token_endpoint_auth_method != shown.method {
-        return Err(failed(
-            "The client is registered for another authentication method.",
-        ));
+        return Err(failed("The client is registered for another authentication method."));
     }
     let proven = match (&client.secret, &shown.secret) {
         (None, None) => true,
         (Some(known), Some(given)) => same(known, given),
         _ => false,
     };
-    if proven {
-        Ok(client)
-    } else {
-        Err(failed("The client secret is wrong."))
-    }
+    if proven { Ok(client) } else { Err(failed("The client secret is wrong.")) }
 }
 
 /// The id a request claims, for counting what a refused client did.
@@ -53,37 +45,26 @@ pub(crate) fn claimed_id(headers: &HeaderMap, params: &Params) -> Option<String>
 fn shown(headers: &HeaderMap, params: &Params) -> Result<Shown, OAuthError> {
     let posted = params.owned("client_secret");
     let Some(header) = headers.get(header::AUTHORIZATION) else {
-        let id = params
-            .owned("client_id")
-            .ok_or_else(|| OAuthError::invalid_client("The request names no client."))?;
+        let id = params.owned("client_id").ok_or_else(|| OAuthError::invalid_client("The request names no client."))?;
         let method = match posted {
             Some(_) => TokenEndpointAuthMethod::ClientSecretPost,
             None => TokenEndpointAuthMethod::None,
         };
-        return Ok(Shown {
-            id,
-            secret: posted,
-            method,
-        });
+        return Ok(Shown { id, secret: posted, method });
     };
     if posted.is_some() {
-        return Err(OAuthError::invalid_request(
-            "The client authenticates in two ways at once (RFC 6749 §2.3).",
-        ));
+        return Err(OAuthError::invalid_request("The client authenticates in two ways at once (RFC 6749 §2.3)."));
     }
-    let (id, secret) =
-        header.to_str().ok().and_then(basic).ok_or_else(|| {
-            OAuthError::invalid_client("The Authorization header is not HTTP Basic.")
-        })?;
+    let (id, secret) = header
+        .to_str()
+        .ok()
+        .and_then(basic)
+        .ok_or_else(|| OAuthError::invalid_client("The Authorization header is not HTTP Basic."))?;
     match params.of("client_id") {
-        Some(other) if other != id => Err(OAuthError::invalid_request(
-            "The form and the header name different clients.",
-        )),
-        _ => Ok(Shown {
-            id,
-            secret: Some(secret),
-            method: TokenEndpointAuthMethod::ClientSecretBasic,
-        }),
+        Some(other) if other != id => {
+            Err(OAuthError::invalid_request("The form and the header name different clients."))
+        }
+        _ => Ok(Shown { id, secret: Some(secret), method: TokenEndpointAuthMethod::ClientSecretBasic }),
     }
 }
 
@@ -104,12 +85,7 @@ fn form_decoded(text: &str) -> Option<String> {
         return None;
     }
     let mut pairs = url::form_urlencoded::parse(text.as_bytes());
-    Some(
-        pairs
-            .next()
-            .map(|(name, _)| name.into_owned())
-            .unwrap_or_default(),
-    )
+    Some(pairs.next().map(|(name, _)| name.into_owned()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -119,18 +95,9 @@ mod tests {
     #[test]
     fn basic_is_form_decoded() {
         for (header, expected) in [
-            (
-                format!("Basic {}", STANDARD.encode("app:secret")),
-                Some(("app", "secret")),
-            ),
-            (
-                format!("basic {}", STANDARD.encode("a%3Ab:p%25+q")),
-                Some(("a:b", "p% q")),
-            ),
-            (
-                format!("Basic {}", STANDARD.encode("app:")),
-                Some(("app", "")),
-            ),
+            (format!("Basic {}", STANDARD.encode("app:secret")), Some(("app", "secret"))),
+            (format!("basic {}", STANDARD.encode("a%3Ab:p%25+q")), Some(("a:b", "p% q"))),
+            (format!("Basic {}", STANDARD.encode("app:")), Some(("app", ""))),
             (format!("Basic {}", STANDARD.encode("no colon")), None),
             (format!("Basic {}", STANDARD.encode("app:a=b")), None),
             ("Basic ???".to_owned(), None),

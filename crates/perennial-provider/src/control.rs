@@ -138,26 +138,17 @@ impl Control {
     /// When no key could be generated; the old one stays in use then.
     pub fn rotate_keys(&self) -> Result<String, KeyError> {
         let kid = self.state.keys().rotate()?.to_owned();
-        self.state.tell(News::new(
-            EventKind::Keys,
-            format!("The signing key is now {kid}."),
-        ));
+        self.state.tell(News::new(EventKind::Keys, format!("The signing key is now {kid}.")));
         Ok(kid)
     }
 
     /// Revokes a family as an operator would; tells whether it was alive.
     pub fn revoke_family(&self, family: u64) -> bool {
-        let revoked =
-            self.state
-                .ledger()
-                .revoke_family(family, RevocationReason::Operator, self.state.now());
+        let revoked = self.state.ledger().revoke_family(family, RevocationReason::Operator, self.state.now());
         if revoked {
             self.state.tell(News {
                 family: Some(family),
-                ..News::new(
-                    EventKind::Revoke,
-                    format!("An operator revoked family {family}."),
-                )
+                ..News::new(EventKind::Revoke, format!("An operator revoked family {family}."))
             });
         }
         revoked
@@ -166,8 +157,7 @@ impl Control {
     /// Forgets all counters.
     pub fn reset_counters(&self) {
         *self.state.tally() = Tally::default();
-        self.state
-            .tell(News::new(EventKind::Reset, "The counters were reset."));
+        self.state.tell(News::new(EventKind::Reset, "The counters were reset."));
     }
 
     /// As after a restart: forgets codes, tokens, sign-ins and counters, and takes up the builder's behaviour. The keys stay.
@@ -176,8 +166,7 @@ impl Control {
         *self.state.ledger() = Ledger::default();
         *self.state.visitors() = Visitors::default();
         *self.state.tally() = Tally::default();
-        self.state
-            .tell(News::new(EventKind::Reset, "Everything was reset."));
+        self.state.tell(News::new(EventKind::Reset, "Everything was reset."));
     }
 
     pub(crate) fn set(&self, client: Option<&str>, behaviour: Behaviour) {
@@ -198,25 +187,16 @@ impl Control {
 
     fn tell_behaviour(&self, client: Option<&str>) {
         let behaviour = self.state.script().of(client).clone();
-        let faults = if behaviour.faults.any() {
-            "with faults"
-        } else {
-            "without faults"
-        };
+        let faults = if behaviour.faults.any() { "with faults" } else { "without faults" };
         self.state.tell(News {
             client,
-            ..News::new(
-                EventKind::Behaviour,
-                format!("The provider is now {}, {faults}.", behaviour.class),
-            )
+            ..News::new(EventKind::Behaviour, format!("The provider is now {}, {faults}.", behaviour.class))
         });
     }
 }
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control")
-            .field("issuer", &self.issuer())
-            .finish_non_exhaustive()
+        f.debug_struct("Control").field("issuer", &self.issuer()).finish_non_exhaustive()
     }
 }

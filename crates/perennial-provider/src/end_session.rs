@@ -24,11 +24,7 @@ pub(crate) async fn by_query(
     end_session(&state, &headers, query.unwrap_or_default().as_bytes())
 }
 
-pub(crate) async fn by_form(
-    Extract(state): Extract<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn by_form(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
     end_session(&state, &headers, &body)
 }
 
@@ -36,12 +32,8 @@ fn end_session(state: &State, headers: &HeaderMap, encoded: &[u8]) -> Response {
     let Ok(params) = Params::parse(encoded) else {
         return refuse(state, "A parameter came twice.");
     };
-    let hint = params
-        .of("id_token_hint")
-        .and_then(|token| Hint::read(state, token));
-    let client_id = params
-        .of("client_id")
-        .or(hint.as_ref().map(|hint| hint.client.as_str()));
+    let hint = params.of("id_token_hint").and_then(|token| Hint::read(state, token));
+    let client_id = params.of("client_id").or(hint.as_ref().map(|hint| hint.client.as_str()));
     if let (Some(hint), Some(client_id)) = (&hint, client_id)
         && hint.client != client_id
     {
@@ -57,47 +49,27 @@ fn end_session(state: &State, headers: &HeaderMap, encoded: &[u8]) -> Response {
         // Without a proof that this comes from a client the person is asked, or any site could sign people out (§6).
         None => {
             let (browser, set_cookie) = page::browser_or_new(page::browser_of(headers), state);
-            let transaction = state.visitors().wait(
-                &browser,
-                Pending::SignOut {
-                    location: location.clone(),
-                },
-                state.now(),
-            );
-            page::with_cookie(
-                page::confirm_sign_out(state, &transaction, location.as_deref()),
-                set_cookie,
-            )
+            let transaction =
+                state.visitors().wait(&browser, Pending::SignOut { location: location.clone() }, state.now());
+            page::with_cookie(page::confirm_sign_out(state, &transaction, location.as_deref()), set_cookie)
         }
     }
 }
 
 /// The form of the page that asks whether to sign out.
-pub(crate) async fn confirm(
-    Extract(state): Extract<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn confirm(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
     if !page::is_same_origin(&headers) {
         return refuse(&state, "This form was sent by another site.");
     }
     let browser = page::browser_of(&headers);
     let pending = Params::parse(&body).ok().and_then(|params| {
         let transaction = params.of("transaction")?;
-        state
-            .visitors()
-            .answer(transaction, browser.as_deref(), state.now())
+        state.visitors().answer(transaction, browser.as_deref(), state.now())
     });
     let (Some(Pending::SignOut { location }), Some(browser)) = (pending, browser) else {
-        return refuse(
-            &state,
-            "This sign-out is no longer waiting, or began in another browser.",
-        );
+        return refuse(&state, "This sign-out is no longer waiting, or began in another browser.");
     };
-    let sid = state
-        .visitors()
-        .sign_in_of(Some(&browser))
-        .map(|sign_in| sign_in.sid);
+    let sid = state.visitors().sign_in_of(Some(&browser)).map(|sign_in| sign_in.sid);
     match sid {
         Some(sid) => signed_out(&state, &sid, location.as_deref()),
         None => leave(&state, location.as_deref()),
@@ -115,17 +87,11 @@ impl Hint {
         let claims = state.keys().read_own(token)?;
         let text = |name: &str| claims[name].as_str().map(str::to_owned);
         (claims["iss"] == state.settings.issuer).then_some(())?;
-        Some(Self {
-            client: text("aud")?,
-            sid: text("sid")?,
-        })
+        Some(Self { client: text("aud")?, sid: text("sid")? })
     }
 }
 
-fn return_location(
-    client: Option<&Client>,
-    params: &Params,
-) -> Result<Option<String>, &'static str> {
+fn return_location(client: Option<&Client>, params: &Params) -> Result<Option<String>, &'static str> {
     let Some(uri) = params.of("post_logout_redirect_uri") else {
         return Ok(None);
     };
@@ -148,10 +114,7 @@ fn signed_out(state: &State, sid: &str, location: Option<&str>) -> Response {
     let families = state.ledger().revoke_session(sid, state.now());
     state.tell(News {
         family: families.first().copied(),
-        ..News::new(
-            EventKind::EndSession,
-            format!("Signed out; {} families were revoked.", families.len()),
-        )
+        ..News::new(EventKind::EndSession, format!("Signed out; {} families were revoked.", families.len()))
     });
     leave(state, location)
 }
@@ -159,20 +122,10 @@ fn signed_out(state: &State, sid: &str, location: Option<&str>) -> Response {
 fn leave(state: &State, location: Option<&str>) -> Response {
     match location {
         Some(location) => see_other(location),
-        None => page::message(
-            state,
-            StatusCode::OK,
-            "Signed out",
-            "You are signed out at the development provider.",
-        ),
+        None => page::message(state, StatusCode::OK, "Signed out", "You are signed out at the development provider."),
     }
 }
 
 fn refuse(state: &State, why: &str) -> Response {
-    page::message(
-        state,
-        StatusCode::BAD_REQUEST,
-        "This sign-out cannot go on",
-        why,
-    )
+    page::message(state, StatusCode::BAD_REQUEST, "This sign-out cannot go on", why)
 }

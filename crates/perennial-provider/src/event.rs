@@ -95,14 +95,7 @@ pub enum Outcome {
 impl Outcome {
     /// Whether tokens were committed.
     pub fn is_committed(self) -> bool {
-        matches!(
-            self,
-            Self::Issued
-                | Self::IssuedToMachine
-                | Self::Rotated
-                | Self::ReusedOk(_)
-                | Self::ReplyLost
-        )
+        matches!(self, Self::Issued | Self::IssuedToMachine | Self::Rotated | Self::ReusedOk(_) | Self::ReplyLost)
     }
 }
 

@@ -65,11 +65,7 @@ pub struct Faults {
 impl Faults {
     /// Whether anything at all would go wrong.
     pub fn any(&self) -> bool {
-        *self
-            != Self {
-                grant: self.grant,
-                ..Self::default()
-            }
+        *self != Self { grant: self.grant, ..Self::default() }
     }
 
     /// Takes `respond_status` away with all that belongs to it.

@@ -60,11 +60,7 @@ struct SigningKey {
 
 impl KeyRing {
     pub(crate) fn generate(alg: Alg) -> Result<Self, KeyError> {
-        Ok(Self {
-            alg,
-            newest: SigningKey::generate(alg)?,
-            former: Vec::new(),
-        })
+        Ok(Self { alg, newest: SigningKey::generate(alg)?, former: Vec::new() })
     }
 
     pub(crate) fn rotate(&mut self) -> Result<&str, KeyError> {
@@ -76,24 +72,14 @@ impl KeyRing {
 
     pub(crate) fn jwks(&self) -> JwkSet {
         let keys = std::iter::once(&self.newest.public).chain(&self.former);
-        JwkSet {
-            keys: keys.cloned().collect(),
-        }
+        JwkSet { keys: keys.cloned().collect() }
     }
 
     /// Signs `claims`; `spoil` is how the result shall be wrong, if at all.
-    pub(crate) fn sign(
-        &self,
-        typ: &str,
-        claims: &Value,
-        spoil: Option<Spoil>,
-    ) -> Result<String, KeyError> {
+    pub(crate) fn sign(&self, typ: &str, claims: &Value, spoil: Option<Spoil>) -> Result<String, KeyError> {
         if spoil == Some(Spoil::AlgNone) {
             let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
-            return Ok(format!(
-                "{header}.{}.",
-                URL_SAFE_NO_PAD.encode(claims.to_string())
-            ));
+            return Ok(format!("{header}.{}.", URL_SAFE_NO_PAD.encode(claims.to_string())));
         }
         let mut header = Header::new(self.alg.registered());
         header.typ = Some(typ.to_owned());
@@ -101,8 +87,7 @@ impl KeyRing {
             Some(Spoil::Kid) => "no-such-key".to_owned(),
             _ => self.newest.kid.clone(),
         });
-        let signed =
-            jsonwebtoken::encode(&header, claims, &self.newest.private).map_err(|_| KeyError)?;
+        let signed = jsonwebtoken::encode(&header, claims, &self.newest.private).map_err(|_| KeyError)?;
         match spoil {
             Some(Spoil::Sig) => Ok(with_a_wrong_signature(&signed)),
             _ => Ok(signed),
@@ -118,9 +103,7 @@ impl KeyRing {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        jsonwebtoken::decode::<Value>(token, &key, &validation)
-            .ok()
-            .map(|data| data.claims)
+        jsonwebtoken::decode::<Value>(token, &key, &validation).ok().map(|data| data.claims)
     }
 }
 
@@ -136,11 +119,8 @@ impl SigningKey {
     fn generate(alg: Alg) -> Result<Self, KeyError> {
         let private = match alg {
             Alg::Es256 => {
-                let pkcs8 = EcdsaKeyPair::generate_pkcs8(
-                    &ECDSA_P256_SHA256_FIXED_SIGNING,
-                    &SystemRandom::new(),
-                )
-                .map_err(|_| KeyError)?;
+                let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+                    .map_err(|_| KeyError)?;
                 EncodingKey::from_ec_der(pkcs8.as_ref())
             }
             Alg::Rs256 => {
@@ -155,15 +135,10 @@ impl SigningKey {
             }
         };
         let kid = opaque("")[..12].to_owned();
-        let mut public =
-            Jwk::from_encoding_key(&private, alg.registered()).map_err(|_| KeyError)?;
+        let mut public = Jwk::from_encoding_key(&private, alg.registered()).map_err(|_| KeyError)?;
         public.common.key_id = Some(kid.clone());
         public.common.public_key_use = Some(PublicKeyUse::Signature);
-        Ok(Self {
-            kid,
-            private,
-            public,
-        })
+        Ok(Self { kid, private, public })
     }
 }
 
@@ -192,17 +167,10 @@ mod tests {
             let token = keys.sign("JWT", &claims, None).unwrap();
             assert_eq!(keys.read_own(&token), Some(claims.clone()), "{alg:?}");
             for spoil in [Spoil::AlgNone, Spoil::Kid, Spoil::Sig] {
-                assert_eq!(
-                    keys.read_own(&keys.sign("JWT", &claims, Some(spoil)).unwrap()),
-                    None
-                );
+                assert_eq!(keys.read_own(&keys.sign("JWT", &claims, Some(spoil)).unwrap()), None);
             }
             keys.rotate().unwrap();
-            assert_eq!(
-                keys.read_own(&token),
-                Some(claims),
-                "a former key stays published"
-            );
+            assert_eq!(keys.read_own(&token), Some(claims), "a former key stays published");
             assert_eq!(keys.jwks().keys.len(), 2);
         }
     }

@@ -88,10 +88,7 @@ impl SignInPage {
             accounts: accounts
                 .into_iter()
                 .enumerate()
-                .map(|(at, account)| Choice {
-                    account,
-                    first: at == 0,
-                })
+                .map(|(at, account)| Choice { account, first: at == 0 })
                 .collect(),
         };
         render(StatusCode::OK, &template, self.origin.as_deref())
@@ -102,10 +99,7 @@ pub(crate) async fn home(Extract(state): Extract<Arc<State>>) -> Response {
     let (class, faults) = {
         let mut script = state.script();
         script.settle(state.now());
-        (
-            script.of(None).class.to_string(),
-            script.of(None).faults.any(),
-        )
+        (script.of(None).class.to_string(), script.of(None).faults.any())
     };
     let settings = &state.settings;
     let template = HomeTemplate {
@@ -113,11 +107,7 @@ pub(crate) async fn home(Extract(state): Extract<Arc<State>>) -> Response {
         issuer: &settings.issuer,
         class,
         faults,
-        clients: settings
-            .clients
-            .iter()
-            .map(|client| client.id.as_str())
-            .collect(),
+        clients: settings.clients.iter().map(|client| client.id.as_str()).collect(),
         accounts: &settings.accounts,
         admin_is_open: settings.admin_token.is_none(),
     };
@@ -125,43 +115,20 @@ pub(crate) async fn home(Extract(state): Extract<Arc<State>>) -> Response {
 }
 
 pub(crate) async fn stylesheet() -> Response {
-    let kind = [(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/css; charset=utf-8"),
-    )];
-    (
-        kind,
-        [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))],
-        include_str!("../assets/provider.css"),
-    )
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"))];
+    (kind, [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))], include_str!("../assets/provider.css"))
         .into_response()
 }
 
 /// A page with one sentence.
 pub(crate) fn message(state: &State, status: StatusCode, heading: &str, text: &str) -> Response {
-    let template = MessageTemplate {
-        base: state.settings.path(),
-        heading,
-        text,
-    };
+    let template = MessageTemplate { base: state.settings.path(), heading, text };
     render(status, &template, None)
 }
 
-pub(crate) fn confirm_sign_out(
-    state: &State,
-    transaction: &str,
-    location: Option<&str>,
-) -> Response {
-    let origin = location
-        .and_then(|location| Some(Url::parse(location).ok()?.origin().ascii_serialization()));
-    render(
-        StatusCode::OK,
-        &SignOutTemplate {
-            base: state.settings.path(),
-            transaction,
-        },
-        origin.as_deref(),
-    )
+pub(crate) fn confirm_sign_out(state: &State, transaction: &str, location: Option<&str>) -> Response {
+    let origin = location.and_then(|location| Some(Url::parse(location).ok()?.origin().ascii_serialization()));
+    render(StatusCode::OK, &SignOutTemplate { base: state.settings.path(), transaction }, origin.as_deref())
 }
 
 fn render(status: StatusCode, template: &impl Template, form_target: Option<&str>) -> Response {
@@ -179,16 +146,10 @@ fn render(status: StatusCode, template: &impl Template, form_target: Option<&str
     };
     let headers = [
         (header::CONTENT_SECURITY_POLICY, policy),
-        (
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
         // Not `no-referrer`: that would make the Origin of our own forms `null`.
-        (
-            header::REFERRER_POLICY,
-            HeaderValue::from_static("same-origin"),
-        ),
+        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     ];
     (status, NO_STORE, headers, Html(html)).into_response()
 }
@@ -211,11 +172,7 @@ pub(crate) fn browser_or_new(known: Option<String>, state: &State) -> (String, O
         Some(browser) => (browser, None),
         None => {
             let browser = new_browser();
-            let secure = if state.settings.issuer_url.scheme() == "https" {
-                "; Secure"
-            } else {
-                ""
-            };
+            let secure = if state.settings.issuer_url.scheme() == "https" { "; Secure" } else { "" };
             let cookie = format!("{COOKIE}={browser}; Path=/; HttpOnly; SameSite=Lax{secure}");
             (browser, Some(cookie))
         }
@@ -231,18 +188,11 @@ pub(crate) fn with_cookie(mut response: Response, cookie: Option<String>) -> Res
 
 /// Whether a form came from one of our own pages, by what browsers say; who says nothing is no browser, and the bound transaction decides.
 pub(crate) fn is_same_origin(headers: &HeaderMap) -> bool {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .map(|value| value.to_str().unwrap_or_default())
-    };
-    let fetch_site =
-        text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let fetch_site = text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
     let origin = match (text("origin"), text("host")) {
         (None, _) => true,
-        (Some(origin), Some(host)) => origin
-            .split_once("://")
-            .is_some_and(|(_, authority)| authority == host),
+        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, authority)| authority == host),
         (Some(_), None) => false,
     };
     fetch_site && origin
@@ -270,11 +220,7 @@ mod tests {
                     headers.insert(name, HeaderValue::from_static(value));
                 }
             }
-            assert_eq!(
-                is_same_origin(&headers),
-                expected,
-                "{fetch_site:?} {origin:?}"
-            );
+            assert_eq!(is_same_origin(&headers), expected, "{fetch_site:?} {origin:?}");
         }
     }
 }

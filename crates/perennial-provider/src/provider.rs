@@ -22,9 +22,7 @@ use crate::ledger::Ledger;
 use crate::script::Script;
 use crate::tally::Tally;
 use crate::visitors::Visitors;
-use crate::{
-    admin, authorize, discovery, end_session, limits, page, resource, revocation, serve, token,
-};
+use crate::{admin, authorize, discovery, end_session, limits, page, resource, revocation, serve, token};
 
 /// A running development provider, to be mounted as a [`Router`]; see the crate's page for what it is.
 #[derive(Clone)]
@@ -52,44 +50,27 @@ impl DevProvider {
     pub fn router(&self) -> Router {
         let routes = Router::new()
             .route("/", get(page::home))
-            .route(
-                "/.well-known/openid-configuration",
-                get(discovery::metadata),
-            )
+            .route("/.well-known/openid-configuration", get(discovery::metadata))
             .route("/jwks", get(discovery::jwks))
-            .route(
-                "/authorize",
-                get(authorize::by_query).post(authorize::by_form),
-            )
+            .route("/authorize", get(authorize::by_query).post(authorize::by_form))
             .route("/authorize/choose", post(authorize::choose))
             .route("/token", post(token::endpoint))
             .route("/token/elsewhere", any(token::elsewhere))
-            .route(
-                "/userinfo",
-                get(resource::userinfo).post(resource::userinfo),
-            )
+            .route("/userinfo", get(resource::userinfo).post(resource::userinfo))
             .route("/api", any(resource::api))
             .route("/revoke", post(revocation::revoke))
             .route("/introspect", post(revocation::introspect))
-            .route(
-                "/end-session",
-                get(end_session::by_query).post(end_session::by_form),
-            )
+            .route("/end-session", get(end_session::by_query).post(end_session::by_form))
             .route("/end-session/confirm", post(end_session::confirm))
             .route("/provider.css", get(page::stylesheet))
             .nest("/admin", admin::routes(self.state.clone()))
             .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
-            .layer(middleware::from_fn_with_state(
-                self.state.clone(),
-                serve::refuse_foreign_hosts,
-            ))
+            .layer(middleware::from_fn_with_state(self.state.clone(), serve::refuse_foreign_hosts))
             .with_state(self.state.clone());
         match self.state.settings.path() {
             "" => routes,
             // A nested `/` is the path without its slash.
-            path => Router::new()
-                .nest(path, routes)
-                .route(&format!("{path}/"), get(Redirect::temporary(path))),
+            path => Router::new().nest(path, routes).route(&format!("{path}/"), get(Redirect::temporary(path))),
         }
     }
 }
@@ -147,12 +128,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(
-        settings: Settings,
-        clock: Clock,
-        behaviour: Behaviour,
-        keys: KeyRing,
-    ) -> Self {
+    pub(crate) fn new(settings: Settings, clock: Clock, behaviour: Behaviour, keys: KeyRing) -> Self {
         let now = clock();
         Self {
             settings,
@@ -210,9 +186,7 @@ impl State {
             family: news.family,
             serial: news.serial,
             outcome: news.outcome,
-            duration_ms: news.began.map_or(0, |began| {
-                u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
-            }),
+            duration_ms: news.began.map_or(0, |began| u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)),
             text: news.text,
         };
         // Nobody listening is no error.
@@ -233,15 +207,7 @@ pub(crate) struct News<'a> {
 
 impl News<'_> {
     pub(crate) fn new(kind: EventKind, text: impl Into<String>) -> Self {
-        Self {
-            kind,
-            client: None,
-            family: None,
-            serial: None,
-            outcome: None,
-            began: None,
-            text: text.into(),
-        }
+        Self { kind, client: None, family: None, serial: None, outcome: None, began: None, text: text.into() }
     }
 }
 
@@ -251,13 +217,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 pub(crate) fn unix_millis(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        })
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -38,10 +38,7 @@ pub(crate) async fn api(Extract(state): Extract<Arc<State>>, headers: HeaderMap)
         Err(refusal) => return refusal.into_response(),
     };
     let now = state.now();
-    let name = state
-        .settings
-        .account(&record.subject)
-        .map(|account| Value::from(account.name.as_str()));
+    let name = state.settings.account(&record.subject).map(|account| Value::from(account.name.as_str()));
     let body = json!({
         "sub": record.subject,
         "name": name,
@@ -64,11 +61,7 @@ enum Refusal {
     NoToken,
 }
 
-fn admit<'a>(
-    state: &State,
-    headers: &'a HeaderMap,
-    path: &str,
-) -> Result<(&'a str, AccessRecord), Refusal> {
+fn admit<'a>(state: &State, headers: &'a HeaderMap, path: &str) -> Result<(&'a str, AccessRecord), Refusal> {
     let began = Instant::now();
     let token = bearer(headers).ok_or(Refusal::NoToken)?;
     let record = state.ledger().use_access(token, state.now());
@@ -83,17 +76,11 @@ fn admit<'a>(
         began: Some(began),
         ..News::new(EventKind::Resource, text)
     });
-    record
-        .map(|record| (token, record))
-        .ok_or(Refusal::InvalidToken)
+    record.map(|record| (token, record)).ok_or(Refusal::InvalidToken)
 }
 
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
@@ -102,21 +89,14 @@ impl IntoResponse for Refusal {
         let (status, challenge, error) = match self {
             // A request without any token is told nothing but the scheme.
             Self::NoToken => (StatusCode::UNAUTHORIZED, "Bearer", None),
-            Self::InvalidToken => (
-                StatusCode::UNAUTHORIZED,
-                "Bearer error=\"invalid_token\"",
-                Some("invalid_token"),
-            ),
+            Self::InvalidToken => (StatusCode::UNAUTHORIZED, "Bearer error=\"invalid_token\"", Some("invalid_token")),
             Self::InsufficientScope => (
                 StatusCode::FORBIDDEN,
                 "Bearer error=\"insufficient_scope\", scope=\"openid\"",
                 Some("insufficient_scope"),
             ),
         };
-        let challenge = [(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static(challenge),
-        )];
+        let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))];
         (status, NO_STORE, challenge, Json(json!({ "error": error }))).into_response()
     }
 }

@@ -18,22 +18,14 @@ use crate::ledger::{RefreshTokenState, RevocationReason};
 use crate::params::Params;
 use crate::provider::{News, State, unix_seconds};
 
-pub(crate) async fn revoke(
-    Extract(state): Extract<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn revoke(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
     match revoked(&state, &headers, &body) {
         Ok(()) => (StatusCode::OK, NO_STORE).into_response(),
         Err(error) => error.into_response(),
     }
 }
 
-pub(crate) async fn introspect(
-    Extract(state): Extract<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn introspect(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
     match introspected(&state, &headers, &body) {
         Ok(answer) => (NO_STORE, Json(answer)).into_response(),
         Err(error) => error.into_response(),
@@ -47,12 +39,8 @@ fn revoked(state: &State, headers: &HeaderMap, body: &[u8]) -> Result<(), OAuthE
     let now = state.now();
     let (family, text) = {
         let mut ledger = state.ledger();
-        let refresh = ledger
-            .find_refresh(&token)
-            .map(|(family, _)| (family.id, family.grant.client.clone()));
-        let access = ledger
-            .access_record(&token)
-            .map(|record| record.client.clone());
+        let refresh = ledger.find_refresh(&token).map(|(family, _)| (family.id, family.grant.client.clone()));
+        let access = ledger.access_record(&token).map(|record| record.client.clone());
         match (refresh, access) {
             (Some((_, owner)), _) | (None, Some(owner)) if owner != client.id => {
                 return Err(OAuthError::new(
@@ -63,13 +51,7 @@ fn revoked(state: &State, headers: &HeaderMap, body: &[u8]) -> Result<(), OAuthE
             }
             (Some((family, _)), _) => {
                 ledger.revoke_family(family, RevocationReason::RevokedByClient, now);
-                (
-                    Some(family),
-                    format!(
-                        "{} revoked a refresh token and with it family {family}.",
-                        client.id
-                    ),
-                )
+                (Some(family), format!("{} revoked a refresh token and with it family {family}.", client.id))
             }
             (None, Some(_)) => {
                 ledger.kill_access(&token);
@@ -78,12 +60,7 @@ fn revoked(state: &State, headers: &HeaderMap, body: &[u8]) -> Result<(), OAuthE
             (None, None) => (None, format!("{} revoked a token nobody knows.", client.id)),
         }
     };
-    state.tell(News {
-        client: Some(&client.id),
-        family,
-        began: Some(began),
-        ..News::new(EventKind::Revoke, text)
-    });
+    state.tell(News { client: Some(&client.id), family, began: Some(began), ..News::new(EventKind::Revoke, text) });
     Ok(())
 }
 
@@ -91,23 +68,14 @@ fn introspected(state: &State, headers: &HeaderMap, body: &[u8]) -> Result<Value
     let began = Instant::now();
     let (client, token) = asked(state, headers, body)?;
     if client.secret.is_none() {
-        return Err(OAuthError::invalid_client(
-            "A public client may not introspect.",
-        ));
+        return Err(OAuthError::invalid_client("A public client may not introspect."));
     }
     let answer = description(state, client, &token);
-    let active = if answer["active"] == true {
-        "active"
-    } else {
-        "not active"
-    };
+    let active = if answer["active"] == true { "active" } else { "not active" };
     state.tell(News {
         client: Some(&client.id),
         began: Some(began),
-        ..News::new(
-            EventKind::Introspect,
-            format!("{} asked about a token; it is {active}.", client.id),
-        )
+        ..News::new(EventKind::Introspect, format!("{} asked about a token; it is {active}.", client.id))
     });
     Ok(answer)
 }
@@ -129,15 +97,10 @@ fn description(state: &State, client: &Client, token: &str) -> Value {
             "exp": unix_seconds(record.expires_at),
         });
     }
-    let own = ledger
-        .find_refresh(token)
-        .filter(|(family, _)| family.grant.client == client.id);
+    let own = ledger.find_refresh(token).filter(|(family, _)| family.grant.client == client.id);
     let live = own.and_then(|(family, serial)| {
         let link = family.link(serial)?;
-        let good = matches!(
-            family.state(link, now),
-            RefreshTokenState::Live | RefreshTokenState::Lost
-        );
+        let good = matches!(family.state(link, now), RefreshTokenState::Live | RefreshTokenState::Lost);
         good.then_some((family, link))
     });
     match live {
@@ -155,15 +118,9 @@ fn description(state: &State, client: &Client, token: &str) -> Value {
     }
 }
 
-fn asked<'a>(
-    state: &'a State,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(&'a Client, String), OAuthError> {
+fn asked<'a>(state: &'a State, headers: &HeaderMap, body: &[u8]) -> Result<(&'a Client, String), OAuthError> {
     let params = Params::parse(body).map_err(|name| OAuthError::repeated(&name))?;
     let client = authenticate(&state.settings, headers, &params)?;
-    let token = params
-        .owned("token")
-        .ok_or_else(|| OAuthError::invalid_request("The token is missing."))?;
+    let token = params.owned("token").ok_or_else(|| OAuthError::invalid_request("The token is missing."))?;
     Ok((client, token))
 }

@@ -23,10 +23,7 @@ struct Armed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Early {
     InvalidClient,
-    Status {
-        status: u16,
-        retry_after: Option<u32>,
-    },
+    Status { status: u16, retry_after: Option<u32> },
     Drop,
     Redirect,
     Html,
@@ -55,14 +52,7 @@ pub(crate) struct Departure {
 
 impl Script {
     pub(crate) fn new(initial: Behaviour, now: SystemTime) -> Self {
-        Self {
-            everyone: Armed {
-                behaviour: initial.clone(),
-                since: now,
-            },
-            initial,
-            clients: BTreeMap::new(),
-        }
+        Self { everyone: Armed { behaviour: initial.clone(), since: now }, initial, clients: BTreeMap::new() }
     }
 
     /// Back to the behaviour of the builder, for everyone.
@@ -76,17 +66,12 @@ impl Script {
     }
 
     fn armed(&self, client: Option<&str>) -> &Armed {
-        client
-            .and_then(|client| self.clients.get(client))
-            .unwrap_or(&self.everyone)
+        client.and_then(|client| self.clients.get(client)).unwrap_or(&self.everyone)
     }
 
     /// Replaces a behaviour; the time of `respond_for_ms` begins to run.
     pub(crate) fn set(&mut self, client: Option<&str>, behaviour: Behaviour, now: SystemTime) {
-        let armed = Armed {
-            behaviour,
-            since: now,
-        };
+        let armed = Armed { behaviour, since: now };
         match client {
             None => self.everyone = armed,
             Some(client) => drop(self.clients.insert(client.to_owned(), armed)),
@@ -94,22 +79,13 @@ impl Script {
     }
 
     /// Changes a behaviour; the time of `respond_for_ms` runs on unless its fault was changed.
-    pub(crate) fn adjust(
-        &mut self,
-        client: Option<&str>,
-        change: impl FnOnce(&mut Behaviour),
-        now: SystemTime,
-    ) {
+    pub(crate) fn adjust(&mut self, client: Option<&str>, change: impl FnOnce(&mut Behaviour), now: SystemTime) {
         let armed = self.armed(client);
         let (mut behaviour, since) = (armed.behaviour.clone(), armed.since);
         let outage = |faults: &Faults| (faults.respond_status, faults.respond_for_ms);
         let before = outage(&behaviour.faults);
         change(&mut behaviour);
-        let since = if outage(&behaviour.faults) == before {
-            since
-        } else {
-            now
-        };
+        let since = if outage(&behaviour.faults) == before { since } else { now };
         self.set(client, behaviour, since);
     }
 
@@ -117,10 +93,7 @@ impl Script {
     pub(crate) fn settle(&mut self, now: SystemTime) {
         for armed in std::iter::once(&mut self.everyone).chain(self.clients.values_mut()) {
             let faults = &mut armed.behaviour.faults;
-            if faults
-                .respond_for_ms
-                .is_some_and(|ms| now >= armed.since + Duration::from_millis(ms))
-            {
+            if faults.respond_for_ms.is_some_and(|ms| now >= armed.since + Duration::from_millis(ms)) {
                 faults.end_outage();
             }
         }
@@ -132,10 +105,7 @@ impl Script {
     }
 
     pub(crate) fn of_clients(&self) -> BTreeMap<String, Behaviour> {
-        self.clients
-            .iter()
-            .map(|(client, armed)| (client.clone(), armed.behaviour.clone()))
-            .collect()
+        self.clients.iter().map(|(client, armed)| (client.clone(), armed.behaviour.clone())).collect()
     }
 
     pub(crate) fn arrival(&mut self, client: &str, grant: GrantType, now: SystemTime) -> Arrival {
@@ -143,29 +113,13 @@ impl Script {
         let armed = self.clients.get_mut(client).unwrap_or(&mut self.everyone);
         let faults = &mut armed.behaviour.faults;
         if !strikes_at(faults, grant) {
-            return Arrival {
-                delay: Duration::ZERO,
-                early: None,
-            };
+            return Arrival { delay: Duration::ZERO, early: None };
         }
-        Arrival {
-            delay: Duration::from_millis(faults.delay_ms),
-            early: early(faults),
-        }
+        Arrival { delay: Duration::from_millis(faults.delay_ms), early: early(faults) }
     }
 
-    pub(crate) fn departure(
-        &mut self,
-        client: &str,
-        grant: GrantType,
-        with_id_token: bool,
-    ) -> Departure {
-        let faults = &mut self
-            .clients
-            .get_mut(client)
-            .unwrap_or(&mut self.everyone)
-            .behaviour
-            .faults;
+    pub(crate) fn departure(&mut self, client: &str, grant: GrantType, with_id_token: bool) -> Departure {
+        let faults = &mut self.clients.get_mut(client).unwrap_or(&mut self.everyone).behaviour.faults;
         if !strikes_at(faults, grant) {
             return Departure::default();
         }
@@ -205,10 +159,7 @@ fn early(faults: &mut Faults) -> Option<Early> {
         if faults.respond_times == Times::Never {
             faults.end_outage();
         }
-        return Some(Early::Status {
-            status,
-            retry_after,
-        });
+        return Some(Early::Status { status, retry_after });
     }
     if faults.drop_before_commit.strike() {
         Some(Early::Drop)
@@ -231,25 +182,15 @@ mod tests {
 
     fn arrivals(script: &str, grants: &[(GrantType, u64)]) -> Vec<Option<Early>> {
         let mut script = Script::new(script.parse().expect("a script"), at(0));
-        grants
-            .iter()
-            .map(|(grant, ms)| script.arrival("app", *grant, at(*ms)).early)
-            .collect()
+        grants.iter().map(|(grant, ms)| script.arrival("app", *grant, at(*ms)).early).collect()
     }
 
     #[test]
     fn faults_strike_by_number_by_time_and_by_grant() {
         use GrantType::{AuthorizationCode as Code, RefreshToken as Refresh};
-        let status = Some(Early::Status {
-            status: 503,
-            retry_after: None,
-        });
+        let status = Some(Early::Status { status: 503, retry_after: None });
         for (script, grants, expected) in [
-            (
-                "respond_status=503,respond_times=1",
-                &[(Refresh, 0), (Refresh, 0)][..],
-                &[status, None][..],
-            ),
+            ("respond_status=503,respond_times=1", &[(Refresh, 0), (Refresh, 0)][..], &[status, None][..]),
             (
                 "respond_status=503,respond_for_ms=100",
                 &[(Refresh, 0), (Refresh, 99), (Refresh, 100)],
@@ -265,11 +206,7 @@ mod tests {
                 &[(Code, 0), (Code, 0), (Code, 0)],
                 &[Some(Early::Redirect), Some(Early::Html), None],
             ),
-            (
-                "invalid_client",
-                &[(Code, 0), (Code, 0)],
-                &[Some(Early::InvalidClient); 2],
-            ),
+            ("invalid_client", &[(Code, 0), (Code, 0)], &[Some(Early::InvalidClient); 2]),
         ] {
             assert_eq!(arrivals(script, grants), expected, "{script}");
         }
@@ -280,16 +217,8 @@ mod tests {
         let mut script = Script::new("lose_reply=1".parse().expect("a script"), at(0));
         script.set(Some("app"), Behaviour::default(), at(0));
         assert!(!script.departure("app", GrantType::RefreshToken, false).lose);
-        assert!(
-            script
-                .departure("other", GrantType::RefreshToken, false)
-                .lose
-        );
-        assert!(
-            !script
-                .departure("other", GrantType::RefreshToken, false)
-                .lose
-        );
+        assert!(script.departure("other", GrantType::RefreshToken, false).lose);
+        assert!(!script.departure("other", GrantType::RefreshToken, false).lose);
         script.reset(at(0));
         assert!(script.departure("app", GrantType::RefreshToken, false).lose);
     }

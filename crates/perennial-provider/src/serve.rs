@@ -42,9 +42,7 @@ impl DevProvider {
             shutdown.await;
             state.closing.send_replace(true);
         };
-        axum::serve(listener, self.router())
-            .with_graceful_shutdown(closing)
-            .await?;
+        axum::serve(listener, self.router()).with_graceful_shutdown(closing).await?;
         Ok(())
     }
 }
@@ -81,11 +79,7 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(header::HOST) else {
         return true;
     };
-    let Ok(authority) = host
-        .to_str()
-        .unwrap_or_default()
-        .parse::<axum::http::uri::Authority>()
-    else {
+    let Ok(authority) = host.to_str().unwrap_or_default().parse::<axum::http::uri::Authority>() else {
         return false;
     };
     match Host::parse(authority.host()) {

@@ -39,11 +39,7 @@ impl Counters {
     }
 
     fn count(&self, wanted: impl Fn(&Outcome) -> bool) -> u64 {
-        self.outcomes
-            .iter()
-            .filter(|(outcome, _)| wanted(outcome))
-            .map(|(_, count)| count)
-            .sum()
+        self.outcomes.iter().filter(|(outcome, _)| wanted(outcome)).map(|(_, count)| count).sum()
     }
 }
 
@@ -111,14 +107,8 @@ mod tests {
         for seconds in [0, 0, 3, 9] {
             tally.arrived(at(seconds));
         }
-        assert_eq!(
-            tally.snapshot(at(9)).requests_per_second,
-            [2, 0, 0, 1, 0, 0, 0, 0, 0, 1]
-        );
-        assert_eq!(
-            tally.snapshot(at(12)).requests_per_second,
-            [1, 0, 0, 0, 0, 0, 1, 0, 0, 0]
-        );
+        assert_eq!(tally.snapshot(at(9)).requests_per_second, [2, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(tally.snapshot(at(12)).requests_per_second, [1, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
         assert_eq!(tally.snapshot(at(99)).requests_per_second, [0; 10]);
     }
 }

@@ -31,15 +31,10 @@ struct Settled {
     why: String,
 }
 
-pub(crate) async fn endpoint(
-    Extract(state): Extract<Arc<State>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(crate) async fn endpoint(Extract(state): Extract<Arc<State>>, headers: HeaderMap, body: Bytes) -> Response {
     // A server goes on with a request whose sender has given up; that is how a refresh token is spent without anybody knowing.
     let work = tokio::spawn(async move { answer(&state, &headers, &body).await });
-    work.await
-        .unwrap_or_else(|_| OAuthError::server_error().into_response())
+    work.await.unwrap_or_else(|_| OAuthError::server_error().into_response())
 }
 
 /// Where the `redirect` fault points: a client that follows it has shown its secrets to somebody else.
@@ -60,10 +55,7 @@ async fn answer(state: &State, headers: &HeaderMap, body: &Bytes) -> Response {
             let client = claimed_id(headers, &params);
             (client, settle(state, headers, &params).await)
         }
-        Err(name) => (
-            None,
-            refused(Outcome::InvalidRequest, OAuthError::repeated(&name)),
-        ),
+        Err(name) => (None, refused(Outcome::InvalidRequest, OAuthError::repeated(&name))),
     };
     state.tally().answered(settled.outcome);
     state.tell(News {
@@ -88,18 +80,12 @@ async fn settle(state: &State, headers: &HeaderMap, params: &Params) -> Settled 
         Some("client_credentials") => GrantType::ClientCredentials,
         Some("refresh_token") => GrantType::RefreshToken,
         Some(_) => {
-            let error = OAuthError::new(
-                StatusCode::BAD_REQUEST,
-                "unsupported_grant_type",
-                "This grant type is not supported.",
-            );
+            let error =
+                OAuthError::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", "This grant type is not supported.");
             return refused(Outcome::InvalidRequest, error);
         }
         None => {
-            return refused(
-                Outcome::InvalidRequest,
-                OAuthError::invalid_request("The grant_type is missing."),
-            );
+            return refused(Outcome::InvalidRequest, OAuthError::invalid_request("The grant_type is missing."));
         }
     };
     let _under_way = UnderWay::begin(state, params);
@@ -129,13 +115,9 @@ struct UnderWay<'a> {
 
 impl<'a> UnderWay<'a> {
     fn begin(state: &'a State, params: &Params) -> Self {
-        let in_flight = params
-            .of("refresh_token")
-            .and_then(|token| state.ledger().enter(token));
+        let in_flight = params.of("refresh_token").and_then(|token| state.ledger().enter(token));
         if let Some(in_flight) = &in_flight {
-            state
-                .tally()
-                .in_flight(in_flight.of_token, in_flight.of_family);
+            state.tally().in_flight(in_flight.of_token, in_flight.of_family);
         }
         Self { state, in_flight }
     }
@@ -158,58 +140,27 @@ fn struck(state: &State, early: Early) -> Settled {
                 OAuthError::invalid_client("A fault says that this client is unknown."),
             );
         }
-        Early::Drop => (
-            Outcome::Dropped,
-            hang_up(),
-            "closed the connection before the commit".to_owned(),
-        ),
+        Early::Drop => (Outcome::Dropped, hang_up(), "closed the connection before the commit".to_owned()),
         Early::Html => {
-            let portal = Html(
-                "<!doctype html><title>Welcome</title><p>Please accept the terms of this network.</p>",
-            );
-            (
-                Outcome::Misanswered,
-                portal.into_response(),
-                "answered a page of HTML".to_owned(),
-            )
+            let portal = Html("<!doctype html><title>Welcome</title><p>Please accept the terms of this network.</p>");
+            (Outcome::Misanswered, portal.into_response(), "answered a page of HTML".to_owned())
         }
         Early::Redirect => {
             let location = [(header::LOCATION, state.settings.url("/token/elsewhere"))];
             let response = (StatusCode::TEMPORARY_REDIRECT, NO_STORE, location).into_response();
-            (
-                Outcome::Misanswered,
-                response,
-                "answered a redirect".to_owned(),
-            )
+            (Outcome::Misanswered, response, "answered a redirect".to_owned())
         }
-        Early::Status {
-            status,
-            retry_after,
-        } => {
+        Early::Status { status, retry_after } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-            let body = Json(
-                json!({ "error": "temporarily_unavailable", "error_description": "A fault struck." }),
-            );
+            let body = Json(json!({ "error": "temporarily_unavailable", "error_description": "A fault struck." }));
             let mut response = (status, NO_STORE, body).into_response();
             if let Some(seconds) = retry_after {
-                response
-                    .headers_mut()
-                    .insert(header::RETRY_AFTER, seconds.into());
+                response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
             }
-            (
-                Outcome::FaultedStatus,
-                response,
-                format!("answered {}", status.as_u16()),
-            )
+            (Outcome::FaultedStatus, response, format!("answered {}", status.as_u16()))
         }
     };
-    Settled {
-        response,
-        outcome,
-        family: None,
-        serial: None,
-        why: format!("A fault {why}; nothing was committed."),
-    }
+    Settled { response, outcome, family: None, serial: None, why: format!("A fault {why}; nothing was committed.") }
 }
 
 /// Tokens that exist from now on, whatever becomes of the answer.
@@ -227,23 +178,12 @@ type Commit = Result<Committed, Box<Settled>>;
 
 fn redeem_code(state: &State, client: &Client, params: &Params) -> Commit {
     let missing = |name| {
-        Box::new(refused(
-            Outcome::InvalidRequest,
-            OAuthError::invalid_request(format!("The {name} is missing.")),
-        ))
+        Box::new(refused(Outcome::InvalidRequest, OAuthError::invalid_request(format!("The {name} is missing."))))
     };
     let code = params.of("code").ok_or_else(|| missing("code"))?;
-    let redirect_uri = params
-        .of("redirect_uri")
-        .ok_or_else(|| missing("redirect_uri"))?;
-    let verifier = params
-        .of("code_verifier")
-        .ok_or_else(|| missing("code_verifier"))?;
-    let proof = CodeProof {
-        client: &client.id,
-        redirect_uri,
-        verifier,
-    };
+    let redirect_uri = params.of("redirect_uri").ok_or_else(|| missing("redirect_uri"))?;
+    let verifier = params.of("code_verifier").ok_or_else(|| missing("code_verifier"))?;
+    let proof = CodeProof { client: &client.id, redirect_uri, verifier };
     let settings = &state.settings;
     let lifetime = |grant: &Grant| {
         (settings.always_issue_refresh_token || grant.has_scope("offline_access"))
@@ -274,9 +214,7 @@ fn redeem_refresh(state: &State, client: &Client, params: &Params) -> Commit {
         }
     };
     let mut ledger = state.ledger();
-    let granted = ledger
-        .find_refresh(token)
-        .map(|(family, _)| family.grant.scope.clone());
+    let granted = ledger.find_refresh(token).map(|(family, _)| family.grant.scope.clone());
     let scope = match (params.of("scope"), granted) {
         (Some(asked), Some(granted)) => {
             let within = |scope| granted.split(' ').any(|known| known == scope);
@@ -302,11 +240,8 @@ fn redeem_refresh(state: &State, client: &Client, params: &Params) -> Commit {
 
 fn commit(state: &State, issued: Issued, scope: &str, grant_type: GrantType) -> Commit {
     let with_id_token = issued.grant.has_scope("openid");
-    let departure = state
-        .script()
-        .departure(&issued.grant.client, grant_type, with_id_token);
-    let answer = TokenAnswer::for_person(state, &issued, scope, grant_type, &departure)
-        .map_err(|_| broken())?;
+    let departure = state.script().departure(&issued.grant.client, grant_type, with_id_token);
+    let answer = TokenAnswer::for_person(state, &issued, scope, grant_type, &departure).map_err(|_| broken())?;
     Ok(Committed {
         answer,
         departure,
@@ -326,9 +261,7 @@ fn machine(state: &State, client: &Client, params: &Params) -> Commit {
         );
         return Err(Box::new(refused(Outcome::InvalidRequest, error)));
     }
-    let departure = state
-        .script()
-        .departure(&client.id, GrantType::ClientCredentials, false);
+    let departure = state.script().departure(&client.id, GrantType::ClientCredentials, false);
     let answer = TokenAnswer::for_machine(state, client, params).map_err(|_| broken())?;
     Ok(Committed {
         answer,
@@ -342,14 +275,7 @@ fn machine(state: &State, client: &Client, params: &Params) -> Commit {
 
 /// The way of committed tokens to the client, which may be long or end nowhere.
 async fn deliver(state: &State, committed: Committed) -> Settled {
-    let Committed {
-        answer,
-        departure,
-        outcome,
-        family,
-        serial,
-        issued_serial,
-    } = committed;
+    let Committed { answer, departure, outcome, family, serial, issued_serial } = committed;
     let lost = departure.lose || departure.cut;
     if let (true, Some(family), Some(serial)) = (lost, family, issued_serial) {
         state.ledger().mark_lost(family, serial);
@@ -358,48 +284,24 @@ async fn deliver(state: &State, committed: Committed) -> Settled {
         tokio::time::sleep(departure.delay).await;
     }
     let (outcome, why) = match (departure.lose, departure.cut) {
-        (true, _) => (
-            Outcome::ReplyLost,
-            format!("Committed ({outcome}), and a fault closed the connection before the answer."),
-        ),
-        (_, true) => (
-            Outcome::ReplyLost,
-            format!("Committed ({outcome}), and a fault cut the answer in half."),
-        ),
+        (true, _) => {
+            (Outcome::ReplyLost, format!("Committed ({outcome}), and a fault closed the connection before the answer."))
+        }
+        (_, true) => (Outcome::ReplyLost, format!("Committed ({outcome}), and a fault cut the answer in half.")),
         _ => (outcome, format!("Tokens were issued ({outcome}).")),
     };
-    let response = if departure.lose {
-        hang_up()
-    } else {
-        write(answer, &departure)
-    };
-    Settled {
-        response,
-        outcome,
-        family,
-        serial,
-        why,
-    }
+    let response = if departure.lose { hang_up() } else { write(answer, &departure) };
+    Settled { response, outcome, family, serial, why }
 }
 
 fn refused(outcome: Outcome, error: OAuthError) -> Settled {
     let why = format!("{}: {}", error.error, error.description);
-    Settled {
-        response: error.into_response(),
-        outcome,
-        family: None,
-        serial: None,
-        why,
-    }
+    Settled { response: error.into_response(), outcome, family: None, serial: None, why }
 }
 
 fn rejected(rejected: Rejected) -> Box<Settled> {
     let error = OAuthError::new(StatusCode::BAD_REQUEST, "invalid_grant", rejected.why);
-    Box::new(Settled {
-        family: rejected.family,
-        serial: rejected.serial,
-        ..refused(rejected.outcome, error)
-    })
+    Box::new(Settled { family: rejected.family, serial: rejected.serial, ..refused(rejected.outcome, error) })
 }
 
 /// Signing failed, which it does not while the process is sound.

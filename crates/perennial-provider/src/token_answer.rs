@@ -49,29 +49,15 @@ impl TokenAnswer {
         };
         let access_token = mint_access(state, record)?;
         let id_token = if grant.has_scope("openid") {
-            Some(id_token(
-                state,
-                grant,
-                &access_token,
-                grant_type,
-                departure,
-            )?)
+            Some(id_token(state, grant, &access_token, grant_type, departure)?)
         } else {
             None
         };
-        Ok(Self {
-            id_token,
-            refresh_token: issued.refresh_token.clone(),
-            ..Self::bare(state, access_token, scope)
-        })
+        Ok(Self { id_token, refresh_token: issued.refresh_token.clone(), ..Self::bare(state, access_token, scope) })
     }
 
     /// An access token for the client itself, with the `audience` it asked for.
-    pub(crate) fn for_machine(
-        state: &State,
-        client: &Client,
-        params: &Params,
-    ) -> Result<Self, KeyError> {
+    pub(crate) fn for_machine(state: &State, client: &Client, params: &Params) -> Result<Self, KeyError> {
         let scope = params.owned("scope").unwrap_or_default();
         let record = AccessRecord {
             client: client.id.clone(),
@@ -114,10 +100,7 @@ pub(crate) fn write(answer: TokenAnswer, departure: &Departure) -> Response {
     if !answer.scope.is_empty() {
         members.insert("scope".into(), answer.scope.into());
     }
-    if let Some(token) = answer
-        .refresh_token
-        .filter(|_| !departure.omit_refresh_token)
-    {
+    if let Some(token) = answer.refresh_token.filter(|_| !departure.omit_refresh_token) {
         members.insert("refresh_token".into(), token.into());
     }
     if let Some(token) = answer.id_token.filter(|_| !departure.omit_id_token) {
@@ -127,16 +110,9 @@ pub(crate) fn write(answer: TokenAnswer, departure: &Departure) -> Response {
         members.insert("padding".into(), "x".repeat(OVERSIZED_BYTES).into());
     }
     let body = Bytes::from(Value::Object(members).to_string());
-    let json = [(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    )];
+    let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let response = (NO_STORE, json, body.clone()).into_response();
-    if departure.cut {
-        broken_off(&body, response)
-    } else {
-        response
-    }
+    if departure.cut { broken_off(&body, response) } else { response }
 }
 
 fn mint_access(state: &State, record: AccessRecord) -> Result<String, KeyError> {
@@ -201,11 +177,7 @@ fn id_token(
 }
 
 /// The claims that the scopes `profile` and `email` ask for (OIDC Core §5.4).
-pub(crate) fn profile_claims(
-    state: &State,
-    subject: &str,
-    scope: &str,
-) -> Vec<(&'static str, Value)> {
+pub(crate) fn profile_claims(state: &State, subject: &str, scope: &str) -> Vec<(&'static str, Value)> {
     let mut claims: Vec<(&'static str, Value)> = Vec::new();
     let Some(account) = state.settings.account(subject) else {
         return claims;

@@ -37,20 +37,13 @@ pub(crate) struct Visitors {
 
 impl Visitors {
     pub(crate) fn sign_in_of(&self, browser: Option<&str>) -> Option<SignIn> {
-        self.signed_in
-            .get(browser?)
-            .map(|(_, sign_in)| sign_in.clone())
+        self.signed_in.get(browser?).map(|(_, sign_in)| sign_in.clone())
     }
 
     pub(crate) fn sign_in(&mut self, browser: &str, account: &str, now: SystemTime) -> SignIn {
-        let sign_in = SignIn {
-            account: account.to_owned(),
-            auth_time: now,
-            sid: opaque("sid_"),
-        };
+        let sign_in = SignIn { account: account.to_owned(), auth_time: now, sid: opaque("sid_") };
         self.sequence += 1;
-        self.signed_in
-            .insert(browser.to_owned(), (self.sequence, sign_in.clone()));
+        self.signed_in.insert(browser.to_owned(), (self.sequence, sign_in.clone()));
         drop_oldest(&mut self.signed_in, BROWSERS, |(sequence, _)| *sequence);
         sign_in
     }
@@ -63,24 +56,15 @@ impl Visitors {
     pub(crate) fn wait(&mut self, browser: &str, what: Pending, now: SystemTime) -> String {
         let transaction = opaque("");
         self.sequence += 1;
-        let waiting = Waiting {
-            browser: browser.to_owned(),
-            until: now + TRANSACTION_LIFETIME,
-            sequence: self.sequence,
-            what,
-        };
+        let waiting =
+            Waiting { browser: browser.to_owned(), until: now + TRANSACTION_LIFETIME, sequence: self.sequence, what };
         self.waiting.insert(transaction.clone(), waiting);
         drop_oldest(&mut self.waiting, TRANSACTIONS, |waiting| waiting.sequence);
         transaction
     }
 
     /// Takes what waited, if this browser may answer it.
-    pub(crate) fn answer(
-        &mut self,
-        transaction: &str,
-        browser: Option<&str>,
-        now: SystemTime,
-    ) -> Option<Pending> {
+    pub(crate) fn answer(&mut self, transaction: &str, browser: Option<&str>, now: SystemTime) -> Option<Pending> {
         let waiting = self.waiting.get(transaction)?;
         if Some(waiting.browser.as_str()) != browser {
             return None;
@@ -92,10 +76,7 @@ impl Visitors {
 
 fn drop_oldest<T>(map: &mut BTreeMap<String, T>, limit: usize, age: impl Fn(&T) -> u64) {
     while map.len() > limit {
-        let oldest = map
-            .iter()
-            .min_by_key(|(_, entry)| age(entry))
-            .map(|(key, _)| key.clone());
+        let oldest = map.iter().min_by_key(|(_, entry)| age(entry)).map(|(key, _)| key.clone());
         let Some(oldest) = oldest else { return };
         map.remove(&oldest);
     }

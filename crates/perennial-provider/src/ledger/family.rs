@@ -138,12 +138,7 @@ impl FamilyRecord {
     }
 
     /// Adds a refresh token to the chain and returns a copy of it.
-    pub(crate) fn add_link(
-        &mut self,
-        replaces: Option<u64>,
-        now: SystemTime,
-        lifetime: Duration,
-    ) -> Link {
+    pub(crate) fn add_link(&mut self, replaces: Option<u64>, now: SystemTime, lifetime: Duration) -> Link {
         self.last_serial += 1;
         let link = Link {
             serial: self.last_serial,
@@ -165,9 +160,7 @@ impl FamilyRecord {
 
     /// The token to forget because the chain has grown over its limit.
     pub(crate) fn drop_oldest(&mut self) -> Option<Link> {
-        (self.links.len() > REFRESH_TOKENS_PER_FAMILY)
-            .then(|| self.links.pop_front())
-            .flatten()
+        (self.links.len() > REFRESH_TOKENS_PER_FAMILY).then(|| self.links.pop_front()).flatten()
     }
 
     pub(crate) fn link(&self, serial: u64) -> Option<&Link> {
@@ -175,16 +168,11 @@ impl FamilyRecord {
     }
 
     pub(crate) fn link_mut(&mut self, serial: u64) -> Option<&mut Link> {
-        self.links
-            .iter_mut()
-            .rev()
-            .find(|link| link.serial == serial)
+        self.links.iter_mut().rev().find(|link| link.serial == serial)
     }
 
     pub(crate) fn successors(&self, serial: u64) -> impl DoubleEndedIterator<Item = &Link> {
-        self.links
-            .iter()
-            .filter(move |link| link.replaces == Some(serial))
+        self.links.iter().filter(move |link| link.replaces == Some(serial))
     }
 
     /// One more request carries this token; returns how many carry it, and how many one of the family, now.
@@ -217,11 +205,7 @@ impl FamilyRecord {
             alive: self.revoked.is_none(),
             revoked: self.revoked.map(|(reason, _)| reason),
             revoked_at_ms: self.revoked.map(|(_, at)| unix_millis(at)),
-            refresh_tokens: self
-                .links
-                .iter()
-                .map(|link| self.link_view(link, now))
-                .collect(),
+            refresh_tokens: self.links.iter().map(|link| self.link_view(link, now)).collect(),
             max_in_flight: self.max_in_flight,
         }
     }

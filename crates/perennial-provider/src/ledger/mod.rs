@@ -110,16 +110,7 @@ impl Ledger {
     ) -> String {
         let code = opaque("ac_");
         let expires_at = now + CODE_LIFETIME;
-        self.codes.insert(
-            code.clone(),
-            CodeRecord {
-                grant,
-                redirect_uri,
-                challenge,
-                expires_at,
-                spent_on: None,
-            },
-        );
+        self.codes.insert(code.clone(), CodeRecord { grant, redirect_uri, challenge, expires_at, spent_on: None });
         self.codes_by_age.push_back(code.clone());
         while self.codes_by_age.len() > CODES {
             if let Some(oldest) = self.codes_by_age.pop_front() {
@@ -137,25 +128,12 @@ impl Ledger {
         now: SystemTime,
         refresh_lifetime: impl FnOnce(&Grant) -> Option<Duration>,
     ) -> Result<Issued, Rejected> {
-        let rejected = |outcome, family, why| Rejected {
-            outcome,
-            family,
-            serial: None,
-            why,
-        };
+        let rejected = |outcome, family, why| Rejected { outcome, family, serial: None, why };
         let Some(record) = self.codes.get_mut(code) else {
-            return Err(rejected(
-                Outcome::CodeRejected,
-                None,
-                "The code is unknown.",
-            ));
+            return Err(rejected(Outcome::CodeRejected, None, "The code is unknown."));
         };
         if record.grant.client != proof.client {
-            return Err(rejected(
-                Outcome::CodeRejected,
-                None,
-                "The code is unknown.",
-            ));
+            return Err(rejected(Outcome::CodeRejected, None, "The code is unknown."));
         }
         if let Some(family) = record.spent_on {
             self.revoke_family(family, RevocationReason::CodeReused, now);
@@ -184,8 +162,7 @@ impl Ledger {
         let mut opened = FamilyRecord::open(family, grant.clone(), now);
         let first = refresh_lifetime(&grant).map(|lifetime| opened.add_link(None, now, lifetime));
         if let Some(link) = &first {
-            self.refresh_tokens
-                .insert(link.token.clone(), (family, link.serial));
+            self.refresh_tokens.insert(link.token.clone(), (family, link.serial));
         }
         self.families.insert(family, opened);
         self.forget_old_families();
@@ -228,10 +205,7 @@ impl Ledger {
     pub(crate) fn use_access(&mut self, token: &str, now: SystemTime) -> Option<AccessRecord> {
         let record = self.live_access(token, now)?.clone();
         if let (Some(family), Some(serial)) = (record.family, record.serial)
-            && let Some(link) = self
-                .families
-                .get_mut(&family)
-                .and_then(|family| family.link_mut(serial))
+            && let Some(link) = self.families.get_mut(&family).and_then(|family| family.link_mut(serial))
         {
             link.used = true;
         }
@@ -248,12 +222,7 @@ impl Ledger {
         self.access_tokens.get(token)
     }
 
-    pub(crate) fn revoke_family(
-        &mut self,
-        family: u64,
-        reason: RevocationReason,
-        now: SystemTime,
-    ) -> bool {
+    pub(crate) fn revoke_family(&mut self, family: u64, reason: RevocationReason, now: SystemTime) -> bool {
         match self.families.get_mut(&family) {
             Some(record) if record.revoked.is_none() => {
                 record.revoked = Some((reason, now));
@@ -265,16 +234,9 @@ impl Ledger {
 
     /// Revokes what was granted within one sign-in at the provider; tells which families.
     pub(crate) fn revoke_session(&mut self, sid: &str, now: SystemTime) -> Vec<u64> {
-        let of_session: Vec<u64> = self
-            .families
-            .values()
-            .filter(|family| family.grant.sid == sid)
-            .map(|family| family.id)
-            .collect();
-        of_session
-            .into_iter()
-            .filter(|family| self.revoke_family(*family, RevocationReason::SignedOut, now))
-            .collect()
+        let of_session: Vec<u64> =
+            self.families.values().filter(|family| family.grant.sid == sid).map(|family| family.id).collect();
+        of_session.into_iter().filter(|family| self.revoke_family(*family, RevocationReason::SignedOut, now)).collect()
     }
 
     /// The family and serial of a refresh token that is remembered.
@@ -284,20 +246,13 @@ impl Ledger {
     }
 
     pub(crate) fn families(&self, now: SystemTime) -> Vec<Family> {
-        self.families
-            .values()
-            .map(|family| family.view(now))
-            .collect()
+        self.families.values().map(|family| family.view(now)).collect()
     }
 
     /// Drops what is over the limit: first the oldest revoked family, then the oldest.
     fn forget_old_families(&mut self) {
         while self.families.len() > FAMILIES {
-            let revoked = self
-                .families
-                .values()
-                .find(|family| family.revoked.is_some())
-                .map(|family| family.id);
+            let revoked = self.families.values().find(|family| family.revoked.is_some()).map(|family| family.id);
             let Some(oldest) = revoked.or_else(|| self.families.keys().next().copied()) else {
                 return;
             };

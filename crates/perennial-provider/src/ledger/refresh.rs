@@ -49,45 +49,27 @@ impl Ledger {
         let Some(&(id, serial)) = self.refresh_tokens.get(token) else {
             return Err(unknown);
         };
-        let Some(family) = self
-            .families
-            .get_mut(&id)
-            .filter(|family| family.grant.client == client)
-        else {
+        let Some(family) = self.families.get_mut(&id).filter(|family| family.grant.client == client) else {
             return Err(unknown);
         };
-        let rejected = |outcome, why| Rejected {
-            outcome,
-            family: Some(id),
-            serial: Some(serial),
-            why,
-        };
+        let rejected = |outcome, why| Rejected { outcome, family: Some(id), serial: Some(serial), why };
         let revoked = family.revoked.is_some();
         let Some(link) = family.link_mut(serial) else {
             return Err(unknown);
         };
         link.presented += 1;
         if revoked {
-            return Err(rejected(
-                Outcome::RejectedRevoked,
-                "The refresh token was revoked.",
-            ));
+            return Err(rejected(Outcome::RejectedRevoked, "The refresh token was revoked."));
         }
         if now >= link.expires_at {
-            return Err(rejected(
-                Outcome::RejectedExpired,
-                "The refresh token has expired.",
-            ));
+            return Err(rejected(Outcome::RejectedExpired, "The refresh token has expired."));
         }
         let link = link.clone();
         let successors: Vec<Link> = family.successors(serial).cloned().collect();
         let verdict = judge(terms.class, &link, &successors, now);
         match verdict {
             Verdict::Refuse => {
-                return Err(rejected(
-                    Outcome::RejectedSpent,
-                    "The refresh token was used before.",
-                ));
+                return Err(rejected(Outcome::RejectedSpent, "The refresh token was used before."));
             }
             Verdict::RevokeFamily => {
                 self.revoke_family(id, RevocationReason::RefreshTokenReused, now);
@@ -101,27 +83,15 @@ impl Ledger {
         Ok(self.commit(id, &link, &verdict, terms, now))
     }
 
-    fn commit(
-        &mut self,
-        id: u64,
-        link: &Link,
-        verdict: &Verdict,
-        terms: &RefreshTerms,
-        now: SystemTime,
-    ) -> Issued {
-        let family = self
-            .families
-            .get_mut(&id)
-            .expect("the family was found under the same lock");
+    fn commit(&mut self, id: u64, link: &Link, verdict: &Verdict, terms: &RefreshTerms, now: SystemTime) -> Issued {
+        let family = self.families.get_mut(&id).expect("the family was found under the same lock");
         family.epoch += u64::from(terms.at_kill);
         let answer = match verdict {
             Verdict::Repeat { serial } => family.link_mut(*serial).map(|successor| {
                 successor.undelivered = false;
                 successor.clone()
             }),
-            Verdict::Rotate | Verdict::RotateAgain => {
-                Some(family.add_link(Some(link.serial), now, terms.lifetime))
-            }
+            Verdict::Rotate | Verdict::RotateAgain => Some(family.add_link(Some(link.serial), now, terms.lifetime)),
             Verdict::Keep | Verdict::Refuse | Verdict::RevokeFamily => None,
         };
         if let Some(presented) = family.link_mut(link.serial) {
@@ -145,8 +115,7 @@ impl Ledger {
             grant: family.grant.clone(),
         };
         let dropped = family.drop_oldest();
-        self.refresh_tokens
-            .insert(answer.token, (id, answer.serial));
+        self.refresh_tokens.insert(answer.token, (id, answer.serial));
         if let Some(forgotten) = dropped {
             self.refresh_tokens.remove(&forgotten.token);
         }
@@ -157,12 +126,7 @@ impl Ledger {
     pub(crate) fn enter(&mut self, token: &str) -> Option<InFlight> {
         let &(family, serial) = self.refresh_tokens.get(token)?;
         let (of_token, of_family) = self.families.get_mut(&family)?.enter(serial);
-        Some(InFlight {
-            family,
-            serial,
-            of_token,
-            of_family,
-        })
+        Some(InFlight { family, serial, of_token, of_family })
     }
 
     pub(crate) fn leave(&mut self, in_flight: &InFlight) {
@@ -173,11 +137,7 @@ impl Ledger {
 
     /// Notes that the answer which carried this token was withheld.
     pub(crate) fn mark_lost(&mut self, family: u64, serial: u64) {
-        if let Some(link) = self
-            .families
-            .get_mut(&family)
-            .and_then(|family| family.link_mut(serial))
-        {
+        if let Some(link) = self.families.get_mut(&family).and_then(|family| family.link_mut(serial)) {
             link.undelivered = true;
         }
     }
@@ -204,17 +164,11 @@ fn judge(class: RefreshClass, link: &Link, successors: &[Link], now: SystemTime)
         (RefreshClass::SingleUse, true) => Verdict::Refuse,
         (RefreshClass::Overlap { .. }, true) if in_window => Verdict::RotateAgain,
         (RefreshClass::Overlap { .. }, true) => Verdict::RevokeFamily,
-        (RefreshClass::Idempotent { .. }, true) => {
-            match successors.iter().rev().find(|successor| !successor.spent) {
-                Some(successor) if in_window => Verdict::Repeat {
-                    serial: successor.serial,
-                },
-                _ => Verdict::Refuse,
-            }
-        }
-        (RefreshClass::Acknowledged, true) if successors.iter().any(|successor| successor.used) => {
-            Verdict::Refuse
-        }
+        (RefreshClass::Idempotent { .. }, true) => match successors.iter().rev().find(|successor| !successor.spent) {
+            Some(successor) if in_window => Verdict::Repeat { serial: successor.serial },
+            _ => Verdict::Refuse,
+        },
+        (RefreshClass::Acknowledged, true) if successors.iter().any(|successor| successor.used) => Verdict::Refuse,
         (RefreshClass::Acknowledged, true) => Verdict::RotateAgain,
     }
 }
@@ -243,19 +197,9 @@ mod tests {
             sid: "sid".into(),
         };
         let code = ledger.mint_code(grant, "http://localhost/cb".into(), s256("v"), at(0));
-        let proof = CodeProof {
-            client: "app",
-            redirect_uri: "http://localhost/cb",
-            verifier: "v",
-        };
-        let issued = ledger
-            .redeem_code(&code, &proof, at(0), |_| Some(HOUR))
-            .ok()
-            .expect("a good code");
-        (
-            issued.family,
-            issued.refresh_token.expect("a refresh token"),
-        )
+        let proof = CodeProof { client: "app", redirect_uri: "http://localhost/cb", verifier: "v" };
+        let issued = ledger.redeem_code(&code, &proof, at(0), |_| Some(HOUR)).ok().expect("a good code");
+        (issued.family, issued.refresh_token.expect("a refresh token"))
     }
 
     /// Presents serials at given seconds; `1` is the first token, later numbers are successors in order of issue.
@@ -263,11 +207,7 @@ mod tests {
         let mut ledger = Ledger::default();
         let (_, first) = open(&mut ledger);
         let mut tokens = vec![first];
-        let terms = RefreshTerms {
-            class,
-            at_kill: false,
-            lifetime: HOUR,
-        };
+        let terms = RefreshTerms { class, at_kill: false, lifetime: HOUR };
         script
             .iter()
             .map(|(serial, seconds)| {
@@ -275,13 +215,10 @@ mod tests {
                 match ledger.redeem_refresh(&token, "app", &terms, at(*seconds)) {
                     Ok(issued) => {
                         let answer = issued.refresh_token.expect("always one");
-                        let number = tokens
-                            .iter()
-                            .position(|known| *known == answer)
-                            .unwrap_or_else(|| {
-                                tokens.push(answer);
-                                tokens.len() - 1
-                            });
+                        let number = tokens.iter().position(|known| *known == answer).unwrap_or_else(|| {
+                            tokens.push(answer);
+                            tokens.len() - 1
+                        });
                         format!("{} -> {}", issued.outcome, number + 1)
                     }
                     Err(rejected) => rejected.outcome.to_string(),
@@ -297,73 +234,34 @@ mod tests {
             (
                 Rotating,
                 &[(1, 0), (2, 1), (1, 2), (3, 3)][..],
-                &[
-                    "rotated -> 2",
-                    "rotated -> 3",
-                    "reuse_detected_family_revoked",
-                    "rejected_revoked",
-                ][..],
+                &["rotated -> 2", "rotated -> 3", "reuse_detected_family_revoked", "rejected_revoked"][..],
             ),
-            (
-                SingleUse,
-                &[(1, 0), (1, 1), (2, 2)],
-                &["rotated -> 2", "rejected_spent", "rotated -> 3"],
-            ),
+            (SingleUse, &[(1, 0), (1, 1), (2, 2)], &["rotated -> 2", "rejected_spent", "rotated -> 3"]),
             (
                 Reusable,
                 &[(1, 0), (1, 1), (1, 2)],
-                &[
-                    "reused_ok_reusable -> 1",
-                    "reused_ok_reusable -> 1",
-                    "reused_ok_reusable -> 1",
-                ],
+                &["reused_ok_reusable -> 1", "reused_ok_reusable -> 1", "reused_ok_reusable -> 1"],
             ),
             (
                 Overlap { seconds: 10 },
                 &[(1, 0), (1, 9), (2, 9), (3, 9)],
-                &[
-                    "rotated -> 2",
-                    "reused_ok_overlap:10 -> 3",
-                    "rotated -> 4",
-                    "rotated -> 5",
-                ],
+                &["rotated -> 2", "reused_ok_overlap:10 -> 3", "rotated -> 4", "rotated -> 5"],
             ),
             (
                 Overlap { seconds: 10 },
                 &[(1, 0), (1, 9), (1, 10), (3, 11)],
-                &[
-                    "rotated -> 2",
-                    "reused_ok_overlap:10 -> 3",
-                    "reuse_detected_family_revoked",
-                    "rejected_revoked",
-                ],
+                &["rotated -> 2", "reused_ok_overlap:10 -> 3", "reuse_detected_family_revoked", "rejected_revoked"],
             ),
             (
                 Idempotent { seconds: 3 },
                 &[(1, 0), (1, 2), (2, 2), (1, 2), (3, 3)],
-                &[
-                    "rotated -> 2",
-                    "reused_ok_idempotent:3 -> 2",
-                    "rotated -> 3",
-                    "rejected_spent",
-                    "rotated -> 4",
-                ],
+                &["rotated -> 2", "reused_ok_idempotent:3 -> 2", "rotated -> 3", "rejected_spent", "rotated -> 4"],
             ),
-            (
-                Idempotent { seconds: 3 },
-                &[(1, 0), (1, 3), (2, 4)],
-                &["rotated -> 2", "rejected_spent", "rotated -> 3"],
-            ),
+            (Idempotent { seconds: 3 }, &[(1, 0), (1, 3), (2, 4)], &["rotated -> 2", "rejected_spent", "rotated -> 3"]),
             (
                 Acknowledged,
                 &[(1, 0), (1, 99), (3, 99), (1, 99), (2, 99)],
-                &[
-                    "rotated -> 2",
-                    "reused_ok_acknowledged -> 3",
-                    "rotated -> 4",
-                    "rejected_spent",
-                    "rotated -> 5",
-                ],
+                &["rotated -> 2", "reused_ok_acknowledged -> 3", "rotated -> 4", "rejected_spent", "rotated -> 5"],
             ),
             (Rotating, &[(1, 3600)], &["rejected_expired"]),
         ] {
@@ -375,34 +273,18 @@ mod tests {
     fn another_client_finds_nothing_and_kills_nothing() {
         let mut ledger = Ledger::default();
         let (family, token) = open(&mut ledger);
-        let terms = RefreshTerms {
-            class: RefreshClass::Rotating,
-            at_kill: false,
-            lifetime: HOUR,
-        };
+        let terms = RefreshTerms { class: RefreshClass::Rotating, at_kill: false, lifetime: HOUR };
         let stranger = ledger.redeem_refresh(&token, "other", &terms, at(1));
-        assert_eq!(
-            stranger.err().map(|rejected| rejected.outcome),
-            Some(Outcome::RejectedUnknown)
-        );
+        assert_eq!(stranger.err().map(|rejected| rejected.outcome), Some(Outcome::RejectedUnknown));
         assert!(ledger.redeem_refresh(&token, "app", &terms, at(1)).is_ok());
-        assert!(
-            ledger
-                .families(at(1))
-                .iter()
-                .any(|view| view.id == family && view.alive)
-        );
+        assert!(ledger.families(at(1)).iter().any(|view| view.id == family && view.alive));
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut ledger = Ledger::default();
         let (_, mut token) = open(&mut ledger);
-        let terms = RefreshTerms {
-            class: RefreshClass::Rotating,
-            at_kill: false,
-            lifetime: HOUR,
-        };
+        let terms = RefreshTerms { class: RefreshClass::Rotating, at_kill: false, lifetime: HOUR };
         for _ in 0..REFRESH_TOKENS_PER_FAMILY + 10 {
             token = ledger
                 .redeem_refresh(&token, "app", &terms, at(1))
@@ -412,19 +294,12 @@ mod tests {
         }
         let chain = &ledger.families(at(1))[0].refresh_tokens;
         assert_eq!(chain.len(), REFRESH_TOKENS_PER_FAMILY);
-        assert_eq!(
-            chain.last().map(|link| link.state),
-            Some(RefreshTokenState::Live)
-        );
+        assert_eq!(chain.last().map(|link| link.state), Some(RefreshTokenState::Live));
         assert_eq!(ledger.refresh_tokens.len(), REFRESH_TOKENS_PER_FAMILY);
         for _ in 0..FAMILIES + 5 {
             open(&mut ledger);
         }
         assert_eq!(ledger.families.len(), FAMILIES);
-        assert_eq!(
-            ledger.refresh_tokens.len(),
-            FAMILIES,
-            "the first family is forgotten whole"
-        );
+        assert_eq!(ledger.refresh_tokens.len(), FAMILIES, "the first family is forgotten whole");
     }
 }

@@ -32,39 +32,19 @@ async fn raw_refresh(idp: &Idp, token: &str) -> Vec<u8> {
 async fn a_lost_reply_leaves_the_rotation_committed_and_nothing_on_the_wire() {
     let idp = Idp::start().await;
     let token = idp.tokens().await.token("refresh_token");
-    idp.control
-        .update_faults(|faults| faults.lose_reply = 1.into());
-    assert_eq!(
-        raw_refresh(&idp, &token).await,
-        b"",
-        "not even a status line"
-    );
+    idp.control.update_faults(|faults| faults.lose_reply = 1.into());
+    assert_eq!(raw_refresh(&idp, &token).await, b"", "not even a status line");
 
     let family = &idp.control.families()[0];
-    let states: Vec<_> = family
-        .refresh_tokens
-        .iter()
-        .map(|token| token.state)
-        .collect();
+    let states: Vec<_> = family.refresh_tokens.iter().map(|token| token.state).collect();
     assert_eq!(states, [RefreshTokenState::Spent, RefreshTokenState::Lost]);
     let counters = idp.control.counters();
     assert_eq!(
-        (
-            counters.refreshes_committed,
-            counters.of(Outcome::ReplyLost),
-            counters.of(Outcome::Rotated)
-        ),
+        (counters.refreshes_committed, counters.of(Outcome::ReplyLost), counters.of(Outcome::Rotated)),
         (1, 1, 0)
     );
-    assert_eq!(
-        idp.control.faults().lose_reply,
-        Times::Never,
-        "it counted down"
-    );
-    assert_eq!(
-        idp.refresh(&token).await.verdict(),
-        (400, "invalid_grant".to_owned())
-    );
+    assert_eq!(idp.control.faults().lose_reply, Times::Never, "it counted down");
+    assert_eq!(idp.refresh(&token).await.verdict(), (400, "invalid_grant".to_owned()));
     assert!(!idp.control.families()[0].alive, "a retry looks like theft");
 }
 
@@ -72,14 +52,9 @@ async fn a_lost_reply_leaves_the_rotation_committed_and_nothing_on_the_wire() {
 async fn a_lost_code_reply_spends_the_code() {
     let idp = Idp::scripted("lose_reply=1").await;
     let code = idp.code().await;
-    idp.try_redeem(&code)
-        .await
-        .expect_err("the connection breaks");
+    idp.try_redeem(&code).await.expect_err("the connection breaks");
     assert_eq!(idp.control.counters().codes_redeemed, 1);
-    assert_eq!(
-        idp.redeem(&code).await.verdict(),
-        (400, "invalid_grant".to_owned())
-    );
+    assert_eq!(idp.redeem(&code).await.verdict(), (400, "invalid_grant".to_owned()));
 }
 
 #[tokio::test]
@@ -93,18 +68,11 @@ async fn a_lost_reply_is_mended_by_the_kinder_classes() {
         let idp = Idp::start().await;
         let token = idp.tokens().await.token("refresh_token");
         idp.control.set_class(class);
-        idp.control
-            .update_faults(|faults| faults.lose_reply = 1.into());
-        idp.try_refresh(&token)
-            .await
-            .expect_err("the connection breaks");
+        idp.control.update_faults(|faults| faults.lose_reply = 1.into());
+        idp.try_refresh(&token).await.expect_err("the connection breaks");
         let retried = idp.refresh(&token).await;
         assert_eq!(retried.status, 200, "{class}");
-        assert_eq!(
-            idp.refresh(&retried.token("refresh_token")).await.status,
-            200,
-            "{class}"
-        );
+        assert_eq!(idp.refresh(&retried.token("refresh_token")).await.status, 200, "{class}");
         assert!(idp.control.families()[0].alive, "{class}");
     }
 }
@@ -113,14 +81,10 @@ async fn a_lost_reply_is_mended_by_the_kinder_classes() {
 async fn a_cut_reply_breaks_off_half_way() {
     let idp = Idp::start().await;
     let token = idp.tokens().await.token("refresh_token");
-    idp.control
-        .update_faults(|faults| faults.cut_reply = 1.into());
+    idp.control.update_faults(|faults| faults.cut_reply = 1.into());
     let received = String::from_utf8(raw_refresh(&idp, &token).await).unwrap();
     assert!(received.starts_with("HTTP/1.1 200 OK"), "{received}");
-    assert!(
-        received.contains("access_token") && !received.ends_with("0\r\n\r\n"),
-        "{received}"
-    );
+    assert!(received.contains("access_token") && !received.ends_with("0\r\n\r\n"), "{received}");
     assert_eq!(idp.control.counters().of(Outcome::ReplyLost), 1);
     assert_eq!(idp.control.counters().refreshes_committed, 1);
 }
@@ -129,17 +93,13 @@ async fn a_cut_reply_breaks_off_half_way() {
 async fn a_drop_before_the_commit_spends_nothing() {
     let idp = Idp::start().await;
     let token = idp.tokens().await.token("refresh_token");
-    idp.control
-        .update_faults(|faults| faults.drop_before_commit = 2.into());
+    idp.control.update_faults(|faults| faults.drop_before_commit = 2.into());
     for _ in 0..2 {
         assert_eq!(raw_refresh(&idp, &token).await, b"");
     }
     assert_eq!(idp.refresh(&token).await.status, 200);
     let counters = idp.control.counters();
-    assert_eq!(
-        (counters.of(Outcome::Dropped), counters.refreshes_committed),
-        (2, 1)
-    );
+    assert_eq!((counters.of(Outcome::Dropped), counters.refreshes_committed), (2, 1));
 }
 
 /// Faults that answer something else: the status, the error, and that the same refresh token is good afterwards.
@@ -152,24 +112,9 @@ async fn misleading_answers_spend_nothing() {
             "temporarily_unavailable",
             Outcome::FaultedStatus,
         ),
-        (
-            "respond_status=429,respond_times=1",
-            429,
-            "temporarily_unavailable",
-            Outcome::FaultedStatus,
-        ),
-        (
-            "respond_status=500,respond_for_ms=10000",
-            500,
-            "temporarily_unavailable",
-            Outcome::FaultedStatus,
-        ),
-        (
-            "invalid_client=1",
-            401,
-            "invalid_client",
-            Outcome::InvalidClient,
-        ),
+        ("respond_status=429,respond_times=1", 429, "temporarily_unavailable", Outcome::FaultedStatus),
+        ("respond_status=500,respond_for_ms=10000", 500, "temporarily_unavailable", Outcome::FaultedStatus),
+        ("invalid_client=1", 401, "invalid_client", Outcome::InvalidClient),
         ("html=1", 200, "", Outcome::Misanswered),
         ("redirect=1", 307, "", Outcome::Misanswered),
     ] {
@@ -181,28 +126,14 @@ async fn misleading_answers_spend_nothing() {
         match status {
             503 => assert_eq!(answer.header("retry-after"), "7"),
             429 => assert!(!answer.headers.contains_key("retry-after")),
-            200 => assert!(
-                answer.header("content-type").starts_with("text/html"),
-                "{answer:?}"
-            ),
-            307 => assert_eq!(
-                answer.header("location"),
-                format!("{}/token/elsewhere", idp.issuer)
-            ),
+            200 => assert!(answer.header("content-type").starts_with("text/html"), "{answer:?}"),
+            307 => assert_eq!(answer.header("location"), format!("{}/token/elsewhere", idp.issuer)),
             _ => {}
         }
         assert_eq!(idp.control.counters().of(outcome), 1, "{script}");
         idp.time.forward(10);
-        assert_eq!(
-            idp.refresh(&token).await.status,
-            200,
-            "{script}: nothing was spent and the fault is over"
-        );
-        assert!(
-            !idp.control.faults().any(),
-            "{script}: {:?}",
-            idp.control.faults()
-        );
+        assert_eq!(idp.refresh(&token).await.status, 200, "{script}: nothing was spent and the fault is over");
+        assert!(!idp.control.faults().any(), "{script}: {:?}", idp.control.faults());
     }
 }
 
@@ -211,32 +142,16 @@ async fn misleading_answers_spend_nothing() {
 async fn malformed_answers() {
     let text = |json: &Value, name: &str| json[name].is_string();
     for (script, spoilt) in [
-        (
-            "omit_expires_in=1",
-            Box::new(|json: &Value| json.get("expires_in").is_none())
-                as Box<dyn Fn(&Value) -> bool>,
-        ),
-        (
-            "expires_in_as_string=1",
-            Box::new(|json: &Value| json["expires_in"] == "300"),
-        ),
+        ("omit_expires_in=1", Box::new(|json: &Value| json.get("expires_in").is_none()) as Box<dyn Fn(&Value) -> bool>),
+        ("expires_in_as_string=1", Box::new(|json: &Value| json["expires_in"] == "300")),
         (
             "omit_refresh_token=1",
-            Box::new(move |json: &Value| {
-                !text(json, "refresh_token") && text(json, "access_token")
-            }),
+            Box::new(move |json: &Value| !text(json, "refresh_token") && text(json, "access_token")),
         ),
-        (
-            "omit_id_token=1",
-            Box::new(move |json: &Value| !text(json, "id_token") && text(json, "access_token")),
-        ),
+        ("omit_id_token=1", Box::new(move |json: &Value| !text(json, "id_token") && text(json, "access_token"))),
         (
             "oversized=1",
-            Box::new(|json: &Value| {
-                json["padding"]
-                    .as_str()
-                    .is_some_and(|padding| padding.len() >= 4 << 20)
-            }),
+            Box::new(|json: &Value| json["padding"].as_str().is_some_and(|padding| padding.len() >= 4 << 20)),
         ),
     ] {
         let idp = Idp::start().await;
@@ -259,35 +174,17 @@ async fn defects_of_id_tokens() {
     for (defect, spoilt) in [
         (
             "iss",
-            Box::new(|idp: &Idp, _: &Value, claims: &Value| {
-                claims["iss"] == format!("{}/another", idp.issuer)
-            }) as Box<dyn Fn(&Idp, &Value, &Value) -> bool>,
+            Box::new(|idp: &Idp, _: &Value, claims: &Value| claims["iss"] == format!("{}/another", idp.issuer))
+                as Box<dyn Fn(&Idp, &Value, &Value) -> bool>,
         ),
-        (
-            "aud",
-            Box::new(|_, _, claims| claims["aud"] == "another-client"),
-        ),
-        (
-            "sub",
-            Box::new(|_, _, claims| claims["sub"] == "alice-another"),
-        ),
-        (
-            "nonce",
-            Box::new(|_, _, claims| claims["nonce"] == "another-nonce"),
-        ),
-        (
-            "exp",
-            Box::new(|idp, _, claims| claims["exp"].as_u64() < Some(idp.time.seconds())),
-        ),
+        ("aud", Box::new(|_, _, claims| claims["aud"] == "another-client")),
+        ("sub", Box::new(|_, _, claims| claims["sub"] == "alice-another")),
+        ("nonce", Box::new(|_, _, claims| claims["nonce"] == "another-nonce")),
+        ("exp", Box::new(|idp, _, claims| claims["exp"].as_u64() < Some(idp.time.seconds()))),
         ("alg_none", Box::new(|_, header, _| header["alg"] == "none")),
-        (
-            "kid",
-            Box::new(|_, header, _| header["kid"] == "no-such-key"),
-        ),
+        ("kid", Box::new(|_, header, _| header["kid"] == "no-such-key")),
     ] {
-        idp.control
-            .script(&format!("defect={defect},defect_times=1"))
-            .unwrap();
+        idp.control.script(&format!("defect={defect},defect_times=1")).unwrap();
         let bad = idp.refresh(&token).await;
         let good = idp.refresh(&bad.token("refresh_token")).await;
         token = good.token("refresh_token");
@@ -295,31 +192,14 @@ async fn defects_of_id_tokens() {
             let jwt = answer.token("id_token");
             // `claims` reads the second part; a dot before shifts it to the header.
             let header = claims(&format!(".{jwt}"));
-            assert_eq!(
-                spoilt(&idp, &header, &claims(&jwt)),
-                expected,
-                "{defect} {jwt}"
-            );
+            assert_eq!(spoilt(&idp, &header, &claims(&jwt)), expected, "{defect} {jwt}");
         }
     }
-    idp.control
-        .script("defect=sig,defect_times=1,id_token_skew_seconds=-600")
-        .unwrap();
+    idp.control.script("defect=sig,defect_times=1,id_token_skew_seconds=-600").unwrap();
     let bad = idp.refresh(&token).await;
-    assert_eq!(
-        claims(&bad.token("id_token"))["iat"],
-        idp.time.seconds() - 600
-    );
-    let hinted = idp
-        .visit(
-            &format!("/end-session?id_token_hint={}", bad.token("id_token")),
-            &[],
-        )
-        .await;
-    assert!(
-        hinted.text().contains("Sign out?"),
-        "the provider itself does not believe the signature"
-    );
+    assert_eq!(claims(&bad.token("id_token"))["iat"], idp.time.seconds() - 600);
+    let hinted = idp.visit(&format!("/end-session?id_token_hint={}", bad.token("id_token")), &[]).await;
+    assert!(hinted.text().contains("Sign out?"), "the provider itself does not believe the signature");
 }
 
 #[tokio::test]
@@ -330,65 +210,31 @@ async fn delays_before_and_after_the_commit() {
         idp.control.script(script).unwrap();
         let began = Instant::now();
         // The caller gives up; the provider goes on.
-        let waited =
-            tokio::time::timeout(Duration::from_millis(150), idp.try_refresh(&token)).await;
+        let waited = tokio::time::timeout(Duration::from_millis(150), idp.try_refresh(&token)).await;
         assert!(waited.is_err(), "{script}");
-        assert_eq!(
-            idp.control.counters().refreshes_committed,
-            committed_meanwhile,
-            "{script}"
-        );
+        assert_eq!(idp.control.counters().refreshes_committed, committed_meanwhile, "{script}");
         let mut events = idp.control.subscribe();
-        let event = tokio::time::timeout(Duration::from_secs(5), events.recv())
-            .await
-            .expect("the request ends")
-            .unwrap();
+        let event =
+            tokio::time::timeout(Duration::from_secs(5), events.recv()).await.expect("the request ends").unwrap();
         assert_eq!(event.outcome, Some(Outcome::Rotated), "{script}");
-        assert!(
-            event.duration_ms >= 400 && began.elapsed() >= Duration::from_millis(400),
-            "{event:?}"
-        );
-        assert_eq!(
-            idp.control.counters().refreshes_committed,
-            1,
-            "{script}: a hang-up cancels nothing"
-        );
+        assert!(event.duration_ms >= 400 && began.elapsed() >= Duration::from_millis(400), "{event:?}");
+        assert_eq!(idp.control.counters().refreshes_committed, 1, "{script}: a hang-up cancels nothing");
     }
 }
 
 #[tokio::test]
 async fn faults_can_be_one_clients_or_one_grants() {
     let idp = Idp::start().await;
-    idp.control.set_client_faults(
-        "app",
-        Faults {
-            html: Times::Always,
-            ..Faults::default()
-        },
-    );
+    idp.control.set_client_faults("app", Faults { html: Times::Always, ..Faults::default() });
     assert_eq!(
-        idp.token(&[("grant_type", "client_credentials")])
-            .await
-            .header("content-type"),
+        idp.token(&[("grant_type", "client_credentials")]).await.header("content-type"),
         "text/html; charset=utf-8"
     );
-    let post = [
-        ("grant_type", "client_credentials"),
-        ("client_id", "post"),
-        ("client_secret", "posted"),
-    ];
-    assert_eq!(
-        idp.post("/token", &[], &post)
-            .await
-            .unwrap()
-            .header("content-type"),
-        "application/json"
-    );
+    let post = [("grant_type", "client_credentials"), ("client_id", "post"), ("client_secret", "posted")];
+    assert_eq!(idp.post("/token", &[], &post).await.unwrap().header("content-type"), "application/json");
 
     idp.control.set_client_behaviour("app", None);
-    idp.control
-        .script("grant=refresh_token,respond_status=503")
-        .unwrap();
+    idp.control.script("grant=refresh_token,respond_status=503").unwrap();
     let token = idp.tokens().await.token("refresh_token");
     assert_eq!(idp.refresh(&token).await.status, 503);
     idp.control.clear_faults();

@@ -38,9 +38,7 @@ pub(crate) struct Time(Arc<AtomicU64>);
 
 impl Time {
     fn new() -> Self {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         Self(Arc::new(AtomicU64::new(now.as_secs() * 1000)))
     }
 
@@ -67,8 +65,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     pub(crate) fn text(&self) -> String {
@@ -76,9 +73,7 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     pub(crate) fn location(&self) -> Url {
@@ -88,25 +83,19 @@ impl Answer {
     /// A parameter of the query of the location.
     pub(crate) fn returned(&self, name: &str) -> Option<String> {
         let url = self.location();
-        url.query_pairs()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
+        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
     /// Status and OAuth error code, for tables.
     pub(crate) fn verdict(&self) -> (u16, String) {
-        let error = serde_json::from_slice::<Value>(&self.body)
-            .ok()
-            .and_then(|json| json["error"].as_str().map(str::to_owned));
+        let error =
+            serde_json::from_slice::<Value>(&self.body).ok().and_then(|json| json["error"].as_str().map(str::to_owned));
         (self.status.as_u16(), error.unwrap_or_default())
     }
 
     pub(crate) fn token(&self, name: &str) -> String {
         let json = self.json();
-        json[name]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {name} in {json}"))
-            .to_owned()
+        json[name].as_str().unwrap_or_else(|| panic!("no {name} in {json}")).to_owned()
     }
 }
 
@@ -121,9 +110,7 @@ impl Idp {
         Self::with(|builder| builder.behaviour(behaviour)).await
     }
 
-    pub(crate) async fn with(
-        change: impl FnOnce(DevProviderBuilder) -> DevProviderBuilder,
-    ) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(DevProviderBuilder) -> DevProviderBuilder) -> Self {
         Self::run("", change).await
     }
 
@@ -132,15 +119,9 @@ impl Idp {
         Self::run(path, |builder| builder).await
     }
 
-    async fn run(
-        path: &str,
-        change: impl FnOnce(DevProviderBuilder) -> DevProviderBuilder,
-    ) -> Self {
+    async fn run(path: &str, change: impl FnOnce(DevProviderBuilder) -> DevProviderBuilder) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let issuer = format!(
-            "http://127.0.0.1:{}{path}",
-            listener.local_addr().unwrap().port()
-        );
+        let issuer = format!("http://127.0.0.1:{}{path}", listener.local_addr().unwrap().port());
         let time = Time::new();
         let clock = time.clone();
         let builder = DevProvider::builder()
@@ -151,11 +132,7 @@ impl Idp {
                     .redirect_uri(CALLBACK)
                     .post_logout_redirect_uri("http://localhost:4200/bye"),
             )
-            .client(
-                Client::public("spa")
-                    .redirect_uri("http://127.0.0.1/cb")
-                    .any_loopback_port(true),
-            )
+            .client(Client::public("spa").redirect_uri("http://127.0.0.1/cb").any_loopback_port(true))
             .client(
                 Client::confidential("post", "posted")
                     .redirect_uri(CALLBACK)
@@ -166,28 +143,15 @@ impl Idp {
         let control = provider.control();
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(async move {
-            let ended = provider
-                .serve(listener, async move { drop(stopped.await) })
-                .await;
+            let ended = provider.serve(listener, async move { drop(stopped.await) }).await;
             ended.unwrap();
         });
         let http = HttpClient::builder(TokioExecutor::new()).build_http();
-        Self {
-            issuer,
-            control,
-            time,
-            http,
-            _stop: stop,
-        }
+        Self { issuer, control, time, http, _stop: stop }
     }
 
     pub(crate) fn authority(&self) -> &str {
-        self.issuer
-            .strip_prefix("http://")
-            .unwrap()
-            .split('/')
-            .next()
-            .unwrap()
+        self.issuer.strip_prefix("http://").unwrap().split('/').next().unwrap()
     }
 
     pub(crate) async fn send(
@@ -197,33 +161,18 @@ impl Idp {
         headers: &[(&str, &str)],
         body: String,
     ) -> Result<Answer, String> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.issuer));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.issuer));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let sent = self
-            .http
-            .request(request.body(Full::from(body)).unwrap())
-            .await;
+        let sent = self.http.request(request.body(Full::from(body)).unwrap()).await;
         let (parts, body) = sent.map_err(|error| format!("{error:?}"))?.into_parts();
-        let body = body
-            .collect()
-            .await
-            .map_err(|error| format!("{error:?}"))?
-            .to_bytes();
-        Ok(Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        })
+        let body = body.collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
     pub(crate) async fn visit(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        self.send(Method::GET, path, headers, String::new())
-            .await
-            .unwrap()
+        self.send(Method::GET, path, headers, String::new()).await.unwrap()
     }
 
     pub(crate) async fn post(
@@ -237,23 +186,15 @@ impl Idp {
         self.send(Method::POST, path, &headers, encoded(form)).await
     }
 
-    pub(crate) async fn post_json(
-        &self,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Value,
-    ) -> Answer {
+    pub(crate) async fn post_json(&self, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
         let mut headers = headers.to_vec();
         headers.push(("content-type", "application/json"));
-        self.send(Method::POST, path, &headers, body.to_string())
-            .await
-            .unwrap()
+        self.send(Method::POST, path, &headers, body.to_string()).await.unwrap()
     }
 
     /// A token request of `app`.
     pub(crate) async fn try_token(&self, form: &[(&str, &str)]) -> Result<Answer, String> {
-        self.post("/token", &[("authorization", &basic("app", SECRET))], form)
-            .await
+        self.post("/token", &[("authorization", &basic("app", SECRET))], form).await
     }
 
     pub(crate) async fn token(&self, form: &[(&str, &str)]) -> Answer {
@@ -261,11 +202,7 @@ impl Idp {
     }
 
     pub(crate) async fn try_refresh(&self, refresh_token: &str) -> Result<Answer, String> {
-        self.try_token(&[
-            ("grant_type", "refresh_token"),
-            ("refresh_token", refresh_token),
-        ])
-        .await
+        self.try_token(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)]).await
     }
 
     pub(crate) async fn refresh(&self, refresh_token: &str) -> Answer {
@@ -288,19 +225,11 @@ impl Idp {
 
     /// Whether the tiny API lets this access token in.
     pub(crate) async fn lets_in(&self, access_token: &str) -> bool {
-        let answer = self
-            .visit(
-                "/api",
-                &[("authorization", &format!("Bearer {access_token}"))],
-            )
-            .await;
+        let answer = self.visit("/api", &[("authorization", &format!("Bearer {access_token}"))]).await;
         match answer.status.as_u16() {
             200 => true,
             401 => {
-                assert_eq!(
-                    answer.header("www-authenticate"),
-                    "Bearer error=\"invalid_token\""
-                );
+                assert_eq!(answer.header("www-authenticate"), "Bearer error=\"invalid_token\"");
                 false
             }
             _ => panic!("{answer:?}"),
@@ -309,11 +238,7 @@ impl Idp {
 
     /// Signs Alice in at `app` with a fresh browser and returns the code.
     pub(crate) async fn code(&self) -> String {
-        Browser::default()
-            .sign_in(self, &[])
-            .await
-            .returned("code")
-            .expect("a code")
+        Browser::default().sign_in(self, &[]).await.returned("code").expect("a code")
     }
 
     /// Signs Alice in at `app` and returns the token response.
@@ -346,45 +271,20 @@ impl Browser {
 
     fn keep(&mut self, answer: &Answer) {
         if let Some(cookie) = answer.headers.get("set-cookie") {
-            self.cookie = Some(
-                cookie
-                    .to_str()
-                    .unwrap()
-                    .split(';')
-                    .next()
-                    .unwrap()
-                    .to_owned(),
-            );
+            self.cookie = Some(cookie.to_str().unwrap().split(';').next().unwrap().to_owned());
         }
     }
 
     /// Clicks on the page that is shown.
-    pub(crate) async fn click(
-        &self,
-        idp: &Idp,
-        page: &Answer,
-        path: &str,
-        button: (&str, &str),
-    ) -> Answer {
+    pub(crate) async fn click(&self, idp: &Idp, page: &Answer, path: &str, button: (&str, &str)) -> Answer {
         let origin = format!("http://{}", idp.authority());
         let cookie = self.cookie.clone().unwrap_or_default();
-        let headers = [
-            ("cookie", cookie.as_str()),
-            ("origin", origin.as_str()),
-            ("sec-fetch-site", "same-origin"),
-        ];
-        idp.post(
-            path,
-            &headers,
-            &[("transaction", &transaction(page)), button],
-        )
-        .await
-        .unwrap()
+        let headers = [("cookie", cookie.as_str()), ("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
+        idp.post(path, &headers, &[("transaction", &transaction(page)), button]).await.unwrap()
     }
 
     pub(crate) async fn choose(&self, idp: &Idp, page: &Answer, account: &str) -> Answer {
-        self.click(idp, page, "/authorize/choose", ("account", account))
-            .await
+        self.click(idp, page, "/authorize/choose", ("account", account)).await
     }
 
     /// The whole way as Alice; returns the redirect to the client.
@@ -420,33 +320,21 @@ pub(crate) fn authorization_query(changes: &[(&str, &str)]) -> String {
 /// The hidden field of a page.
 pub(crate) fn transaction(page: &Answer) -> String {
     let html = page.text();
-    let (_, rest) = html
-        .split_once("name=\"transaction\" value=\"")
-        .unwrap_or_else(|| panic!("no form: {html}"));
+    let (_, rest) = html.split_once("name=\"transaction\" value=\"").unwrap_or_else(|| panic!("no form: {html}"));
     rest.split('"').next().unwrap().to_owned()
 }
 
 pub(crate) fn encoded(form: &[(&str, &str)]) -> String {
-    url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(form)
-        .finish()
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
 }
 
 /// RFC 6749 §2.3.1.
 pub(crate) fn basic(id: &str, secret: &str) -> String {
     let half = |text: &str| encoded(&[(text, "")]).trim_end_matches('=').to_owned();
-    format!(
-        "Basic {}",
-        STANDARD.encode(format!("{}:{}", half(id), half(secret)))
-    )
+    format!("Basic {}", STANDARD.encode(format!("{}:{}", half(id), half(secret))))
 }
 
 /// The claims of a JWT, without any check.
 pub(crate) fn claims(jwt: &str) -> Value {
-    serde_json::from_slice(
-        &URL_SAFE_NO_PAD
-            .decode(jwt.split('.').nth(1).unwrap())
-            .unwrap(),
-    )
-    .unwrap()
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }

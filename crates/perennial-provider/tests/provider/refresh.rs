@@ -9,11 +9,7 @@ use tokio::task::JoinSet;
 use crate::harness::{Browser, Idp, SECRET, basic, claims};
 
 fn states(family: &Family) -> Vec<RefreshTokenState> {
-    family
-        .refresh_tokens
-        .iter()
-        .map(|token| token.state)
-        .collect()
+    family.refresh_tokens.iter().map(|token| token.state).collect()
 }
 
 #[tokio::test]
@@ -26,41 +22,24 @@ async fn rotation_keeps_the_person_and_makes_everything_else_anew() {
     for name in ["access_token", "refresh_token", "id_token"] {
         assert_ne!(first.token(name), second.token(name), "{name}");
     }
-    let (before, after) = (
-        claims(&first.token("id_token")),
-        claims(&second.token("id_token")),
-    );
+    let (before, after) = (claims(&first.token("id_token")), claims(&second.token("id_token")));
     for name in ["iss", "sub", "aud", "auth_time", "sid"] {
         assert_eq!(before[name], after[name], "{name}: OIDC Core §12.2");
     }
     assert_eq!(after["iat"], idp.time.seconds());
     assert!(after.get("nonce").is_none());
-    assert!(
-        idp.lets_in(&first.token("access_token")).await,
-        "no AT-KILL by default"
-    );
+    assert!(idp.lets_in(&first.token("access_token")).await, "no AT-KILL by default");
     assert!(idp.lets_in(&second.token("access_token")).await);
 
     let families = idp.control.families();
-    assert_eq!(
-        states(&families[0]),
-        [RefreshTokenState::Spent, RefreshTokenState::Live]
-    );
-    let [spent, live] = &families[0].refresh_tokens[..] else {
-        panic!("{families:?}")
-    };
-    assert_eq!(
-        (spent.serial, live.serial, live.replaces, spent.presented),
-        (1, 2, Some(1), 1)
-    );
+    assert_eq!(states(&families[0]), [RefreshTokenState::Spent, RefreshTokenState::Live]);
+    let [spent, live] = &families[0].refresh_tokens[..] else { panic!("{families:?}") };
+    assert_eq!((spent.serial, live.serial, live.replaces, spent.presented), (1, 2, Some(1), 1));
     assert_eq!(spent.redeemed_at_ms, Some(live.issued_at_ms));
     assert_ne!(spent.fingerprint, live.fingerprint);
     assert_eq!(live.fingerprint.len(), 4);
     let shown = format!("{families:?}");
-    assert!(
-        !shown.contains(&second.token("refresh_token")),
-        "tokens are never shown"
-    );
+    assert!(!shown.contains(&second.token("refresh_token")), "tokens are never shown");
 }
 
 #[tokio::test]
@@ -71,36 +50,19 @@ async fn a_spent_token_revokes_the_family_with_its_access_tokens() {
     let second = idp.refresh(&first.token("refresh_token")).await;
     let replay = idp.refresh(&first.token("refresh_token")).await;
     assert_eq!(replay.verdict(), (400, "invalid_grant".to_owned()));
-    assert_eq!(
-        idp.refresh(&second.token("refresh_token")).await.verdict(),
-        (400, "invalid_grant".to_owned())
-    );
+    assert_eq!(idp.refresh(&second.token("refresh_token")).await.verdict(), (400, "invalid_grant".to_owned()));
     assert!(!idp.lets_in(&second.token("access_token")).await);
-    assert_eq!(
-        idp.refresh(&other.token("refresh_token")).await.status,
-        200,
-        "another sign-in lives on"
-    );
+    assert_eq!(idp.refresh(&other.token("refresh_token")).await.status, 200, "another sign-in lives on");
 
     let family = idp.control.families().pop().unwrap();
     assert!(!family.alive);
     assert_eq!(family.revoked, Some(RevocationReason::RefreshTokenReused));
-    assert_eq!(
-        states(&family),
-        [RefreshTokenState::Spent, RefreshTokenState::Revoked]
-    );
+    assert_eq!(states(&family), [RefreshTokenState::Spent, RefreshTokenState::Revoked]);
     let counters = idp.control.counters();
-    let seen = [
-        Outcome::Rotated,
-        Outcome::ReuseDetectedFamilyRevoked,
-        Outcome::RejectedRevoked,
-    ]
-    .map(|outcome| counters.of(outcome));
+    let seen = [Outcome::Rotated, Outcome::ReuseDetectedFamilyRevoked, Outcome::RejectedRevoked]
+        .map(|outcome| counters.of(outcome));
     assert_eq!(seen, [2, 1, 1]);
-    assert_eq!(
-        counters.token_requests,
-        counters.outcomes.values().sum::<u64>()
-    );
+    assert_eq!(counters.token_requests, counters.outcomes.values().sum::<u64>());
 }
 
 /// What the second presentation of the first token says, whether it gives the same successor, and whether the successor lives on.
@@ -126,18 +88,10 @@ async fn every_class_has_its_price() {
         let again = idp.refresh(&first).await;
         assert_eq!(again.status, second_status, "{class} after {wait} s");
         if second_status == 200 {
-            assert_eq!(
-                again.token("refresh_token") == successor,
-                same_successor,
-                "{class}"
-            );
+            assert_eq!(again.token("refresh_token") == successor, same_successor, "{class}");
             assert!(idp.lets_in(&again.token("access_token")).await, "{class}");
         }
-        assert_eq!(
-            idp.refresh(&successor).await.status == 200,
-            successor_lives,
-            "{class} after {wait} s"
-        );
+        assert_eq!(idp.refresh(&successor).await.status == 200, successor_lives, "{class} after {wait} s");
     }
 }
 
@@ -148,19 +102,9 @@ async fn an_acknowledged_successor_ends_the_old_token() {
     let first = idp.tokens().await.token("refresh_token");
     idp.refresh(&first).await;
     let received = idp.refresh(&first).await;
-    assert!(
-        idp.lets_in(&received.token("access_token")).await,
-        "the use that acknowledges"
-    );
-    assert_eq!(
-        idp.refresh(&first).await.verdict(),
-        (400, "invalid_grant".to_owned())
-    );
-    assert_eq!(
-        idp.refresh(&received.token("refresh_token")).await.status,
-        200,
-        "nothing else dies"
-    );
+    assert!(idp.lets_in(&received.token("access_token")).await, "the use that acknowledges");
+    assert_eq!(idp.refresh(&first).await.verdict(), (400, "invalid_grant".to_owned()));
+    assert_eq!(idp.refresh(&received.token("refresh_token")).await.status, 200, "nothing else dies");
 }
 
 #[tokio::test]
@@ -183,124 +127,57 @@ async fn fifty_at_once_have_one_winner() {
     }
     let mut statuses = requests.join_all().await;
     statuses.sort_unstable();
-    assert_eq!(
-        statuses.iter().filter(|status| **status == 200).count(),
-        1,
-        "{statuses:?}"
-    );
-    assert_eq!(
-        statuses.iter().filter(|status| **status == 400).count(),
-        49,
-        "{statuses:?}"
-    );
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 49, "{statuses:?}");
     let counters = idp.control.counters();
-    let seen = [
-        Outcome::Rotated,
-        Outcome::ReuseDetectedFamilyRevoked,
-        Outcome::RejectedRevoked,
-    ]
-    .map(|outcome| counters.of(outcome));
+    let seen = [Outcome::Rotated, Outcome::ReuseDetectedFamilyRevoked, Outcome::RejectedRevoked]
+        .map(|outcome| counters.of(outcome));
     assert_eq!(seen, [1, 1, 48]);
     assert_eq!(counters.refreshes_committed, 1);
     assert!(counters.max_in_flight_per_token > 1, "{counters:?}");
-    assert_eq!(
-        counters.max_in_flight_per_token,
-        idp.control.families()[0].refresh_tokens[0].max_in_flight
-    );
+    assert_eq!(counters.max_in_flight_per_token, idp.control.families()[0].refresh_tokens[0].max_in_flight);
     assert_eq!(counters.requests_per_second.iter().sum::<u32>(), 51);
 }
 
 #[tokio::test]
 async fn tokens_expire_are_narrowed_and_belong_to_one_client() {
-    let idp =
-        Idp::with(|builder| builder.refresh_token_lifetime(std::time::Duration::from_secs(60)))
-            .await;
+    let idp = Idp::with(|builder| builder.refresh_token_lifetime(std::time::Duration::from_secs(60))).await;
     let token = idp.tokens().await.token("refresh_token");
     let stranger = idp
-        .post(
-            "/token",
-            &[],
-            &[
-                ("grant_type", "refresh_token"),
-                ("client_id", "spa"),
-                ("refresh_token", &token),
-            ],
-        )
+        .post("/token", &[], &[("grant_type", "refresh_token"), ("client_id", "spa"), ("refresh_token", &token)])
         .await
         .unwrap();
     assert_eq!(stranger.verdict(), (400, "invalid_grant".to_owned()));
-    let form = |scope| {
-        [
-            ("grant_type", "refresh_token"),
-            ("refresh_token", token.as_str()),
-            ("scope", scope),
-        ]
-    };
-    assert_eq!(
-        idp.token(&form("openid admin")).await.verdict(),
-        (400, "invalid_scope".to_owned())
-    );
+    let form = |scope| [("grant_type", "refresh_token"), ("refresh_token", token.as_str()), ("scope", scope)];
+    assert_eq!(idp.token(&form("openid admin")).await.verdict(), (400, "invalid_scope".to_owned()));
     let narrowed = idp.token(&form("openid email")).await;
     assert_eq!(narrowed.json()["scope"], "openid email");
     let next = narrowed.token("refresh_token");
-    assert_eq!(
-        idp.token(&[("grant_type", "refresh_token")])
-            .await
-            .verdict(),
-        (400, "invalid_request".to_owned())
-    );
-    assert_eq!(
-        idp.refresh("rt_unknown").await.verdict(),
-        (400, "invalid_grant".to_owned())
-    );
+    assert_eq!(idp.token(&[("grant_type", "refresh_token")]).await.verdict(), (400, "invalid_request".to_owned()));
+    assert_eq!(idp.refresh("rt_unknown").await.verdict(), (400, "invalid_grant".to_owned()));
     idp.time.forward(60);
-    assert_eq!(
-        idp.refresh(&next).await.verdict(),
-        (400, "invalid_grant".to_owned())
-    );
-    assert_eq!(
-        idp.control.families()[0].refresh_tokens[1].state,
-        RefreshTokenState::Expired
-    );
+    assert_eq!(idp.refresh(&next).await.verdict(), (400, "invalid_grant".to_owned()));
+    assert_eq!(idp.control.families()[0].refresh_tokens[1].state, RefreshTokenState::Expired);
     let counters = idp.control.counters();
-    let seen = [
-        Outcome::RejectedUnknown,
-        Outcome::RejectedExpired,
-        Outcome::InvalidRequest,
-    ]
-    .map(|outcome| counters.of(outcome));
+    let seen = [Outcome::RejectedUnknown, Outcome::RejectedExpired, Outcome::InvalidRequest]
+        .map(|outcome| counters.of(outcome));
     assert_eq!(seen, [2, 1, 2]);
 }
 
 #[tokio::test]
 async fn a_machine_gets_a_token_for_its_audience_and_no_refresh_token() {
     let idp = Idp::with(|builder| builder.jwt_access_tokens(true)).await;
-    let tokens = idp
-        .token(&[
-            ("grant_type", "client_credentials"),
-            ("audience", "https://api.test"),
-            ("scope", "read"),
-        ])
-        .await;
+    let tokens =
+        idp.token(&[("grant_type", "client_credentials"), ("audience", "https://api.test"), ("scope", "read")]).await;
     let json = tokens.json();
     assert_eq!(
         (&json["scope"], &json["refresh_token"], &json["id_token"]),
         (&json!("read"), &json!(null), &json!(null))
     );
     let access = claims(&tokens.token("access_token"));
-    assert_eq!(
-        (&access["aud"], &access["sub"]),
-        (&json!("https://api.test"), &json!("app"))
-    );
+    assert_eq!((&access["aud"], &access["sub"]), (&json!("https://api.test"), &json!("app")));
     assert!(idp.lets_in(&tokens.token("access_token")).await);
-    let public = idp
-        .post(
-            "/token",
-            &[],
-            &[("grant_type", "client_credentials"), ("client_id", "spa")],
-        )
-        .await
-        .unwrap();
+    let public = idp.post("/token", &[], &[("grant_type", "client_credentials"), ("client_id", "spa")]).await.unwrap();
     assert_eq!(public.verdict(), (400, "unauthorized_client".to_owned()));
 }
 
@@ -308,18 +185,10 @@ async fn a_machine_gets_a_token_for_its_audience_and_no_refresh_token() {
 async fn introspection_and_revocation() {
     let idp = Idp::start().await;
     let app = [("authorization", basic("app", SECRET))];
-    let app: Vec<(&str, &str)> = app
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
+    let app: Vec<(&str, &str)> = app.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let first = idp.tokens().await;
     let second = idp.refresh(&first.token("refresh_token")).await;
-    let active = async |token: String| {
-        idp.post("/introspect", &app, &[("token", &token)])
-            .await
-            .unwrap()
-            .json()
-    };
+    let active = async |token: String| idp.post("/introspect", &app, &[("token", &token)]).await.unwrap().json();
 
     let access = active(second.token("access_token")).await;
     assert_eq!(
@@ -327,32 +196,13 @@ async fn introspection_and_revocation() {
         (&json!(true), &json!("alice"), &json!("app"))
     );
     assert_eq!(active(second.token("refresh_token")).await["active"], true);
-    assert_eq!(
-        active(first.token("refresh_token")).await,
-        json!({"active": false}),
-        "spent"
-    );
-    assert_eq!(
-        active("nonsense".to_owned()).await,
-        json!({"active": false})
-    );
-    let public = idp
-        .post("/introspect", &[], &[("client_id", "spa"), ("token", "x")])
-        .await
-        .unwrap();
+    assert_eq!(active(first.token("refresh_token")).await, json!({"active": false}), "spent");
+    assert_eq!(active("nonsense".to_owned()).await, json!({"active": false}));
+    let public = idp.post("/introspect", &[], &[("client_id", "spa"), ("token", "x")]).await.unwrap();
     assert_eq!(public.verdict(), (401, "invalid_client".to_owned()));
 
-    let stranger = idp
-        .post(
-            "/revoke",
-            &[],
-            &[
-                ("client_id", "spa"),
-                ("token", &second.token("refresh_token")),
-            ],
-        )
-        .await
-        .unwrap();
+    let stranger =
+        idp.post("/revoke", &[], &[("client_id", "spa"), ("token", &second.token("refresh_token"))]).await.unwrap();
     assert_eq!(stranger.verdict(), (400, "unauthorized_client".to_owned()));
     for (form, expected) in [
         (&[][..], (400, "invalid_request")),
@@ -364,26 +214,12 @@ async fn introspection_and_revocation() {
         assert_eq!((status, error.as_str()), expected, "{form:?}");
     }
     assert!(!idp.lets_in(&second.token("access_token")).await);
-    assert!(
-        idp.lets_in(&first.token("access_token")).await,
-        "only the one access token"
-    );
+    assert!(idp.lets_in(&first.token("access_token")).await, "only the one access token");
     let third = idp.refresh(&second.token("refresh_token")).await;
-    idp.post("/revoke", &app, &[("token", &third.token("refresh_token"))])
-        .await
-        .unwrap();
-    assert!(
-        !idp.lets_in(&third.token("access_token")).await,
-        "with the refresh token goes the family"
-    );
-    assert_eq!(
-        idp.control.families()[0].revoked,
-        Some(RevocationReason::RevokedByClient)
-    );
-    assert_eq!(
-        idp.refresh(&third.token("refresh_token")).await.verdict(),
-        (400, "invalid_grant".to_owned())
-    );
+    idp.post("/revoke", &app, &[("token", &third.token("refresh_token"))]).await.unwrap();
+    assert!(!idp.lets_in(&third.token("access_token")).await, "with the refresh token goes the family");
+    assert_eq!(idp.control.families()[0].revoked, Some(RevocationReason::RevokedByClient));
+    assert_eq!(idp.refresh(&third.token("refresh_token")).await.verdict(), (400, "invalid_grant".to_owned()));
 }
 
 #[tokio::test]
@@ -395,11 +231,7 @@ async fn two_browsers_have_two_families() {
         let back = browser.choose(&idp, &page, account).await;
         idp.redeem(&back.returned("code").unwrap()).await;
     }
-    let families: Vec<(u64, String)> = idp
-        .control
-        .families()
-        .into_iter()
-        .map(|family| (family.id, family.account))
-        .collect();
+    let families: Vec<(u64, String)> =
+        idp.control.families().into_iter().map(|family| (family.id, family.account)).collect();
     assert_eq!(families, [(1, "alice".to_owned()), (2, "bob".to_owned())]);
 }

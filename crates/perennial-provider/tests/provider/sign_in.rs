@@ -6,17 +6,13 @@ use perennial_provider::{Alg, Outcome};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Browser, CALLBACK, CHALLENGE, Idp, SECRET, VERIFIER, authorization_query, basic, claims,
-    transaction,
+    Browser, CALLBACK, CHALLENGE, Idp, SECRET, VERIFIER, authorization_query, basic, claims, transaction,
 };
 
 /// Verifies an ID token as a relying party would, and returns its claims.
 async fn verified(idp: &Idp, id_token: &str, alg: Algorithm) -> Result<Value, String> {
     let jwks: JwkSet = serde_json::from_slice(&idp.visit("/jwks", &[]).await.body).unwrap();
-    let kid = jsonwebtoken::decode_header(id_token)
-        .map_err(|error| error.to_string())?
-        .kid
-        .ok_or("no kid")?;
+    let kid = jsonwebtoken::decode_header(id_token).map_err(|error| error.to_string())?.kid.ok_or("no kid")?;
     let key = DecodingKey::from_jwk(jwks.find(&kid).ok_or("unknown kid")?).unwrap();
     let mut validation = Validation::new(alg);
     validation.set_audience(&["app"]);
@@ -28,31 +24,16 @@ async fn verified(idp: &Idp, id_token: &str, alg: Algorithm) -> Result<Value, St
 
 #[tokio::test]
 async fn the_whole_flow_with_both_algorithms() {
-    for (alg, registered) in [
-        (Alg::Es256, Algorithm::ES256),
-        (Alg::Rs256, Algorithm::RS256),
-    ] {
+    for (alg, registered) in [(Alg::Es256, Algorithm::ES256), (Alg::Rs256, Algorithm::RS256)] {
         let idp = Idp::with(|builder| builder.id_token_alg(alg)).await;
-        let metadata = idp
-            .visit("/.well-known/openid-configuration", &[])
-            .await
-            .json();
+        let metadata = idp.visit("/.well-known/openid-configuration", &[]).await.json();
         assert_eq!(metadata["issuer"], idp.issuer);
-        assert_eq!(
-            metadata["id_token_signing_alg_values_supported"],
-            json!([alg.name()])
-        );
-        assert_eq!(
-            metadata["authorization_response_iss_parameter_supported"],
-            true
-        );
+        assert_eq!(metadata["id_token_signing_alg_values_supported"], json!([alg.name()]));
+        assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
         assert_eq!(metadata["token_endpoint"], format!("{}/token", idp.issuer));
 
         let back = Browser::default().sign_in(&idp, &[]).await;
-        assert!(
-            back.header("location").starts_with(&format!("{CALLBACK}&")),
-            "the client's own query is kept"
-        );
+        assert!(back.header("location").starts_with(&format!("{CALLBACK}&")), "the client's own query is kept");
         assert_eq!(back.returned("state").as_deref(), Some("st&te"));
         assert_eq!(back.returned("iss"), Some(idp.issuer.clone()));
 
@@ -64,48 +45,29 @@ async fn the_whole_flow_with_both_algorithms() {
         assert_eq!(json["expires_in"], 300);
         assert_eq!(json["scope"], "openid profile email offline_access");
 
-        let identity = verified(&idp, &tokens.token("id_token"), registered)
-            .await
-            .unwrap();
+        let identity = verified(&idp, &tokens.token("id_token"), registered).await.unwrap();
         assert_eq!(identity["sub"], "alice");
         assert_eq!(identity["nonce"], "n-once");
         assert_eq!(identity["name"], "Alice Archer");
         assert_eq!(identity["iat"], idp.time.seconds());
 
         let bearer = format!("Bearer {}", tokens.token("access_token"));
-        let userinfo = idp
-            .visit("/userinfo", &[("authorization", &bearer)])
-            .await
-            .json();
+        let userinfo = idp.visit("/userinfo", &[("authorization", &bearer)]).await.json();
         assert_eq!(userinfo["sub"], "alice");
         assert_eq!(userinfo["email"], "alice@example.test");
-        let who = idp
-            .visit("/api", &[("authorization", &bearer)])
-            .await
-            .json();
-        assert_eq!(
-            (&who["name"], &who["serial"]),
-            (&json!("Alice Archer"), &json!(1))
-        );
-        assert_eq!(
-            idp.visit("/api", &[]).await.header("www-authenticate"),
-            "Bearer",
-            "nothing is told to a stranger"
-        );
+        let who = idp.visit("/api", &[("authorization", &bearer)]).await.json();
+        assert_eq!((&who["name"], &who["serial"]), (&json!("Alice Archer"), &json!(1)));
+        assert_eq!(idp.visit("/api", &[]).await.header("www-authenticate"), "Bearer", "nothing is told to a stranger");
 
         idp.time.forward(300);
         assert!(!idp.lets_in(&tokens.token("access_token")).await, "expired");
         let counters = idp.control.counters();
-        assert_eq!(
-            (counters.codes_redeemed, counters.of(Outcome::Issued)),
-            (1, 1)
-        );
+        assert_eq!((counters.codes_redeemed, counters.of(Outcome::Issued)), (1, 1));
     }
 }
 
 #[tokio::test]
-async fn a_request_is_refused_to_the_person_until_the_redirect_uri_is_proven_and_to_the_client_after()
- {
+async fn a_request_is_refused_to_the_person_until_the_redirect_uri_is_proven_and_to_the_client_after() {
     let idp = Idp::start().await;
     for changes in [
         &[("client_id", "")][..],
@@ -115,35 +77,18 @@ async fn a_request_is_refused_to_the_person_until_the_redirect_uri_is_proven_and
         &[("redirect_uri", "https://evil.test/")],
     ] {
         let answer = Browser::default().authorize(&idp, changes).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.header("location")),
-            (400, ""),
-            "{changes:?}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (400, ""), "{changes:?}");
     }
     let query = format!("{}&nonce=again", authorization_query(&[]));
-    assert_eq!(
-        idp.visit(&format!("/authorize?{query}"), &[]).await.status,
-        400,
-        "a repeated parameter"
-    );
+    assert_eq!(idp.visit(&format!("/authorize?{query}"), &[]).await.status, 400, "a repeated parameter");
 
     for (changes, error) in [
-        (
-            &[("code_challenge", ""), ("code_challenge_method", "")][..],
-            "invalid_request",
-        ),
+        (&[("code_challenge", ""), ("code_challenge_method", "")][..], "invalid_request"),
         (&[("code_challenge_method", "")], "invalid_request"),
         (&[("code_challenge_method", "plain")], "invalid_request"),
         (&[("code_challenge", "")], "invalid_request"),
         (&[("code_challenge", "tooshort")], "invalid_request"),
-        (
-            &[(
-                "code_challenge",
-                "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw+cM",
-            )],
-            "invalid_request",
-        ),
+        (&[("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw+cM")], "invalid_request"),
         (&[("response_type", "token")], "unsupported_response_type"),
         (&[("response_type", "")], "unsupported_response_type"),
         (&[("response_mode", "fragment")], "invalid_request"),
@@ -152,29 +97,14 @@ async fn a_request_is_refused_to_the_person_until_the_redirect_uri_is_proven_and
         (&[("prompt", "none")], "login_required"),
         (&[("max_age", "soon")], "invalid_request"),
         (&[("request", "x.y.z")], "request_not_supported"),
-        (
-            &[("request_uri", "http://localhost/r")],
-            "request_uri_not_supported",
-        ),
+        (&[("request_uri", "http://localhost/r")], "request_uri_not_supported"),
     ] {
         let answer = Browser::default().authorize(&idp, changes).await;
         assert_eq!(answer.status, 303, "{changes:?}");
         assert!(answer.header("location").starts_with(CALLBACK));
-        assert_eq!(
-            answer.returned("error").as_deref(),
-            Some(error),
-            "{changes:?}"
-        );
-        assert_eq!(
-            answer.returned("state").as_deref(),
-            Some("st&te"),
-            "{changes:?}"
-        );
-        assert_eq!(
-            answer.returned("iss"),
-            Some(idp.issuer.clone()),
-            "{changes:?}"
-        );
+        assert_eq!(answer.returned("error").as_deref(), Some(error), "{changes:?}");
+        assert_eq!(answer.returned("state").as_deref(), Some("st&te"), "{changes:?}");
+        assert_eq!(answer.returned("iss"), Some(idp.issuer.clone()), "{changes:?}");
         assert_eq!(answer.returned("code"), None);
     }
 }
@@ -192,39 +122,22 @@ async fn a_code_is_redeemed_only_with_its_proof() {
     for (name, value, expected) in [
         ("code", "ac_unknown", "invalid_grant"),
         ("code", "", "invalid_request"),
-        (
-            "redirect_uri",
-            "http://localhost:4200/other",
-            "invalid_grant",
-        ),
+        ("redirect_uri", "http://localhost:4200/other", "invalid_grant"),
         ("redirect_uri", "", "invalid_request"),
         ("code_verifier", CHALLENGE, "invalid_grant"),
         ("code_verifier", "", "invalid_request"),
         ("grant_type", "password", "unsupported_grant_type"),
         ("grant_type", "", "invalid_request"),
     ] {
-        let form: Vec<(&str, &str)> = good
-            .iter()
-            .map(|(known, kept)| (*known, if *known == name { value } else { *kept }))
-            .collect();
-        assert_eq!(
-            idp.token(&form).await.verdict(),
-            (400, expected.to_owned()),
-            "{name}={value}"
-        );
+        let form: Vec<(&str, &str)> =
+            good.iter().map(|(known, kept)| (*known, if *known == name { value } else { *kept })).collect();
+        assert_eq!(idp.token(&form).await.verdict(), (400, expected.to_owned()), "{name}={value}");
     }
-    assert_eq!(
-        idp.redeem(&code).await.status,
-        200,
-        "a failed attempt does not spend the code"
-    );
+    assert_eq!(idp.redeem(&code).await.status, 200, "a failed attempt does not spend the code");
 
     let late = idp.code().await;
     idp.time.forward(60);
-    assert_eq!(
-        idp.redeem(&late).await.verdict(),
-        (400, "invalid_grant".to_owned())
-    );
+    assert_eq!(idp.redeem(&late).await.verdict(), (400, "invalid_grant".to_owned()));
 }
 
 #[tokio::test]
@@ -233,15 +146,9 @@ async fn a_code_used_twice_revokes_what_it_gave() {
     let code = idp.code().await;
     let tokens = idp.redeem(&code).await;
     assert!(idp.lets_in(&tokens.token("access_token")).await);
-    assert_eq!(
-        idp.redeem(&code).await.verdict(),
-        (400, "invalid_grant".to_owned())
-    );
+    assert_eq!(idp.redeem(&code).await.verdict(), (400, "invalid_grant".to_owned()));
     assert!(!idp.lets_in(&tokens.token("access_token")).await);
-    assert_eq!(
-        idp.refresh(&tokens.token("refresh_token")).await.verdict(),
-        (400, "invalid_grant".to_owned())
-    );
+    assert_eq!(idp.refresh(&tokens.token("refresh_token")).await.verdict(), (400, "invalid_grant".to_owned()));
     assert_eq!(idp.control.counters().of(Outcome::CodeReuseDetected), 1);
 }
 
@@ -253,60 +160,26 @@ async fn clients_authenticate_in_their_one_way() {
     let post_by_basic = basic("post", "posted");
     for (header, form, expected) in [
         (Some(app.as_str()), &[][..], (400, "invalid_request")),
-        (
-            Some(&app),
-            &[("client_id", "app")],
-            (400, "invalid_request"),
-        ),
-        (
-            Some(&app),
-            &[("client_id", "spa")],
-            (400, "invalid_request"),
-        ),
-        (
-            Some(&app),
-            &[("client_secret", SECRET)],
-            (400, "invalid_request"),
-        ),
+        (Some(&app), &[("client_id", "app")], (400, "invalid_request")),
+        (Some(&app), &[("client_id", "spa")], (400, "invalid_request")),
+        (Some(&app), &[("client_secret", SECRET)], (400, "invalid_request")),
         (Some(&wrong), &[], (401, "invalid_client")),
         (Some("Bearer x"), &[], (401, "invalid_client")),
         (None, &[], (401, "invalid_client")),
-        (
-            None,
-            &[("client_id", "app"), ("client_secret", SECRET)],
-            (401, "invalid_client"),
-        ),
+        (None, &[("client_id", "app"), ("client_secret", SECRET)], (401, "invalid_client")),
         (None, &[("client_id", "app")], (401, "invalid_client")),
         (None, &[("client_id", "nobody")], (401, "invalid_client")),
-        (
-            None,
-            &[("client_id", "post"), ("client_secret", "posted")],
-            (400, "invalid_request"),
-        ),
-        (
-            None,
-            &[("client_id", "post"), ("client_secret", "wrong")],
-            (401, "invalid_client"),
-        ),
+        (None, &[("client_id", "post"), ("client_secret", "posted")], (400, "invalid_request")),
+        (None, &[("client_id", "post"), ("client_secret", "wrong")], (401, "invalid_client")),
         (Some(&post_by_basic), &[], (401, "invalid_client")),
         (None, &[("client_id", "spa")], (400, "invalid_request")),
-        (
-            None,
-            &[("client_id", "spa"), ("client_secret", "any")],
-            (401, "invalid_client"),
-        ),
+        (None, &[("client_id", "spa"), ("client_secret", "any")], (401, "invalid_client")),
     ] {
-        let headers: Vec<(&str, &str)> = header
-            .into_iter()
-            .map(|header| ("authorization", header))
-            .collect();
+        let headers: Vec<(&str, &str)> = header.into_iter().map(|header| ("authorization", header)).collect();
         let answer = idp.post("/token", &headers, form).await.unwrap();
         let (status, error) = answer.verdict();
         assert_eq!((status, error.as_str()), expected, "{header:?} {form:?}");
-        assert_eq!(
-            status == 401,
-            answer.headers.contains_key("www-authenticate")
-        );
+        assert_eq!(status == 401, answer.headers.contains_key("www-authenticate"));
     }
 }
 
@@ -314,9 +187,7 @@ async fn clients_authenticate_in_their_one_way() {
 async fn a_public_client_on_any_loopback_port() {
     let idp = Idp::start().await;
     let there = "http://127.0.0.1:50123/cb";
-    let back = Browser::default()
-        .sign_in(&idp, &[("client_id", "spa"), ("redirect_uri", there)])
-        .await;
+    let back = Browser::default().sign_in(&idp, &[("client_id", "spa"), ("redirect_uri", there)]).await;
     assert!(back.header("location").starts_with(there));
     let code = back.returned("code").unwrap();
     let form = [
@@ -326,11 +197,7 @@ async fn a_public_client_on_any_loopback_port() {
         ("redirect_uri", there),
         ("code_verifier", VERIFIER),
     ];
-    assert_eq!(
-        idp.token(&form[..]).await.verdict().0,
-        400,
-        "another client authenticates, and the form names spa"
-    );
+    assert_eq!(idp.token(&form[..]).await.verdict().0, 400, "another client authenticates, and the form names spa");
     let tokens = idp.post("/token", &[], &form).await.unwrap();
     assert_eq!(claims(&tokens.token("id_token"))["aud"], "spa");
 }
@@ -343,14 +210,8 @@ async fn the_page_is_skipped_only_as_prompt_allows() {
     for (changes, expected) in [
         (&[][..], "code"),
         (&[("prompt", "none")], "code"),
-        (
-            &[("prompt", "none"), ("login_hint", "alice@example.test")],
-            "code",
-        ),
-        (
-            &[("prompt", "none"), ("login_hint", "bob")],
-            "login_required",
-        ),
+        (&[("prompt", "none"), ("login_hint", "alice@example.test")], "code"),
+        (&[("prompt", "none"), ("login_hint", "bob")], "login_required"),
         (&[("prompt", "none"), ("max_age", "0")], "login_required"),
         (&[("login_hint", "bob")], "page"),
         (&[("login_hint", "nobody@example.test")], "code"),
@@ -363,10 +224,7 @@ async fn the_page_is_skipped_only_as_prompt_allows() {
         let answer = browser.authorize(&idp, changes).await;
         let got = match answer.status.as_u16() {
             200 => "page".to_owned(),
-            _ => answer
-                .returned("error")
-                .or(answer.returned("code").map(|_| "code".to_owned()))
-                .unwrap(),
+            _ => answer.returned("error").or(answer.returned("code").map(|_| "code".to_owned())).unwrap(),
         };
         assert_eq!(got, expected, "{changes:?}");
     }
@@ -376,24 +234,12 @@ async fn the_page_is_skipped_only_as_prompt_allows() {
 async fn auto_sign_in_needs_a_hint() {
     let idp = Idp::with(|builder| builder.auto_sign_in(true)).await;
     let mut browser = Browser::default();
+    assert_eq!(browser.authorize(&idp, &[("login_hint", "mallory")]).await.status, 200);
     assert_eq!(
-        browser
-            .authorize(&idp, &[("login_hint", "mallory")])
-            .await
-            .status,
-        200
-    );
-    assert_eq!(
-        browser
-            .authorize(&idp, &[("prompt", "none"), ("login_hint", "bob")])
-            .await
-            .returned("error")
-            .as_deref(),
+        browser.authorize(&idp, &[("prompt", "none"), ("login_hint", "bob")]).await.returned("error").as_deref(),
         Some("login_required")
     );
-    let back = browser
-        .authorize(&idp, &[("login_hint", "bob"), ("prompt", "consent")])
-        .await;
+    let back = browser.authorize(&idp, &[("login_hint", "bob"), ("prompt", "consent")]).await;
     let tokens = idp.redeem(&back.returned("code").unwrap()).await;
     assert_eq!(claims(&tokens.token("id_token"))["sub"], "bob");
 }
@@ -402,130 +248,59 @@ async fn auto_sign_in_needs_a_hint() {
 async fn the_page_is_safe_and_its_form_is_bound_to_the_browser() {
     let idp = Idp::start().await;
     let mut browser = Browser::default();
-    let page = browser
-        .authorize(
-            &idp,
-            &[("login_hint", "carol"), ("scope", "openid <script>")],
-        )
-        .await;
+    let page = browser.authorize(&idp, &[("login_hint", "carol"), ("scope", "openid <script>")]).await;
     let html = page.text();
     assert!(html.contains("Development only"), "{html}");
-    assert!(
-        !html.contains("<script"),
-        "what the request says is escaped"
-    );
-    assert!(
-        html.find("Carol").unwrap() < html.find("Alice").unwrap(),
-        "the hinted account is first"
-    );
+    assert!(!html.contains("<script"), "what the request says is escaped");
+    assert!(html.find("Carol").unwrap() < html.find("Alice").unwrap(), "the hinted account is first");
     let policy = page.header("content-security-policy");
-    assert!(
-        policy.contains("default-src 'none'") && !policy.contains("unsafe"),
-        "{policy}"
-    );
-    assert!(
-        policy.contains("form-action 'self'") && policy.contains("http://localhost:4200"),
-        "{policy}"
-    );
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert!(policy.contains("form-action 'self'") && policy.contains("http://localhost:4200"), "{policy}");
     assert_eq!(page.header("x-frame-options"), "DENY");
     assert!(page.header("set-cookie").contains("HttpOnly; SameSite=Lax"));
 
-    let form = [
-        ("transaction", transaction(&page)),
-        ("account", "alice".to_owned()),
-    ];
-    let form: Vec<(&str, &str)> = form
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
+    let form = [("transaction", transaction(&page)), ("account", "alice".to_owned())];
+    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let cookie = browser.cookie.clone().unwrap();
     for (what, headers) in [
         ("no cookie", &[][..]),
-        (
-            "another browser",
-            &[(
-                "cookie",
-                "perennial_provider_browser=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-            )],
-        ),
-        (
-            "another site",
-            &[
-                ("cookie", cookie.as_str()),
-                ("sec-fetch-site", "cross-site"),
-            ],
-        ),
-        (
-            "another origin",
-            &[
-                ("cookie", cookie.as_str()),
-                ("origin", "http://localhost:4200"),
-            ],
-        ),
+        ("another browser", &[("cookie", "perennial_provider_browser=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]),
+        ("another site", &[("cookie", cookie.as_str()), ("sec-fetch-site", "cross-site")]),
+        ("another origin", &[("cookie", cookie.as_str()), ("origin", "http://localhost:4200")]),
     ] {
         let answer = idp.post("/authorize/choose", headers, &form).await.unwrap();
-        assert_eq!(
-            (answer.status.as_u16(), answer.header("location")),
-            (400, ""),
-            "{what}"
-        );
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (400, ""), "{what}");
     }
     let chosen = browser.choose(&idp, &page, "alice").await;
     assert_eq!(chosen.status, 303);
-    assert_eq!(
-        browser.choose(&idp, &page, "alice").await.status,
-        400,
-        "once"
-    );
+    assert_eq!(browser.choose(&idp, &page, "alice").await.status, 400, "once");
 
     let page = browser.authorize(&idp, &[("prompt", "login")]).await;
-    let cancelled = browser
-        .click(&idp, &page, "/authorize/choose", ("cancel", "1"))
-        .await;
-    assert_eq!(
-        cancelled.returned("error").as_deref(),
-        Some("access_denied")
-    );
+    let cancelled = browser.click(&idp, &page, "/authorize/choose", ("cancel", "1")).await;
+    assert_eq!(cancelled.returned("error").as_deref(), Some("access_denied"));
 }
 
 #[tokio::test]
 async fn a_refresh_token_needs_offline_access_or_the_flag() {
-    for (always, scope, expected) in [
-        (false, "openid", false),
-        (false, "openid offline_access", true),
-        (true, "openid", true),
-        (false, "", false),
-    ] {
+    for (always, scope, expected) in
+        [(false, "openid", false), (false, "openid offline_access", true), (true, "openid", true), (false, "", false)]
+    {
         let idp = Idp::with(|builder| builder.always_issue_refresh_token(always)).await;
         let back = Browser::default().sign_in(&idp, &[("scope", scope)]).await;
         let tokens = idp.redeem(&back.returned("code").unwrap()).await.json();
-        assert_eq!(
-            tokens["refresh_token"].is_string(),
-            expected,
-            "{always} {scope}"
-        );
-        assert_eq!(
-            tokens["id_token"].is_string(),
-            scope.contains("openid"),
-            "{scope}"
-        );
+        assert_eq!(tokens["refresh_token"].is_string(), expected, "{always} {scope}");
+        assert_eq!(tokens["id_token"].is_string(), scope.contains("openid"), "{scope}");
     }
 }
 
 #[tokio::test]
 async fn an_issuer_may_have_a_path() {
     let mut idp = Idp::under("/realms/dev").await;
-    let metadata = idp
-        .visit("/.well-known/openid-configuration", &[])
-        .await
-        .json();
+    let metadata = idp.visit("/.well-known/openid-configuration", &[]).await.json();
     assert_eq!(metadata["issuer"], idp.issuer);
     assert_eq!(metadata["jwks_uri"], format!("{}/jwks", idp.issuer));
     let page = Browser::default().authorize(&idp, &[]).await.text();
-    for path in [
-        "action=\"/realms/dev/authorize/choose\"",
-        "href=\"/realms/dev/provider.css\"",
-    ] {
+    for path in ["action=\"/realms/dev/authorize/choose\"", "href=\"/realms/dev/provider.css\""] {
         assert!(page.contains(path), "{path} in {page}");
     }
     assert_eq!(idp.visit("/provider.css", &[]).await.status, 200);
@@ -533,22 +308,14 @@ async fn an_issuer_may_have_a_path() {
     assert_eq!(idp.visit("", &[]).await.status, 200);
     assert_eq!(idp.visit("/", &[]).await.header("location"), "/realms/dev");
     idp.issuer = format!("http://{}", idp.authority());
-    assert_eq!(
-        idp.visit("/jwks", &[]).await.status,
-        404,
-        "nothing is served beside the path"
-    );
+    assert_eq!(idp.visit("/jwks", &[]).await.status, 404, "nothing is served beside the path");
 }
 
 #[tokio::test]
 async fn a_foreign_host_is_refused() {
     let idp = Idp::start().await;
     for host in ["rebound.test", "192.168.1.9:4201"] {
-        assert_eq!(
-            idp.visit("/admin/state", &[("host", host)]).await.status,
-            421,
-            "{host}"
-        );
+        assert_eq!(idp.visit("/admin/state", &[("host", host)]).await.status, 421, "{host}");
     }
     assert_eq!(idp.visit("/", &[("host", "localhost:1")]).await.status, 200);
 }
