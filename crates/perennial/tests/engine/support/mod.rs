@@ -83,7 +83,8 @@ impl World {
         let control = provider.control();
         control.script(&format!("class={}", provider_class(class))).expect("a known class");
         tokio::spawn(async move { provider.serve(listener, std::future::pending()).await });
-        let builder = configure(builder(&clock, &wire, &store, &issuer, &public_url, class));
+        let builder = builder(&clock, &wire, &store, &issuer, &public_url, class);
+        let builder = configure(builder.secret(CookieSecret::new(SECRET)));
         let engine = Engine::start(builder, app);
         Self { clock, provider: control, wire, store, engine, issuer, public_url, class }
     }
@@ -107,7 +108,21 @@ impl World {
         configure: impl FnOnce(AuthBuilder) -> AuthBuilder,
     ) -> Engine {
         let builder = builder(&self.clock, &self.wire, &store, &self.issuer, &self.public_url, self.class);
-        Engine::start(configure(builder), bind())
+        Engine::start(configure(builder.secret(CookieSecret::new(SECRET))), bind())
+    }
+
+    /// The engine dies and lets go of its store; in its place is one that knows nothing.
+    pub(crate) async fn crash(&mut self) {
+        self.store = Arc::new(MemoryStore::new());
+        let stranger = self.another_engine(self.store.clone(), |auth| auth);
+        std::mem::replace(&mut self.engine, stranger).crash().await;
+    }
+
+    /// Another engine on the same store with other secrets, the newest first.
+    pub(crate) fn engine_with_secrets(&self, secrets: &[&str]) -> Engine {
+        let builder = builder(&self.clock, &self.wire, &self.store, &self.issuer, &self.public_url, self.class);
+        let secrets = secrets.iter().map(|secret| CookieSecret::new(*secret));
+        Engine::start(secrets.fold(builder, |builder, secret| builder.secret(secret)), bind())
     }
 
     /// Refresh tokens redeemed at the provider so far.
@@ -146,7 +161,6 @@ fn builder(
         .class(class);
     let policy = RenewalPolicy { wait_max: Duration::from_secs(5), ..RenewalPolicy::default() };
     Auth::builder()
-        .secret(CookieSecret::new(SECRET))
         .public_url(public_url)
         .provider(provider)
         .renewal(policy)
@@ -196,7 +210,7 @@ impl Engine {
     }
 
     /// Dies where it stands: no task runs on, nothing is cleaned up.
-    pub(crate) async fn crash(mut self) {
+    async fn crash(mut self) {
         let runtime = self.runtime.take().expect("it lived");
         let stopped = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(10)));
         stopped.await.expect("the runtime stops");

@@ -26,6 +26,8 @@ struct Line {
     tamper: Mutex<Option<fn(Value) -> Value>>,
     /// Every token and code that went over the line.
     heard: Mutex<Vec<String>>,
+    /// The tokens that were sent to be revoked.
+    revoked: Mutex<Vec<String>>,
 }
 
 impl Wire {
@@ -36,6 +38,7 @@ impl Wire {
             unplugged: Mutex::new(false),
             tamper: Mutex::new(None),
             heard: Mutex::default(),
+            revoked: Mutex::default(),
         };
         let client = HyperClient::new(Duration::from_secs(2)).expect("the system's certificates");
         Self { client, line: Arc::new(line) }
@@ -73,6 +76,11 @@ impl Wire {
         self.line.heard.lock().expect("no panic while locked").clone()
     }
 
+    /// The tokens that were sent to be revoked, in order.
+    pub(crate) fn revoked(&self) -> Vec<String> {
+        self.line.revoked.lock().expect("no panic while locked").clone()
+    }
+
     fn listen(&self, values: impl Iterator<Item = (String, String)>) {
         const SECRET: [&str; 5] = ["access_token", "refresh_token", "id_token", "code", "code_verifier"];
         let heard = values.filter(|(name, _)| SECRET.contains(&name.as_str())).map(|(_, value)| value);
@@ -86,6 +94,8 @@ impl Wire {
         }
         let form: Vec<(String, String)> = url::form_urlencoded::parse(request.body()).into_owned().collect();
         let refresh = form.contains(&("grant_type".into(), "refresh_token".into()));
+        let token = form.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone());
+        self.line.revoked.lock().expect("no panic while locked").extend(token);
         self.listen(form.into_iter());
         let mut answer = self.client.send(request, deadline).await?;
         if let Ok(Value::Object(members)) = serde_json::from_slice(answer.body()) {
