@@ -1,6 +1,7 @@
 //! The `perennial` command: `dev`, `serve`, `provider`, `check`, `cookie`, `secret`.
 
 mod commands;
+mod dev;
 mod logging;
 
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start everything at once to look at it: a development provider, the gateway and a demo page.
+    Dev(commands::dev::DevArgs),
     /// Run the gateway in front of an app.
     Serve(commands::serve::ServeArgs),
     /// Run the development OpenID provider by itself. Not for production: it asks for no password.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match cli.command {
+            Command::Dev(args) => commands::dev::run(args).await,
             Command::Serve(args) => commands::serve::run(args).await,
             Command::Provider(args) => commands::provider::run(*args).await,
             Command::Check(args) => commands::check::run(args).await,

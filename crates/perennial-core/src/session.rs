@@ -115,7 +115,7 @@ impl SessionState {
     /// [`NotASession`] when our own part is there but of a format this version does not know.
     pub fn from_claims(mut claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
         match claims.remove(OWN) {
-            None => Ok(Self::adopt(claims, fallback)),
+            None => Self::adopt(claims, fallback),
             Some(own) => {
                 let own: OwnClaims = serde_json::from_value(own).map_err(|_| NotASession)?;
                 if own.v != FORMAT {
@@ -139,13 +139,14 @@ impl SessionState {
 
     /// A session that Auth.js began. Id and share are derived from what the cookie alone knows, so that two requests
     /// with the same cookie meet in the same record.
-    fn adopt(mut claims: Map<String, Value>, fallback: &ProviderId) -> Self {
-        let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let seed = format!(
-            "{}\n{}",
-            text("refresh_token"),
-            if text("refresh_token").is_empty() { text("jti") } else { String::new() }
-        );
+    fn adopt(mut claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        // Auth.js gives every cookie a `jti`; without one, and without a token, strangers' cookies could not be told apart.
+        let seed = match (text("refresh_token"), text("jti")) {
+            (Some(token), _) => format!("refresh_token\n{token}"),
+            (None, Some(jti)) => format!("jti\n{jti}"),
+            (None, None) => return Err(NotASession),
+        };
         let issued_at = Timestamp::from_unix_seconds(claims.get("iat").and_then(Value::as_i64).unwrap_or(0));
         let expires_at = claims.get("expires_at").and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
         let provider = match claims.get("provider").and_then(Value::as_str) {
@@ -155,7 +156,7 @@ impl SessionState {
         let tokens = TokenSet::read(&mut claims, issued_at, expires_at, None);
         let mut id = [0; 16];
         id.copy_from_slice(&derive("perennial adopted session", &seed)[..16]);
-        Self {
+        Ok(Self {
             id: SessionId(id),
             share: KeyShare(derive("perennial adopted share", &seed)),
             generation: Generation(0),
@@ -163,7 +164,7 @@ impl SessionState {
             started_at: issued_at,
             claims: without_reserved(claims),
             tokens,
-        }
+        })
     }
 }
 

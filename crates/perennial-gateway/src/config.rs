@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use perennial::provider::{ClientAuthenticationMethod, RefreshClass};
 use perennial::secret::{ClientSecret, CookieSecret};
-use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault, Provider, ProviderBuilder, RenewalPolicy};
+use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault, Pages, Provider, ProviderBuilder, RenewalPolicy};
 use url::Url;
 
 use crate::reader::{Reader, Source};
@@ -95,6 +95,7 @@ impl Config {
         }
         auth = engine_settings(auth, &mut file, &mut faults);
         auth = session_settings(auth, file.section("session", &mut faults), &mut faults);
+        auth = auth.pages(page_settings(file.section("pages", &mut faults), &mut faults));
         auth = auth.renewal(renewal_settings(file.section("renewal", &mut faults), &mut faults));
         for (section, place) in file.sections("providers", &mut faults) {
             if let Some(provider) = provider(section, &place, &variables, &mut faults) {
@@ -126,6 +127,7 @@ const TOP: &[&str] = &[
     "updatable_claims",
     "dangerous_allow_http",
     "[session]",
+    "[pages]",
     "[renewal]",
     "[[providers]]",
     "[[routes]]",
@@ -175,6 +177,16 @@ fn session_settings(mut auth: AuthBuilder, mut section: Reader<'_>, faults: &mut
     }
     section.close(&["max_age", "update_age", "absolute_max_age"], faults);
     auth
+}
+
+fn page_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> Pages {
+    let pages = Pages {
+        sign_in: section.text("sign_in", faults),
+        sign_out: section.text("sign_out", faults),
+        error: section.text("error", faults),
+    };
+    section.close(&["sign_in", "sign_out", "error"], faults);
+    pages
 }
 
 fn renewal_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> RenewalPolicy {

@@ -48,12 +48,17 @@ const EMAIL: &str = "x-forwarded-email";
 const NAME: &str = "x-forwarded-preferred-username";
 /// The session's fingerprint, to find it in the gateway's log.
 const SESSION: &str = "x-perennial-session";
+/// The beginning of all names that are ours alone.
+const FAMILY: &str = "x-perennial-";
 
+/// Whether a header announces an identity: ours, and those that an application may still trust from the gateway it had
+/// before (oauth2-proxy, mod_auth_openidc).
 fn is_ours(name: &str) -> bool {
     let folded = name.replace('_', "-");
-    [USER, EMAIL, NAME, SESSION].contains(&folded.as_str())
-        || folded.starts_with("x-perennial-")
-        || folded == "x-forwarded-groups"
+    let named =
+        [USER, EMAIL, NAME, "x-forwarded-access-token", "x-forwarded-groups", "x-forwarded-id-token", "remote-user"];
+    let families = [FAMILY, "x-auth-request-", "oidc-"];
+    named.contains(&folded.as_str()) || families.iter().any(|family| folded.starts_with(family))
 }
 
 #[cfg(test)]
@@ -72,6 +77,10 @@ mod tests {
             "x_perennial_anything",
             "x-forwarded-preferred-username",
             "x-forwarded-groups",
+            "X-Auth-Request-User",
+            "x-forwarded-access-token",
+            "Remote_User",
+            "OIDC_CLAIM_sub",
         ] {
             headers
                 .append(HeaderName::from_bytes(name.as_bytes()).expect("a name"), HeaderValue::from_static("forged"));

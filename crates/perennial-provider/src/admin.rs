@@ -29,6 +29,7 @@ pub(crate) fn routes(state: Arc<State>) -> Router<Arc<State>> {
         .route("/reset", post(reset))
         .route("/rotate-keys", post(rotate_keys))
         .route("/families/{id}/revoke", post(revoke_family))
+        .route("/families/{id}/replay", post(replay))
         .layer(middleware::from_fn_with_state(state, guard))
 }
 
@@ -126,6 +127,19 @@ async fn rotate_keys(Extract(state): Extract<Arc<State>>) -> Response {
 async fn revoke_family(Extract(state): Extract<Arc<State>>, Path(id): Path<u64>) -> Response {
     let was_alive = Control::new(state).revoke_family(id);
     Json(json!({ "was_alive": was_alive })).into_response()
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Stolen {
+    serial: Option<u64>,
+}
+
+async fn replay(Extract(state): Extract<Arc<State>>, Path(id): Path<u64>, body: Option<Json<Stolen>>) -> Response {
+    match Control::new(state).replay(id, body.unwrap_or_default().serial) {
+        Some(outcome) => Json(json!({ "outcome": outcome })).into_response(),
+        None => error(StatusCode::NOT_FOUND, "unknown_token", "There is no such refresh token."),
+    }
 }
 
 async fn events(Extract(state): Extract<Arc<State>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {

@@ -7,13 +7,14 @@ use std::sync::{Arc, MutexGuard};
 use tokio::sync::broadcast;
 
 use crate::behaviour::{Behaviour, BehaviourError, RefreshClass};
-use crate::event::{EventKind, ProviderEvent};
+use crate::event::{EventKind, Outcome, ProviderEvent};
 use crate::faults::Faults;
 use crate::keys::KeyError;
 use crate::ledger::{Family, Ledger, RevocationReason};
 use crate::provider::{News, State};
 use crate::script::Script;
 use crate::tally::{Counters, Tally};
+use crate::thief;
 use crate::visitors::Visitors;
 
 /// A handle on a running provider; clones act on the same one.
@@ -152,6 +153,12 @@ impl Control {
             });
         }
         revoked
+    }
+
+    /// Presents a refresh token of a family as a thief would who has the client's credentials as well: the one with this serial, or else
+    /// the last that was spent. No fault strikes; what it yields is thrown away. `None` when there is no such token.
+    pub fn replay(&self, family: u64, serial: Option<u64>) -> Option<Outcome> {
+        thief::replay(&self.state, family, serial)
     }
 
     /// Forgets all counters.

@@ -55,8 +55,10 @@ mod revocation;
 mod script;
 mod serve;
 mod tally;
+mod thief;
 mod token;
 mod token_answer;
+mod under_way;
 mod visitors;
 
 pub use account::Account;

@@ -15,12 +15,13 @@ use crate::client::Client;
 use crate::client_auth::{authenticate, claimed_id};
 use crate::event::{EventKind, Outcome};
 use crate::faults::GrantType;
-use crate::ledger::refresh::{InFlight, RefreshTerms};
+use crate::ledger::refresh::RefreshTerms;
 use crate::ledger::{CodeProof, Grant, Issued, Rejected};
 use crate::params::Params;
 use crate::provider::{News, State};
 use crate::script::{Arrival, Departure, Early};
 use crate::token_answer::{TokenAnswer, write};
+use crate::under_way::UnderWay;
 
 /// What a request came to: the answer, and what is told of it.
 struct Settled {
@@ -107,30 +108,6 @@ async fn settle(state: &State, headers: &HeaderMap, params: &Params) -> Settled 
     }
 }
 
-/// Counts the requests that carry one refresh token at the same time; dropped when the answer is ready.
-struct UnderWay<'a> {
-    state: &'a State,
-    in_flight: Option<InFlight>,
-}
-
-impl<'a> UnderWay<'a> {
-    fn begin(state: &'a State, params: &Params) -> Self {
-        let in_flight = params.of("refresh_token").and_then(|token| state.ledger().enter(token));
-        if let Some(in_flight) = &in_flight {
-            state.tally().in_flight(in_flight.of_token, in_flight.of_family);
-        }
-        Self { state, in_flight }
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        if let Some(in_flight) = &self.in_flight {
-            self.state.ledger().leave(in_flight);
-        }
-    }
-}
-
 /// A fault before the commit: the answer instead of the real one.
 fn struck(state: &State, early: Early) -> Settled {
     let (outcome, response, why) = match early {
@@ -204,15 +181,7 @@ fn redeem_refresh(state: &State, client: &Client, params: &Params) -> Commit {
             OAuthError::invalid_request("The refresh_token is missing."),
         )));
     };
-    let terms = {
-        let script = state.script();
-        let behaviour = script.of(Some(&client.id));
-        RefreshTerms {
-            class: behaviour.class,
-            at_kill: behaviour.at_kill,
-            lifetime: state.settings.refresh_token_lifetime,
-        }
-    };
+    let terms = terms(state, &client.id);
     let mut ledger = state.ledger();
     let granted = ledger.find_refresh(token).map(|(family, _)| family.grant.scope.clone());
     let scope = match (params.of("scope"), granted) {
@@ -236,6 +205,13 @@ fn redeem_refresh(state: &State, client: &Client, params: &Params) -> Commit {
     state.tally().refresh_committed();
     let scope = scope.unwrap_or_else(|| issued.grant.scope.clone());
     commit(state, issued, &scope, GrantType::RefreshToken)
+}
+
+/// How refresh tokens of this client are treated just now.
+pub(crate) fn terms(state: &State, client: &str) -> RefreshTerms {
+    let script = state.script();
+    let behaviour = script.of(Some(client));
+    RefreshTerms { class: behaviour.class, at_kill: behaviour.at_kill, lifetime: state.settings.refresh_token_lifetime }
 }
 
 fn commit(state: &State, issued: Issued, scope: &str, grant_type: GrantType) -> Commit {

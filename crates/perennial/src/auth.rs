@@ -1,27 +1,16 @@
 //! [`Auth`]: the engine with its edges, built once and cloned freely.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use perennial_core::cookie::{KeyRing, RecordKeys};
 use perennial_core::names::ProviderId;
-use perennial_core::renewal::RenewalPolicy;
-use perennial_core::secret::CookieSecret;
-use perennial_core::{SecureRandom, Timestamp};
-use perennial_store::SessionStore;
 use tokio::sync::broadcast;
-use url::Url;
 
 use crate::builder::AuthBuilder;
-use crate::callbacks::CallbackSet;
-use crate::cookies::CookieNames;
-use crate::edge::{Clock, HttpClient};
+use crate::engine::Inner;
 use crate::event::Event;
-use crate::flight::Flights;
-use crate::issuer::{IssuerClient, ProviderReport};
+use crate::issuer::ProviderReport;
 use crate::layer::SessionLayer;
-use crate::renew::Outcome;
-use crate::tombstones::Tombstones;
+use crate::settings::Settings;
 
 /// Keeps users signed in: sign-in, sessions, renewal. Cheap to clone; all clones are one engine.
 ///
@@ -93,7 +82,7 @@ impl Auth {
     pub async fn inspect_providers(&self) -> Vec<ProviderReport> {
         let mut reports = Vec::new();
         for issuer in &self.inner.issuers {
-            reports.push(issuer.inspect(&self.inner).await);
+            reports.push(issuer.inspect(&self.inner.edges).await);
         }
         reports
     }
@@ -115,111 +104,5 @@ impl Auth {
 impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Auth").field("settings", &self.inner.settings).finish_non_exhaustive()
-    }
-}
-
-/// What an engine was built with, secrets aside.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Settings {
-    /// Where browsers reach this site; the origin of every URL we make.
-    pub public_url: Url,
-    /// Where our endpoints lie: `/auth`, or `/api/auth` for clients of next-auth.
-    pub base_path: String,
-    /// How long a session lasts without an interactive visit; 30 days, at most 400 (browsers keep cookies no longer).
-    pub max_age: Duration,
-    /// How old a cookie gets before a visit renews its `max_age`; 1 day.
-    pub update_age: Duration,
-    /// How long a session lasts at all; `None` (the default) for no end.
-    pub absolute_max_age: Option<Duration>,
-    /// When and how sessions renew.
-    pub renewal: RenewalPolicy,
-    /// Other origins that return URLs may lead to; none.
-    pub return_origins: Vec<url::Origin>,
-    /// Claims that `POST /api/update-user-data` may set; `name`, `nickname`, `picture`, `locale`.
-    pub updatable_claims: Vec<String>,
-    /// Whether the four `/api/...` routes of the SvelteKitAuth recipe are served; no.
-    pub compat_routes: bool,
-}
-
-impl Settings {
-    /// The origin of `public_url`, as browsers write it.
-    pub fn origin(&self) -> String {
-        self.public_url.origin().ascii_serialization()
-    }
-
-    /// Whether browsers reach us by https, and cookies are `Secure`.
-    pub fn secure(&self) -> bool {
-        self.public_url.scheme() == "https"
-    }
-
-    /// The URL of one of our endpoints, as text.
-    pub(crate) fn endpoint(&self, path: &str) -> String {
-        format!("{}{}{path}", self.origin(), self.base_path)
-    }
-
-    /// The URL of one of our endpoints.
-    pub(crate) fn endpoint_url(&self, path: &str) -> Url {
-        let mut url = self.public_url.clone();
-        url.set_path(&format!("{}{path}", self.base_path));
-        url.set_query(None);
-        url.set_fragment(None);
-        url
-    }
-}
-
-pub(crate) struct Inner {
-    pub(crate) settings: Settings,
-    pub(crate) names: CookieNames,
-    pub(crate) secrets: Vec<CookieSecret>,
-    pub(crate) session_keys: KeyRing,
-    pub(crate) flow_keys: KeyRing,
-    pub(crate) record_keys: RecordKeys,
-    pub(crate) issuers: Vec<IssuerClient>,
-    pub(crate) default_provider: ProviderId,
-    pub(crate) store: Arc<dyn SessionStore>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) random: Arc<dyn SecureRandom>,
-    pub(crate) http: Arc<dyn HttpClient>,
-    pub(crate) callbacks: CallbackSet,
-    pub(crate) events: broadcast::Sender<Event>,
-    pub(crate) flights: Arc<Flights<Outcome>>,
-    pub(crate) tombstones: Tombstones,
-}
-
-impl Inner {
-    pub(crate) fn issuer(&self, id: &ProviderId) -> Option<&IssuerClient> {
-        let found = self.issuers.iter().find(|issuer| issuer.provider().id == *id);
-        if found.is_none() {
-            tracing::error!(
-                provider = id.as_str(),
-                "a session was begun at a provider that is no longer configured: it cannot be renewed"
-            );
-        }
-        found
-    }
-
-    pub(crate) fn at_kill(&self, id: &ProviderId) -> bool {
-        self.issuers.iter().any(|issuer| issuer.provider().id == *id && issuer.provider().at_kill)
-    }
-
-    pub(crate) fn emit(&self, event: Event) {
-        // Nobody listening is fine.
-        let _ = self.events.send(event);
-    }
-
-    pub(crate) fn alarm(&self, code: &'static str, message: &str) {
-        tracing::error!(code, message, "alarm");
-        self.emit(Event::Alarm { at: self.clock.now(), code, message: message.to_owned() });
-    }
-
-    /// A number in [0, 1).
-    pub(crate) fn roll(&self) -> f64 {
-        let bytes: [u8; 4] = perennial_core::random::random_bytes(&*self.random);
-        f64::from(u32::from_be_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
     }
 }

@@ -13,14 +13,17 @@ use perennial_core::secret::CookieSecret;
 use perennial_store::{MemoryStore, SessionStore};
 use url::Url;
 
-use crate::auth::{Auth, Inner, Settings};
+use crate::auth::Auth;
 use crate::callbacks::{
     CallbackError, CallbackSet, Callbacks, Claims, JwtCallback, SessionCallback, SignInCallback, SignInVerdict,
 };
 use crate::cookies::CookieNames;
-use crate::edge::{Clock, HttpClient, HyperClient, SystemClock, SystemRandom};
+use crate::edge::{Clock, Edges, HttpClient, HyperClient, SystemClock, SystemRandom};
+use crate::engine::{Inner, Listener};
+use crate::event::Event;
 use crate::flight::Flights;
 use crate::issuer::IssuerClient;
+use crate::settings::{Pages, Settings};
 
 /// Collects a configuration; [`build`](Self::build) checks it.
 #[must_use]
@@ -38,7 +41,9 @@ pub struct AuthBuilder {
     updatable_claims: Vec<String>,
     compat_routes: bool,
     dangerous_allow_http: bool,
+    pages: Pages,
     callbacks: CallbackSet,
+    listeners: Vec<Listener>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn SecureRandom>,
     http: Option<Arc<dyn HttpClient>>,
@@ -62,7 +67,9 @@ impl AuthBuilder {
             updatable_claims: ["name", "nickname", "picture", "locale"].map(String::from).to_vec(),
             compat_routes: false,
             dangerous_allow_http: false,
+            pages: Pages::default(),
             callbacks: CallbackSet::default(),
+            listeners: Vec::new(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             http: None,
@@ -189,6 +196,19 @@ impl AuthBuilder {
         self
     }
 
+    /// Tells `listener` of every event as it happens (Auth.js `events`). It must not block; to take one's time there is
+    /// [`Auth::subscribe`].
+    pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.listeners.push(Arc::new(listener));
+        self
+    }
+
+    /// The application's own pages instead of ours.
+    pub fn pages(mut self, pages: Pages) -> Self {
+        self.pages = pages;
+        self
+    }
+
     /// Another clock, for simulations.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -253,6 +273,7 @@ impl AuthBuilder {
         let Ok(record_keys) = RecordKeys::new(&self.secrets) else {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
+        let call_deadline = self.renewal.call_deadline;
         let settings = Settings {
             public_url,
             base_path: self.base_path,
@@ -262,6 +283,7 @@ impl AuthBuilder {
             renewal: self.renewal,
             return_origins,
             updatable_claims: self.updatable_claims,
+            pages: self.pages,
             compat_routes: self.compat_routes,
         };
         Ok(Auth {
@@ -275,11 +297,10 @@ impl AuthBuilder {
                 record_keys,
                 secrets: self.secrets,
                 store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::default())),
-                clock: self.clock,
-                random: self.random,
-                http,
+                edges: Edges { clock: self.clock, random: self.random, http, call_deadline },
                 callbacks: self.callbacks,
                 events: tokio::sync::broadcast::channel(1024).0,
+                listeners: self.listeners,
                 flights: Flights::new(),
                 tombstones: Default::default(),
             }),
@@ -328,6 +349,17 @@ impl AuthBuilder {
                 self.place,
                 "write a plain path without a slash at its end, such as /auth",
             ));
+        }
+        for (key, page) in
+            [("sign_in", &self.pages.sign_in), ("sign_out", &self.pages.sign_out), ("error", &self.pages.error)]
+        {
+            if page
+                .as_ref()
+                .is_some_and(|page| !page.starts_with('/') || page.contains(['?', '#', '\\']) || page.starts_with("//"))
+            {
+                let remedy = "write a path of this site without a query, such as /login";
+                faults.push(ConfigFault::new(format!("pages.{key}"), self.place, remedy));
+            }
         }
         if self.max_age < Duration::from_secs(60) || self.max_age > DAY * 400 {
             faults.push(ConfigFault::new("session.max_age", self.place, "choose from 1 minute to 400 days"));

@@ -7,8 +7,8 @@ use perennial_core::limits::{SIGN_IN_MAX_AGE, SIGN_INS_IN_FLIGHT};
 use perennial_core::secret::State;
 use serde_json::{Map, Value};
 
-use crate::auth::Inner;
 use crate::cookies::{Life, RequestCookies};
+use crate::engine::Inner;
 
 impl Inner {
     /// `Set-Cookie` lines that remember `pending`, dropping the oldest sign-ins of a browser that has too many.
@@ -16,7 +16,7 @@ impl Inner {
         let mut claims = Map::new();
         // Strings and a number: serialising them cannot fail.
         claims.insert(FLOW.into(), serde_json::to_value(pending).unwrap_or(Value::Null));
-        let sealed = cookie::seal(&self.flow_keys, &claims, self.now(), SIGN_IN_MAX_AGE, &*self.random);
+        let sealed = cookie::seal(&self.flow_keys, &claims, self.now(), SIGN_IN_MAX_AGE, self.random());
         let cookies = RequestCookies::read(headers);
         let mut others: Vec<_> = cookies
             .iter()

@@ -13,12 +13,13 @@ use perennial_core::renewal::{Verdict, decide, due_at};
 use perennial_core::session::{Generation, SessionState};
 use serde_json::Value;
 
-use crate::auth::{Auth, Inner};
+use crate::auth::Auth;
 use crate::callbacks::{Callbacks, JwtCallback};
 use crate::cookies::RequestCookies;
+use crate::engine::Inner;
 use crate::event::{Event, RenewalReason};
 use crate::flight::{Gate, Passenger};
-use crate::renew::{Ask, Outcome};
+use crate::outcome::{Ask, Outcome};
 use crate::session::Session;
 
 /// Why a request enters.
@@ -89,7 +90,7 @@ impl Auth {
             absolute_until: inner.settings.absolute_max_age.map(|age| state.started_at + age),
             cookie_bytes: opened.bytes,
             chunks: opened.names.len(),
-            session: Session::new(state.clone(), inner.clock.now()),
+            session: Session::new(state.clone(), inner.now()),
         })
     }
 }
@@ -127,7 +128,7 @@ impl Inner {
     pub(crate) fn open(&self, headers: &HeaderMap) -> Option<Opened> {
         let cookies = RequestCookies::read(headers);
         let joined = cookie::join(&self.names.session, cookies.iter())?;
-        let now = self.clock.now();
+        let now = self.now();
         let opened = joined.open(&self.session_keys, now).ok()?;
         let second = |name| opened.claims.get(name).and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
         let (issued, expires) = (second("iat").unwrap_or(now), second("exp").unwrap_or(now));
@@ -140,7 +141,7 @@ impl Inner {
 
     /// Steps 3 to 5: decide, and ask the record and the provider only when something is due.
     async fn find(self: &Arc<Self>, opened: &Opened, door: Door) -> Found {
-        let (state, now) = (&opened.state, self.clock.now());
+        let (state, now) = (&opened.state, self.now());
         if self.settings.absolute_max_age.is_some_and(|age| now >= state.started_at + age) {
             self.end_in_background(state.clone(), EndReason::TooOld);
             return Found::Ended(EndReason::TooOld);
@@ -219,7 +220,7 @@ impl Inner {
 
     /// No new tokens: go on with what there is, which is good as long as the access token lives.
     fn without_news(&self, state: Arc<SessionState>, retry_after: Duration) -> Found {
-        let now = self.clock.now();
+        let now = self.now();
         match state.tokens.as_ref() {
             Some(tokens) if !tokens.alive_at(now) && tokens.refresh_token.is_some() => {
                 Found::Suspended { state, retry_after }
@@ -230,7 +231,7 @@ impl Inner {
 
     /// Step 6 and the cookie of step 8.
     async fn leave(self: &Arc<Self>, opened: Opened, found: Found) -> Entry {
-        let now = self.clock.now();
+        let now = self.now();
         let (state, suspended, renewed) = match found {
             Found::Ended(reason) => {
                 if reason == EndReason::Refused {
@@ -296,9 +297,9 @@ impl Inner {
 
     /// `Set-Cookie` lines that carry `state`, replacing the cookies called `present`.
     pub(crate) fn session_cookies(&self, state: &SessionState, present: &[String]) -> Vec<HeaderValue> {
-        let now = self.clock.now();
+        let now = self.now();
         let max_age = self.cookie_max_age(state, now);
-        let sealed = cookie::seal(&self.session_keys, &state.to_claims(), now, max_age, &*self.random);
+        let sealed = cookie::seal(&self.session_keys, &state.to_claims(), now, max_age, self.random());
         match cookie::split(&self.names.session, &sealed, present) {
             Ok(writes) => self.names.chunks(&writes, now + max_age),
             Err(_) => {

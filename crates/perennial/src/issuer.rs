@@ -3,13 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use perennial_core::Timestamp;
 use perennial_core::authorize::{AuthorizationResponse, PendingSignIn};
 use perennial_core::id_token::{
-    Expectation, ExpectedNonce, IdTokenError, VerifiedIdToken, check_renewed, read_unverified_claims, read_userinfo,
-    verify,
+    Expectation, ExpectedNonce, IdTokenClaims, IdTokenError, VerifiedIdToken, check_renewed, read_unverified_claims,
+    read_userinfo, verify,
 };
 use perennial_core::metadata::{JwkSet, discovery_request, jwks_request, read_jwk_set, read_metadata};
 use perennial_core::provider::{Profile, Provider, ProviderKind, RefreshClass, ResolvedProvider};
@@ -17,14 +16,14 @@ use perennial_core::renewal::{RenewalPolicy, backoff};
 use perennial_core::secret::{AccessToken, IdToken, RefreshToken};
 use perennial_core::session::{SessionState, TokenSet};
 use perennial_core::token::{
-    RevocableToken, TokenExchange, TokenFailure, TokenResponse, Verdict, code_request, read_revocation,
-    read_token_response, refresh_request, revoke_request, userinfo_request,
+    RevocableToken, TokenExchange, TokenFailure, TokenResponse, Verdict, client_credentials_request, code_request,
+    read_revocation, read_token_response, refresh_request, revoke_request, userinfo_request,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::auth::Inner;
 use crate::callbacks::Claims;
-use crate::edge::SendError;
+use crate::edge::{Edges, SendError};
+use crate::machine::MachineTokens;
 
 /// A configured provider, its caches and the memory of its failures.
 pub(crate) struct IssuerClient {
@@ -33,6 +32,7 @@ pub(crate) struct IssuerClient {
     metadata: AsyncMutex<Option<Cached<Arc<ResolvedProvider>>>>,
     keys: AsyncMutex<Option<Cached<Arc<JwkSet>>>>,
     outage: Mutex<Outage>,
+    pub(crate) machine_tokens: MachineTokens,
 }
 
 /// What [`Auth::inspect_providers`](crate::Auth::inspect_providers) found about one provider.
@@ -98,22 +98,23 @@ impl IssuerClient {
             metadata: AsyncMutex::new(None),
             keys: AsyncMutex::new(None),
             outage: Mutex::default(),
+            machine_tokens: MachineTokens::default(),
         }
     }
 
     /// Reaches the provider anew and says what was found.
-    pub(crate) async fn inspect(&self, inner: &Inner) -> ProviderReport {
+    pub(crate) async fn inspect(&self, edges: &Edges) -> ProviderReport {
         let provider = &self.provider;
         let mut remarks = Vec::new();
         let reached = async {
             if let Some(request) = discovery_request(provider) {
-                let answer = send(inner, request).await.map_err(|error| error.to_string())?;
+                let answer = edges.send(request).await.map_err(|error| error.to_string())?;
                 let metadata =
                     read_metadata(provider, answer.status(), answer.body()).map_err(|error| error.to_string())?;
                 remarks = metadata.remarks(provider);
             }
-            let resolved = self.resolved(inner).await.map_err(|error| error.to_string())?;
-            self.keys(inner, &resolved, Duration::ZERO).await.map(drop).map_err(|error| error.to_string())
+            let resolved = self.resolved(edges).await.map_err(|error| error.to_string())?;
+            self.keys(edges, &resolved, Duration::ZERO).await.map(drop).map_err(|error| error.to_string())
         };
         let reached = reached.await;
         ProviderReport {
@@ -140,13 +141,13 @@ impl IssuerClient {
     }
 
     /// The provider with its endpoints, discovered once an hour; a stale copy serves while discovery fails.
-    pub(crate) async fn resolved(&self, inner: &Inner) -> Result<Arc<ResolvedProvider>, IssuerError> {
-        let now = inner.now();
+    pub(crate) async fn resolved(&self, edges: &Edges) -> Result<Arc<ResolvedProvider>, IssuerError> {
+        let now = edges.now();
         let mut metadata = self.metadata.lock().await;
         if let Some(cached) = metadata.as_ref().filter(|cached| now.since(cached.at) < METADATA_AGE_MAX) {
             return Ok(cached.value.clone());
         }
-        match self.discover(inner).await {
+        match self.discover(edges).await {
             Ok(value) => {
                 let value = Arc::new(value);
                 *metadata = Some(Cached { value: value.clone(), at: now });
@@ -162,11 +163,11 @@ impl IssuerClient {
         }
     }
 
-    async fn discover(&self, inner: &Inner) -> Result<ResolvedProvider, IssuerError> {
+    async fn discover(&self, edges: &Edges) -> Result<ResolvedProvider, IssuerError> {
         let metadata = match discovery_request(&self.provider) {
             None => None,
             Some(request) => {
-                let answer = send(inner, request).await.map_err(|error| IssuerError(error.to_string()))?;
+                let answer = edges.send(request).await.map_err(|error| IssuerError(error.to_string()))?;
                 let metadata = read_metadata(&self.provider, answer.status(), answer.body());
                 Some(metadata.map_err(|error| IssuerError(error.to_string()))?)
             }
@@ -177,57 +178,68 @@ impl IssuerClient {
     /// Exchanges a code that came back to its sign-in.
     pub(crate) async fn exchange(
         &self,
-        inner: &Inner,
+        edges: &Edges,
         code: AuthorizationResponse,
     ) -> Result<TokenResponse, TokenFailure> {
-        let resolved = self.resolved(inner).await.map_err(|_| TokenFailure::not_sent())?;
-        let request = code_request(&resolved, code, inner.now(), &*inner.random);
-        self.call_token_endpoint(inner, request.map_err(|_| TokenFailure::not_sent())?, None).await
+        let resolved = self.resolved(edges).await.map_err(|_| TokenFailure::not_sent())?;
+        let request = code_request(&resolved, code, edges.now(), &*edges.random);
+        self.call_token_endpoint(edges, request.map_err(|_| TokenFailure::not_sent())?, None).await
     }
 
     /// Sends a refresh token. Called by `renew` alone, after its intent is written.
     pub(crate) async fn refresh(
         &self,
-        inner: &Inner,
+        edges: &Edges,
         refresh_token: &RefreshToken,
     ) -> Result<TokenResponse, TokenFailure> {
-        let resolved = self.resolved(inner).await.map_err(|_| TokenFailure::not_sent())?;
-        let request = refresh_request(&resolved, refresh_token, inner.now(), &*inner.random);
+        let resolved = self.resolved(edges).await.map_err(|_| TokenFailure::not_sent())?;
+        let request = refresh_request(&resolved, refresh_token, edges.now(), &*edges.random);
         let request = request.map_err(|_| TokenFailure::not_sent())?;
-        let answer = self.call_token_endpoint(inner, request, Some(refresh_token)).await;
+        let answer = self.call_token_endpoint(edges, request, Some(refresh_token)).await;
         if answer.is_ok() {
             *self.outage() = Outage::default();
         }
         answer
     }
 
+    /// RFC 6749 §4.4.2.
+    pub(crate) async fn client_credentials(
+        &self,
+        edges: &Edges,
+        audience: Option<&str>,
+    ) -> Result<TokenResponse, TokenFailure> {
+        let resolved = self.resolved(edges).await.map_err(|_| TokenFailure::not_sent())?;
+        let request = client_credentials_request(&resolved, audience, edges.now(), &*edges.random);
+        self.call_token_endpoint(edges, request.map_err(|_| TokenFailure::not_sent())?, None).await
+    }
+
     async fn call_token_endpoint(
         &self,
-        inner: &Inner,
+        edges: &Edges,
         request: Request<Vec<u8>>,
         presented: Option<&RefreshToken>,
     ) -> Result<TokenResponse, TokenFailure> {
-        let started = inner.now();
-        let answer = send(inner, request).await.map_err(|error| {
+        let started = edges.now();
+        let answer = edges.send(request).await.map_err(|error| {
             tracing::warn!(%error, provider = self.provider.id.as_str(), "no answer from the token endpoint");
             match error {
                 SendError::NotSent(_) => TokenFailure::not_sent(),
                 SendError::InDoubt(_) => TokenFailure::no_answer(),
             }
         })?;
-        let exchange = TokenExchange { provider: &self.provider, presented, started, answered: inner.now() };
+        let exchange = TokenExchange { provider: &self.provider, presented, started, answered: edges.now() };
         read_token_response(&exchange, answer.status(), answer.headers(), answer.body())
     }
 
     /// RFC 7009; whether it worked is logged and otherwise of no consequence.
-    pub(crate) async fn revoke(&self, inner: &Inner, refresh_token: &RefreshToken) {
+    pub(crate) async fn revoke(&self, edges: &Edges, refresh_token: &RefreshToken) {
         let revoked = async {
-            let resolved = self.resolved(inner).await?;
+            let resolved = self.resolved(edges).await?;
             let token = RevocableToken::Refresh(refresh_token);
-            let request = revoke_request(&resolved, token, inner.now(), &*inner.random);
+            let request = revoke_request(&resolved, token, edges.now(), &*edges.random);
             let Some(request) = request.map_err(|error| IssuerError(error.to_string()))? else { return Ok(()) };
-            let answer = send(inner, request).await.map_err(|error| IssuerError(error.to_string()))?;
-            read_revocation(answer.status(), answer.headers(), answer.body(), inner.now())
+            let answer = edges.send(request).await.map_err(|error| IssuerError(error.to_string()))?;
+            read_revocation(answer.status(), answer.headers(), answer.body(), edges.now())
                 .map_err(|error| IssuerError(error.to_string()))
         };
         if let Err(error) = revoked.await {
@@ -238,50 +250,76 @@ impl IssuerClient {
     /// Who signed in: from the verified ID token, or from UserInfo where there is none.
     pub(crate) async fn who_is(
         &self,
-        inner: &Inner,
+        edges: &Edges,
         tokens: &TokenSet,
         pending: &PendingSignIn,
     ) -> Result<(Profile, Claims), IssuerError> {
-        let resolved = self.resolved(inner).await?;
+        let resolved = self.resolved(edges).await?;
         let claims = match (self.provider.kind, &tokens.id_token, &pending.nonce) {
             (ProviderKind::Oidc, Some(id_token), Some(nonce)) => {
                 let nonce = ExpectedNonce::Sent(nonce);
                 let verified =
-                    self.verify(inner, &resolved, id_token, nonce, &tokens.access_token, pending.max_age).await?;
-                verified.into_claims().all
+                    self.verify(edges, &resolved, id_token, nonce, &tokens.access_token, pending.max_age).await?;
+                self.completed(edges, &resolved, tokens, verified.into_claims()).await
             }
             (ProviderKind::Oidc, ..) => return Err(IssuerError("the provider sent no ID token at sign-in".into())),
-            (ProviderKind::OAuth, ..) => self.userinfo(inner, &resolved, tokens).await?,
+            (ProviderKind::OAuth, ..) => self.userinfo(edges, &resolved, tokens, None).await?,
         };
         let profile = self.provider.profile.read(&claims).map_err(|error| IssuerError(error.to_string()))?;
         Ok((profile, claims))
     }
 
-    async fn userinfo(
+    /// OIDC Core §5.4: a provider may tell name and email at UserInfo alone. It is asked when the ID token has neither, and
+    /// believed about the same subject; without an answer the ID token has to do.
+    async fn completed(
         &self,
-        inner: &Inner,
+        edges: &Edges,
         resolved: &ResolvedProvider,
         tokens: &TokenSet,
+        id_token: IdTokenClaims,
+    ) -> Claims {
+        let mut claims = id_token.all;
+        let told = self.provider.profile.read(&claims).is_ok_and(|who| who.name.is_some() || who.email.is_some());
+        if told || resolved.userinfo.is_none() {
+            return claims;
+        }
+        match self.userinfo(edges, resolved, tokens, Some(&id_token.sub)).await {
+            Ok(info) => {
+                for (name, value) in info {
+                    claims.entry(name).or_insert(value);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "UserInfo was of no use; the session has what the ID token says"),
+        }
+        claims
+    }
+
+    async fn userinfo(
+        &self,
+        edges: &Edges,
+        resolved: &ResolvedProvider,
+        tokens: &TokenSet,
+        subject: Option<&str>,
     ) -> Result<Claims, IssuerError> {
         let request = userinfo_request(resolved, &tokens.access_token);
         let request = request.ok_or_else(|| IssuerError("the provider has no userinfo endpoint".into()))?;
-        let answer = send(inner, request).await.map_err(|error| IssuerError(error.to_string()))?;
-        let info = read_userinfo(answer.status(), answer.body(), None);
+        let answer = edges.send(request).await.map_err(|error| IssuerError(error.to_string()))?;
+        let info = read_userinfo(answer.status(), answer.body(), subject);
         info.map(|info| info.into_claims()).map_err(|error| IssuerError(error.to_string()))
     }
 
     /// OIDC Core §12.2: a renewed ID token against the one before.
     pub(crate) async fn judge_renewed(
         &self,
-        inner: &Inner,
+        edges: &Edges,
         before: &SessionState,
         after: &SessionState,
         id_token: &IdToken,
     ) -> Identity {
         let Some(tokens) = &after.tokens else { return Identity::Unproven };
         let verified = async {
-            let resolved = self.resolved(inner).await?;
-            self.verify(inner, &resolved, id_token, ExpectedNonce::AsBefore, &tokens.access_token, None).await
+            let resolved = self.resolved(edges).await?;
+            self.verify(edges, &resolved, id_token, ExpectedNonce::AsBefore, &tokens.access_token, None).await
         };
         let verified = match verified.await {
             Ok(verified) => verified,
@@ -306,22 +344,22 @@ impl IssuerClient {
 
     async fn verify(
         &self,
-        inner: &Inner,
+        edges: &Edges,
         resolved: &ResolvedProvider,
         id_token: &IdToken,
         nonce: ExpectedNonce<'_>,
         access_token: &AccessToken,
         max_age: Option<Duration>,
     ) -> Result<VerifiedIdToken, IssuerError> {
-        let now = inner.now();
+        let now = edges.now();
         let expected = Expectation::of(resolved, now)
             .ok_or_else(|| IssuerError("the provider has no issuer to check ID tokens against".into()))?;
         let expected = Expectation { nonce, access_token: Some(access_token), max_age, ..expected };
-        let keys = self.keys(inner, resolved, KEYS_AGE_MAX).await?;
+        let keys = self.keys(edges, resolved, KEYS_AGE_MAX).await?;
         match verify(id_token, &expected, &keys) {
             // A key we have not seen: look once more, but not more often than a flood of forgeries could make us.
             Err(IdTokenError::UnknownKid { .. }) => {
-                let keys = self.keys(inner, resolved, KEYS_REFETCH_INTERVAL).await?;
+                let keys = self.keys(edges, resolved, KEYS_REFETCH_INTERVAL).await?;
                 verify(id_token, &expected, &keys)
             }
             judged => judged,
@@ -332,17 +370,17 @@ impl IssuerClient {
     /// The provider's keys, at most `age_max` old; a stale copy serves while they cannot be fetched.
     async fn keys(
         &self,
-        inner: &Inner,
+        edges: &Edges,
         resolved: &ResolvedProvider,
         age_max: Duration,
     ) -> Result<Arc<JwkSet>, IssuerError> {
-        let now = inner.now();
+        let now = edges.now();
         let mut keys = self.keys.lock().await;
         if let Some(cached) = keys.as_ref().filter(|cached| now.since(cached.at) < age_max) {
             return Ok(cached.value.clone());
         }
         let Some(request) = jwks_request(resolved) else { return Ok(Arc::new(JwkSet::default())) };
-        let fetched = match send(inner, request).await {
+        let fetched = match edges.send(request).await {
             Ok(answer) => read_jwk_set(answer.status(), answer.body()).map_err(|error| IssuerError(error.to_string())),
             Err(error) => Err(IssuerError(error.to_string())),
         };
@@ -365,38 +403,29 @@ impl IssuerClient {
         self.outage().until
     }
 
-    /// Takes note of a failure: what concerns all sessions holds them all back, what an operator must mend raises an alarm.
-    pub(crate) fn note_failure(&self, inner: &Inner, failure: &TokenFailure, now: Timestamp) {
-        let general = match &failure.verdict {
-            Verdict::NotSent | Verdict::NotProcessed { .. } | Verdict::InDoubt => true,
-            Verdict::Misconfigured => {
-                inner.alarm(
-                    "provider_refuses_client",
-                    &format!(
-                        "{} refuses our client ({}): check client id, secret and grant types there. Sessions are kept.",
-                        self.provider.id,
-                        failure.error.as_deref().unwrap_or("no reason given"),
-                    ),
-                );
-                true
-            }
-            Verdict::Ambiguous | Verdict::Rejected | Verdict::Reauthenticate { .. } => false,
-        };
-        if general {
-            let mut outage = self.outage();
-            outage.failures += 1;
-            let wait = backoff(outage.failures, failure.retry_after(), inner.roll());
-            outage.until = Some(now + wait.min(OUTAGE_HOLD_MAX));
+    /// Takes note of a failure: what concerns all sessions holds them all back. Answers with what an operator must mend.
+    #[must_use]
+    pub(crate) fn note_failure(&self, edges: &Edges, failure: &TokenFailure) -> Option<String> {
+        match &failure.verdict {
+            Verdict::Ambiguous | Verdict::Rejected | Verdict::Reauthenticate { .. } => return None,
+            Verdict::InDoubt | Verdict::Misconfigured | Verdict::NotProcessed { .. } | Verdict::NotSent => {}
         }
+        let mut outage = self.outage();
+        outage.failures += 1;
+        let wait = backoff(outage.failures, failure.retry_after(), edges.roll());
+        outage.until = Some(edges.now() + wait.min(OUTAGE_HOLD_MAX));
+        (failure.verdict == Verdict::Misconfigured).then(|| {
+            format!(
+                "{} refuses our client ({}): check client id, secret and grant types there. Sessions are kept.",
+                self.provider.id,
+                failure.error.as_deref().unwrap_or("no reason given"),
+            )
+        })
     }
 
     fn outage(&self) -> std::sync::MutexGuard<'_, Outage> {
         self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn send(inner: &Inner, request: Request<Vec<u8>>) -> Result<Response<Bytes>, SendError> {
-    inner.http.send(request, inner.settings.renewal.call_deadline).await
 }
 
 /// After this long, metadata are fetched anew.

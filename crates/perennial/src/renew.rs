@@ -8,68 +8,21 @@ use std::time::Duration;
 
 use perennial_core::Timestamp;
 use perennial_core::record::{
-    Attempt, Attempted, Circumstances, EndReason, Intent, Joined, Phase, Plan, Record, Settled, join, open_state, plan,
-    seal_state, settle,
+    Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Settled, plan, seal_state, settle,
 };
 use perennial_core::renewal::{Verdict, backoff, decide, due_at};
 use perennial_core::secret::RefreshToken;
-use perennial_core::session::{Generation, SessionState};
+use perennial_core::session::SessionState;
 use perennial_core::token::{TokenFailure, TokenResponse, Verdict as FailureVerdict};
-use perennial_store::{RecordKey, StoreError, Swap, Version, Versioned};
+use perennial_store::{StoreError, Swap, Version};
 
-use crate::auth::Inner;
-use crate::callbacks::{Account, Callbacks, JwtCallback, JwtTrigger};
+use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger};
+use crate::engine::Inner;
 use crate::event::{Event, Renewal, RenewalOutcome, RenewalReason};
 use crate::flight::Departure;
 use crate::issuer::{Identity, IssuerClient};
-
-/// What a renewal is asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
-    reason: RenewalReason,
-    /// Renew even if nothing is due, provided that this is still the newest generation.
-    seen: Option<Generation>,
-}
-
-impl Ask {
-    /// Renew if due.
-    pub(crate) fn due(reason: RenewalReason) -> Self {
-        Self { reason, seen: None }
-    }
-
-    /// Renew now, unless somebody has since the caller saw generation `seen`.
-    pub(crate) fn now(reason: RenewalReason, seen: Generation) -> Self {
-        Self { reason, seen: Some(seen) }
-    }
-}
-
-/// What a renewal leaves a session with.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// The newest generation there is, whether it was just made or found in the record.
-    Newest { state: Arc<SessionState>, renewed: bool },
-    /// No news: the newest generation known, and when to try again.
-    Kept { state: Arc<SessionState>, retry_after: Duration },
-    /// The provider refused the refresh token of this generation, which is the newest.
-    Refused { state: Arc<SessionState> },
-    /// The session is over.
-    Ended(EndReason),
-}
-
-impl Outcome {
-    /// Whether somebody who asked for `ask` and came aboard late still has to fly.
-    pub(crate) fn leaves_undone(&self, ask: Ask) -> bool {
-        matches!((self, ask.seen), (Self::Newest { state, .. }, Some(seen)) if state.generation <= seen)
-    }
-}
-
-/// A session's record as it was read, and the newest generation of cookie and record.
-struct Standing {
-    newest: Arc<SessionState>,
-    /// The record's phase, if it is about the newest generation.
-    phase: Option<Phase>,
-    version: Option<Version>,
-}
+use crate::ledger::record_key;
+use crate::outcome::{Ask, Outcome};
 
 impl Inner {
     /// Brings the session of `cookie` to its newest generation, calling the provider if `ask` requires it, and lands the
@@ -84,14 +37,14 @@ impl Inner {
 
     /// Until there is nothing to do or the intent is ours.
     async fn acquire(&self, cookie: &Arc<SessionState>, ask: Ask) -> Acquired {
-        let give_up_at = self.clock.now() + self.settings.renewal.wait_max;
+        let give_up_at = self.now() + self.settings.renewal.wait_max;
         loop {
             let standing = match self.standing(cookie).await {
                 Ok(Ok(standing)) => standing,
                 Ok(Err(reason)) => return Acquired::Landed(Outcome::Ended(reason)),
                 Err(error) => return Acquired::Landed(self.store_failed(cookie.clone(), &error)),
             };
-            let (newest, now) = (standing.newest, self.clock.now());
+            let (newest, now) = (standing.newest, self.now());
             if !self.is_due(&newest, ask, now) {
                 return Acquired::Landed(Outcome::Newest { state: newest, renewed: false });
             }
@@ -99,7 +52,7 @@ impl Inner {
                 Acquired::Landed(Outcome::Kept { state: newest.clone(), retry_after: until.since(now) })
             };
             let Some(issuer) = self.issuer(&newest.provider) else { return kept(now + Duration::from_secs(60)) };
-            match plan(standing.phase.as_ref(), Attempt::new(&*self.random), &self.circumstances(&newest, issuer, now))
+            match plan(standing.phase.as_ref(), Attempt::new(self.random()), &self.circumstances(&newest, issuer, now))
             {
                 Plan::Refused => return Acquired::Landed(Outcome::Refused { state: newest }),
                 Plan::Hold(until) => return kept(until),
@@ -115,24 +68,6 @@ impl Inner {
                 },
             }
         }
-    }
-
-    /// Joins cookie and record. `Ok(Err(_))`: the session is over.
-    async fn standing(&self, cookie: &Arc<SessionState>) -> Result<Result<Standing, EndReason>, StoreError> {
-        let stored = self.store.load(record_key(cookie), self.clock.now()).await?;
-        let version = stored.as_ref().map(|stored| stored.version);
-        let record = stored.and_then(|stored| self.decoded(&stored));
-        let newest = match (join(cookie.generation, record.as_ref()), &record) {
-            (Joined::Ended(reason), _) => {
-                self.bury(cookie, reason);
-                return Ok(Err(reason));
-            }
-            // The record's claims are at least as new as those of a cookie of the same generation.
-            (_, Some(record)) if record.generation >= cookie.generation => self.opened(record, cookie),
-            _ => cookie.clone(),
-        };
-        let phase = record.filter(|record| record.generation == newest.generation).map(|record| record.phase);
-        Ok(Ok(Standing { newest, phase, version }))
     }
 
     fn is_due(&self, newest: &SessionState, ask: Ask, now: Timestamp) -> bool {
@@ -158,7 +93,7 @@ impl Inner {
     }
 
     async fn wait_for_change(&self, newest: &SessionState, since: Option<Version>, until: Timestamp) {
-        let now = self.clock.now();
+        let now = self.now();
         let changed = self.store.changed(record_key(newest), since, now);
         let _ = tokio::time::timeout(until.since(now) + Duration::from_millis(1), changed).await;
     }
@@ -169,7 +104,7 @@ impl Inner {
         intent: &Intent,
         version: Option<Version>,
     ) -> Result<Swap, StoreError> {
-        let mut record = Record::idle(newest.generation, seal_state(&self.record_keys, newest, &*self.random));
+        let mut record = Record::idle(newest.generation, seal_state(&self.record_keys, newest, self.random()));
         record.phase = Phase::Intent(intent.clone());
         self.swap(newest, version, &record).await
     }
@@ -188,9 +123,9 @@ impl Inner {
         else {
             return Outcome::Kept { state: newest, retry_after: Duration::from_secs(60) };
         };
-        let called_at = self.clock.now();
-        let answer = issuer.refresh(self, refresh_token).await;
-        let provider_time = self.clock.now().since(called_at);
+        let called_at = self.now();
+        let answer = issuer.refresh(&self.edges, refresh_token).await;
+        let provider_time = self.now().since(called_at);
         let (outcome, told) = match answer {
             Ok(response) => self.commit(&newest, &intent, issuer, response).await,
             Err(failure) => match &failure.salvaged {
@@ -214,7 +149,7 @@ impl Inner {
         let id_token = response.id_token.clone();
         let extra = response.extra.clone();
         let mut next = spent.renewed(response, lifetime);
-        let sealed = seal_state(&self.record_keys, &next, &*self.random);
+        let sealed = seal_state(&self.record_keys, &next, self.random());
         let tokens = Attempted::Tokens { generation: next.generation, sealed };
         match self.settle(spent, intent, tokens).await {
             Ok(Landed::Written) => {}
@@ -227,7 +162,7 @@ impl Inner {
             Err(error) => drop(self.store_failed(spent.clone(), &error)),
         }
         if let Some(id_token) = id_token {
-            match issuer.judge_renewed(self, spent, &next, &id_token).await {
+            match issuer.judge_renewed(&self.edges, spent, &next, &id_token).await {
                 Identity::Same => {}
                 Identity::Unproven => {
                     if let (Some(tokens), Some(before)) = (&mut next.tokens, &spent.tokens) {
@@ -248,7 +183,7 @@ impl Inner {
     }
 
     /// The `jwt` callback with trigger `renewal`; what it changes is written after the tokens, which are safe already.
-    async fn asked_at_renewal(&self, next: SessionState, extra: crate::callbacks::Claims) -> Option<SessionState> {
+    async fn asked_at_renewal(&self, next: SessionState, extra: Claims) -> Option<SessionState> {
         let tokens = next.tokens.clone()?;
         let subject = next.claims.get("sub").and_then(|sub| sub.as_str()).unwrap_or_default();
         let ask = JwtCallback {
@@ -282,26 +217,6 @@ impl Inner {
         }
     }
 
-    /// Puts other claims of the newest generation into the record; gives way to anything newer.
-    pub(crate) async fn rewrite(&self, state: &SessionState) {
-        for _ in 0..SWAPS_MAX {
-            let Ok(stored) = self.store.load(record_key(state), self.clock.now()).await else { return };
-            let version = stored.as_ref().map(|stored| stored.version);
-            let mut record = match stored.and_then(|stored| self.decoded(&stored)) {
-                Some(record) if record.generation > state.generation || is_ended(&record) => return,
-                Some(record) => record,
-                None => Record::idle(state.generation, Vec::new()),
-            };
-            record.generation = state.generation;
-            record.sealed = seal_state(&self.record_keys, state, &*self.random);
-            match self.swap(state, version, &record).await {
-                Ok(Swap::Conflict(_)) => {}
-                Ok(Swap::Stored(_)) => return,
-                Err(error) => return drop(self.store_failed(Arc::new(state.clone()), &error)),
-            }
-        }
-    }
-
     async fn note_failure(
         &self,
         newest: &Arc<SessionState>,
@@ -309,8 +224,8 @@ impl Inner {
         issuer: &IssuerClient,
         failure: &TokenFailure,
     ) -> (Outcome, RenewalOutcome) {
-        let now = self.clock.now();
-        let pause = backoff(intent.failures + 1, failure.retry_after(), self.roll());
+        let now = self.now();
+        let pause = backoff(intent.failures + 1, failure.retry_after(), self.edges.roll());
         let not_before = now + pause;
         // What was answered, even with 500, has arrived; what was not may be on its way still.
         let drained_at = if failure.status.is_some() { now } else { now + DRAIN };
@@ -325,7 +240,9 @@ impl Inner {
                 (Attempted::Refused, "refused")
             }
         };
-        issuer.note_failure(self, failure, now);
+        if let Some(message) = issuer.note_failure(&self.edges, failure) {
+            self.alarm("provider_refuses_client", &message);
+        }
         tracing::warn!(session = newest.id.fingerprint(), why, error = failure.error.as_deref(), "renewal failed");
         let refused = attempted == Attempted::Refused;
         match self.settle(newest, intent, attempted).await {
@@ -348,7 +265,7 @@ impl Inner {
     ) -> (Outcome, RenewalOutcome) {
         tracing::warn!(session = newest.id.fingerprint(), %failure, "renewal failed, but its refresh token was saved");
         let next = newest.with_refresh_token(refresh_token.clone());
-        let sealed = seal_state(&self.record_keys, &next, &*self.random);
+        let sealed = seal_state(&self.record_keys, &next, self.random());
         match self.settle(newest, intent, Attempted::Tokens { generation: next.generation, sealed }).await {
             Ok(Landed::Superseded) => self.superseded(newest).await,
             Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
@@ -364,10 +281,10 @@ impl Inner {
         let mut failures = 0;
         loop {
             let settled = async {
-                let stored = self.store.load(record_key(spent), self.clock.now()).await?;
+                let stored = self.store.load(record_key(spent), self.now()).await?;
                 let version = stored.as_ref().map(|stored| stored.version);
                 let record = stored.and_then(|stored| self.decoded(&stored));
-                let now = self.clock.now();
+                let now = self.now();
                 match settle(record.as_ref(), &intent.attempt, spent.generation, outcome.clone(), now) {
                     Settled::Superseded => Ok::<_, StoreError>(Some(Landed::Superseded)),
                     Settled::Ended(reason) => Ok(Some(Landed::Ended(reason))),
@@ -402,103 +319,12 @@ impl Inner {
         }
     }
 
-    /// Marks the session as over in the record, for good.
-    pub(crate) async fn end(&self, state: &SessionState, reason: EndReason) {
-        let now = self.clock.now();
-        self.bury(state, reason);
-        for _ in 0..SWAPS_MAX {
-            let ended = async {
-                let stored = self.store.load(record_key(state), now).await?;
-                let version = stored.as_ref().map(|stored| stored.version);
-                let record = stored.and_then(|stored| self.decoded(&stored));
-                let generation =
-                    record.as_ref().map_or(state.generation, |record| record.generation.max(state.generation));
-                if record.as_ref().is_some_and(is_ended) {
-                    return Ok(None);
-                }
-                self.swap(state, version, &Record::ended(generation, reason, now)).await.map(Some)
-            };
-            match ended.await {
-                Ok(None) => return,
-                Ok(Some(Swap::Stored(_))) => {
-                    return self.emit(Event::Ended { at: now, session: state.id.fingerprint(), reason });
-                }
-                Ok(Some(Swap::Conflict(_))) => {}
-                Err(error) => return drop(self.store_failed(Arc::new(state.clone()), &error)),
-            }
-        }
-    }
-
-    /// Ends a session without keeping the request that noticed waiting.
-    pub(crate) fn end_in_background(self: &Arc<Self>, state: Arc<SessionState>, reason: EndReason) {
-        self.bury(&state, reason);
-        let inner = self.clone();
-        tokio::spawn(async move { inner.end(&state, reason).await });
-    }
-
-    /// The newest generation of a session, for whoever ends it: `None` when it is over already.
-    pub(crate) async fn newest(&self, cookie: &Arc<SessionState>) -> Option<Arc<SessionState>> {
-        match self.standing(cookie).await {
-            Ok(Ok(standing)) => Some(standing.newest),
-            Ok(Err(_)) => None,
-            Err(_) => Some(cookie.clone()),
-        }
-    }
-
     /// Revokes the refresh token of a session that is over (RFC 7009); best effort.
     pub(crate) async fn revoke(&self, issuer: &IssuerClient, state: &SessionState) {
         let refresh_token: Option<&RefreshToken> = state.tokens.as_ref().and_then(|t| t.refresh_token.as_ref());
         if let Some(refresh_token) = refresh_token {
-            issuer.revoke(self, refresh_token).await;
+            issuer.revoke(&self.edges, refresh_token).await;
         }
-    }
-
-    pub(crate) async fn swap(
-        &self,
-        state: &SessionState,
-        version: Option<Version>,
-        record: &Record,
-    ) -> Result<Swap, StoreError> {
-        let now = self.clock.now();
-        // As long as any cookie of the session may come back.
-        let expires = now + self.settings.max_age + Duration::from_secs(3600);
-        self.store.compare_and_swap(record_key(state), version, record.encode(), expires, now).await
-    }
-
-    fn decoded(&self, stored: &Versioned) -> Option<Record> {
-        let record = Record::decode(&stored.bytes).ok();
-        if record.is_none() {
-            self.alarm("record_unreadable", "A session's record in the store is damaged; the cookie's copy is used.");
-        }
-        record
-    }
-
-    /// The record's generation, or the cookie's if the record was sealed under a secret that is gone.
-    fn opened(&self, record: &Record, cookie: &Arc<SessionState>) -> Arc<SessionState> {
-        match open_state(&self.record_keys, record, cookie.id, &cookie.share, &self.default_provider) {
-            Ok(state) => Arc::new(state),
-            Err(_) => {
-                self.alarm(
-                    "record_sealed_elsewhere",
-                    "A session's record opens under none of the configured secrets; the cookie's copy is used. Keep the old secret in the list until its sessions are over.",
-                );
-                cookie.clone()
-            }
-        }
-    }
-
-    fn store_failed(&self, state: Arc<SessionState>, error: &StoreError) -> Outcome {
-        tracing::error!(%error, code = error.code(), "the session store failed; sessions go on with what their cookies hold");
-        self.alarm(
-            "store_unavailable",
-            "The session store fails: renewals wait until it is back. See the log for its words.",
-        );
-        Outcome::Kept { state, retry_after: Duration::from_secs(1) }
-    }
-
-    fn bury(&self, state: &SessionState, reason: EndReason) {
-        let now = self.clock.now();
-        self.tombstones.insert(state.id, reason, now + self.settings.max_age, now);
     }
 
     fn report(
@@ -516,7 +342,7 @@ impl Inner {
         };
         let tokens = state.tokens.as_ref();
         self.emit(Event::Renewal(Renewal {
-            at: self.clock.now(),
+            at: self.now(),
             session: before.id.fingerprint(),
             generation: state.generation,
             reason,
@@ -544,19 +370,8 @@ enum Landed {
     Ended(EndReason),
 }
 
-fn record_key(state: &SessionState) -> RecordKey {
-    RecordKey::from_digest(state.id.record_key())
-}
-
-fn is_ended(record: &Record) -> bool {
-    matches!(record.phase, Phase::Ended { .. })
-}
-
 /// How long after our deadline a request we gave up may still reach the provider.
 const DRAIN: Duration = Duration::from_secs(30);
-
-/// Writes lost to others before giving up on a change that is not worth more.
-const SWAPS_MAX: usize = 16;
 
 /// How often a commit of received tokens is tried again while the store fails, over 3 s.
 const COMMIT_RETRIES: u32 = 5;

@@ -6,8 +6,9 @@ use perennial_core::names::ProviderId;
 use perennial_core::record::{Record, seal_state};
 use perennial_core::session::{SessionState, TokenSet};
 
-use crate::auth::{Auth, Inner};
+use crate::auth::Auth;
 use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger, SignInCallback, SignInVerdict, User};
+use crate::engine::Inner;
 use crate::event::Event;
 use crate::issuer::IssuerClient;
 use crate::refusal::Refusal;
@@ -53,13 +54,13 @@ impl Auth {
         let inner = &self.inner;
         let issuer = inner.issuers.iter().find(|issuer| issuer.provider().id.as_str() == provider);
         let issuer = issuer.ok_or(Refusal::UnknownProvider)?;
-        let resolved = issuer.resolved(inner).await.map_err(|error| {
+        let resolved = issuer.resolved(&inner.edges).await.map_err(|error| {
             inner.alarm("provider_unreachable", &format!("Nobody can sign in with {provider}: {error}"));
             Refusal::RenewalSuspended { retry_after: std::time::Duration::from_secs(5) }
         })?;
         let redirect_uri = inner.settings.endpoint_url(&format!("/callback/{provider}"));
         let request = SignInRequest { redirect_uri: &redirect_uri, return_to, parameters: extra };
-        let (url, pending) = authorize::begin(&resolved, &request, &*inner.random, inner.now());
+        let (url, pending) = authorize::begin(&resolved, &request, inner.random(), inner.now());
         Ok(SignInStart { location: url.to_string(), set_cookies: inner.remember_flow(headers, &pending) })
     }
 }
@@ -79,7 +80,7 @@ impl Inner {
         let state = authorize::state_of(answer).ok_or(SignInFailure::UnknownFlow)?;
         let pending = self.flow_of(headers, &state).filter(|flow| flow.provider == *provider);
         let pending = pending.ok_or(SignInFailure::UnknownFlow)?;
-        let resolved = issuer.resolved(self).await.map_err(|error| log("metadata", &error))?;
+        let resolved = issuer.resolved(&self.edges).await.map_err(|error| log("metadata", &error))?;
         let code = authorize::read_callback(answer, &pending, &resolved, self.now()).map_err(|error| {
             tracing::warn!(%error, provider = provider.as_str(), "the provider's answer to a sign-in was refused");
             match error {
@@ -87,7 +88,7 @@ impl Inner {
                 _ => SignInFailure::Configuration,
             }
         })?;
-        let response = issuer.exchange(self, code).await.map_err(|failure| {
+        let response = issuer.exchange(&self.edges, code).await.map_err(|failure| {
             tracing::error!(error = failure.error.as_deref(), verdict = ?failure.verdict, "the code exchange failed");
             SignInFailure::Configuration
         })?;
@@ -106,7 +107,7 @@ impl Inner {
             Err(failure) => {
                 // Nobody will use what was issued.
                 if let Some(refresh_token) = &tokens.refresh_token {
-                    issuer.revoke(self, refresh_token).await;
+                    issuer.revoke(&self.edges, refresh_token).await;
                 }
                 Err(failure)
             }
@@ -120,7 +121,8 @@ impl Inner {
         extra: Claims,
         pending: &PendingSignIn,
     ) -> Result<SessionState, SignInFailure> {
-        let (profile, claims) = issuer.who_is(self, &tokens, pending).await.map_err(|error| log("identity", &error))?;
+        let (profile, claims) =
+            issuer.who_is(&self.edges, &tokens, pending).await.map_err(|error| log("identity", &error))?;
         let user = User { id: profile.id, name: profile.name, email: profile.email, image: profile.image };
         let provider = issuer.provider().id.clone();
         let account = Account {
@@ -149,12 +151,12 @@ impl Inner {
         };
         let claims = self.callbacks.jwt(ask).await.map_err(|error| log("jwt callback", &*error))?;
         let claims = claims.ok_or(SignInFailure::AccessDenied)?;
-        Ok(SessionState::begin(provider, claims, tokens, self.now(), &*self.random))
+        Ok(SessionState::begin(provider, claims, tokens, self.now(), self.random()))
     }
 
     /// Writes the session's first record. Without it the cookie alone carries the session: that is enough to go on.
     async fn begin_record(&self, session: &SessionState) {
-        let record = Record::idle(session.generation, seal_state(&self.record_keys, session, &*self.random));
+        let record = Record::idle(session.generation, seal_state(&self.record_keys, session, self.random()));
         if let Err(error) = self.swap(session, None, &record).await {
             tracing::error!(%error, "a new session could not be put into the store");
             self.alarm(

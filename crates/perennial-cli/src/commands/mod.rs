@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod cookie;
+pub(crate) mod dev;
 pub(crate) mod provider;
 pub(crate) mod secret;
 pub(crate) mod serve;

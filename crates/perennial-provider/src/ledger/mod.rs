@@ -3,6 +3,7 @@
 
 mod family;
 pub(crate) mod refresh;
+mod verdict;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
@@ -237,6 +238,16 @@ impl Ledger {
         let of_session: Vec<u64> =
             self.families.values().filter(|family| family.grant.sid == sid).map(|family| family.id).collect();
         of_session.into_iter().filter(|family| self.revoke_family(*family, RevocationReason::SignedOut, now)).collect()
+    }
+
+    /// A refresh token and its client, as a thief would have them: the one with this serial, or else the last that was spent.
+    pub(crate) fn steal(&self, family: u64, serial: Option<u64>) -> Option<(String, String)> {
+        let family = self.families.get(&family)?;
+        let link = match serial {
+            Some(serial) => family.link(serial)?,
+            None => family.links.iter().rev().find(|link| link.spent)?,
+        };
+        Some((link.token.clone(), family.grant.client.clone()))
     }
 
     /// The family and serial of a refresh token that is remembered.

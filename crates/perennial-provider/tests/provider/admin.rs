@@ -62,6 +62,10 @@ async fn the_state_shows_what_happened_and_no_secret() {
     for secret in [tokens.token("refresh_token"), tokens.token("access_token"), crate::harness::SECRET.to_owned()] {
         assert!(!answer.text().contains(&secret));
     }
+    let replayed = async |body| idp.post_json("/admin/families/1/replay", &[], body).await;
+    assert_eq!(replayed(json!({"serial": 9})).await.status, 404);
+    idp.control.set_class(RefreshClass::SingleUse);
+    assert_eq!(replayed(json!({})).await.json(), json!({"outcome": "rejected_spent"}));
     let revoked = idp.post_json("/admin/families/1/revoke", &[], json!({})).await.json();
     assert_eq!(revoked, json!({"was_alive": true}));
     assert!(!idp.lets_in(&tokens.token("access_token")).await);

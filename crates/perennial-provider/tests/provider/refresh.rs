@@ -6,7 +6,8 @@ use perennial_provider::{Family, Outcome, RefreshClass, RefreshTokenState, Revoc
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::harness::{Browser, Idp, SECRET, basic, claims};
+use crate::browser::Browser;
+use crate::harness::{Idp, SECRET, basic, claims};
 
 fn states(family: &Family) -> Vec<RefreshTokenState> {
     family.refresh_tokens.iter().map(|token| token.state).collect()
@@ -220,6 +221,24 @@ async fn introspection_and_revocation() {
     assert!(!idp.lets_in(&third.token("access_token")).await, "with the refresh token goes the family");
     assert_eq!(idp.control.families()[0].revoked, Some(RevocationReason::RevokedByClient));
     assert_eq!(idp.refresh(&third.token("refresh_token")).await.verdict(), (400, "invalid_grant".to_owned()));
+}
+
+#[tokio::test]
+async fn a_thief_is_noticed_whichever_token_he_has() {
+    for (serial, of_thief, of_victim) in [
+        (None, Outcome::ReuseDetectedFamilyRevoked, Outcome::RejectedRevoked),
+        (Some(2), Outcome::Rotated, Outcome::ReuseDetectedFamilyRevoked),
+    ] {
+        let idp = Idp::start().await;
+        let first = idp.tokens().await;
+        let second = idp.refresh(&first.token("refresh_token")).await;
+        assert_eq!(idp.control.replay(1, serial), Some(of_thief));
+        idp.refresh(&second.token("refresh_token")).await;
+        assert_eq!(idp.control.counters().of(of_victim), 1);
+        assert!(!idp.control.families()[0].alive);
+        assert_eq!(idp.control.replay(1, Some(9)), None);
+        assert_eq!(idp.control.replay(7, None), None);
+    }
 }
 
 #[tokio::test]

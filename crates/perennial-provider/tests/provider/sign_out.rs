@@ -2,7 +2,8 @@
 
 use perennial_provider::RevocationReason;
 
-use crate::harness::{Browser, Idp, encoded};
+use crate::browser::Browser;
+use crate::harness::{Idp, encoded};
 
 const BYE: &str = "http://localhost:4200/bye";
 

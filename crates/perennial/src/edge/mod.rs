@@ -5,6 +5,39 @@ mod clock;
 mod http_client;
 mod random;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use perennial_core::random::random_bytes;
+use perennial_core::{SecureRandom, Timestamp};
+
 pub use clock::{Clock, SystemClock};
 pub use http_client::{HttpClient, HyperClient, SendError};
 pub use random::SystemRandom;
+
+/// The edges of one engine.
+#[derive(Clone)]
+pub(crate) struct Edges {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn SecureRandom>,
+    pub(crate) http: Arc<dyn HttpClient>,
+    /// The longest a call to a provider may take.
+    pub(crate) call_deadline: Duration,
+}
+
+impl Edges {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A number in [0, 1).
+    pub(crate) fn roll(&self) -> f64 {
+        f64::from(u32::from_be_bytes(random_bytes(&*self.random))) / (f64::from(u32::MAX) + 1.0)
+    }
+
+    pub(crate) async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Bytes>, SendError> {
+        self.http.send(request, self.call_deadline).await
+    }
+}

@@ -23,7 +23,7 @@ pub(super) fn current(auth: &Auth, headers: &HeaderMap) -> (String, Vec<HeaderVa
     {
         return (known.token().to_owned(), Vec::new());
     }
-    let fresh = CsrfToken::create(&inner.secrets, &*inner.random);
+    let fresh = CsrfToken::create(&inner.secrets, inner.random());
     let cookie = inner.names.set(&inner.names.csrf, &fresh.cookie_value().replace('|', "%7C"), Life::BrowserSession);
     (fresh.token().to_owned(), vec![cookie])
 }

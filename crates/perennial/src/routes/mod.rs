@@ -31,7 +31,7 @@ impl Auth {
     /// | GET `/auth/csrf` | gives a CSRF token |
     /// | GET, POST `/auth/session` | reads, updates the session |
     /// | GET `/auth/signin`, POST `/auth/signin/{provider}` | shows the choice, starts a sign-in |
-    /// | GET, POST `/auth/callback/{provider}` | ends a sign-in |
+    /// | GET `/auth/callback/{provider}` | ends a sign-in |
     /// | GET, POST `/auth/signout` | asks, signs out |
     /// | POST `/auth/refresh` | renews now |
     /// | GET `/auth/error`, `/auth/verify-request` | say what happened |
@@ -43,7 +43,7 @@ impl Auth {
             .route("/session", get(session::read).post(session::update))
             .route("/signin", get(signin::page).post(signin::without_provider))
             .route("/signin/{provider}", get(signin::page_for_one).post(signin::start))
-            .route("/callback/{provider}", get(callback::by_query).post(callback::by_form))
+            .route("/callback/{provider}", get(callback::by_query))
             .route("/signout", get(signout::page).post(signout::sign_out))
             .route("/refresh", post(refresh::renew_now))
             .route("/error", get(pages::error))

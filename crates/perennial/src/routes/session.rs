@@ -55,7 +55,7 @@ pub(super) async fn update(State(auth): State<Auth>, posted: Result<Posted, Resp
         }
         Ok(None) => {
             auth.inner.end(session.state(), EndReason::Callback).await;
-            let cookies = super::signout::cleared(&auth, &posted.headers);
+            let cookies = auth.inner.cleared(&posted.headers);
             return super::with_cookies(Json(Value::Null).into_response(), cookies);
         }
         Err(error) => {

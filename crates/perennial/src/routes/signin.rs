@@ -20,7 +20,10 @@ pub(super) struct SignInQuery {
 
 /// GET `/signin`: one button for each provider.
 pub(super) async fn page(State(auth): State<Auth>, headers: HeaderMap, Query(query): Query<SignInQuery>) -> Response {
-    pages::sign_in(&auth, &headers, None, query.callback_url.as_deref(), query.error.as_deref())
+    if let Some(page) = &auth.inner.settings.pages.sign_in {
+        return super::go(&headers, &own_page(&auth, page, &query), Vec::new());
+    }
+    pages::sign_in(&auth, &headers, None, query.callback_url.as_deref(), query.error.as_deref()).await
 }
 
 /// GET `/signin/{provider}`: the page with that provider's button alone. A link must not start a sign-in by itself.
@@ -33,7 +36,17 @@ pub(super) async fn page_for_one(
     if !auth.providers().any(|id| id.as_str() == provider) {
         return Refusal::UnknownProvider.into_response();
     }
-    pages::sign_in(&auth, &headers, Some(&provider), query.callback_url.as_deref(), query.error.as_deref())
+    pages::sign_in(&auth, &headers, Some(&provider), query.callback_url.as_deref(), query.error.as_deref()).await
+}
+
+/// The application's own sign-in page, told what ours would be told.
+fn own_page(auth: &Auth, page: &str, query: &SignInQuery) -> String {
+    let mut told = url::form_urlencoded::Serializer::new(String::new());
+    told.append_pair("callbackUrl", &return_url(auth, query.callback_url.as_deref()));
+    if let Some(error) = &query.error {
+        told.append_pair("error", error);
+    }
+    format!("{}{page}?{}", auth.inner.settings.origin(), told.finish())
 }
 
 /// POST `/signin` without a provider: to the page, as in Auth.js.
@@ -55,6 +68,6 @@ pub(super) async fn start(State(auth): State<Auth>, Path(provider): Path<String>
     match auth.begin_sign_in(&posted.headers, &provider, &return_to, &extra).await {
         Ok(start) => super::go(&posted.headers, &start.location, start.set_cookies),
         Err(Refusal::UnknownProvider) => Refusal::UnknownProvider.into_response(),
-        Err(_) => super::go(&posted.headers, &auth.inner.settings.endpoint("/error?error=Configuration"), Vec::new()),
+        Err(_) => super::go(&posted.headers, &auth.inner.settings.error_page("Configuration"), Vec::new()),
     }
 }

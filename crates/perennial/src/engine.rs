@@ -1,0 +1,79 @@
+//! The engine behind [`Auth`](crate::Auth): settings, keys, edges and what is known of sessions under way.
+
+use std::sync::Arc;
+
+use perennial_core::cookie::{KeyRing, RecordKeys};
+use perennial_core::names::ProviderId;
+use perennial_core::secret::CookieSecret;
+use perennial_core::{SecureRandom, Timestamp};
+use perennial_store::SessionStore;
+use tokio::sync::broadcast;
+
+use crate::callbacks::CallbackSet;
+use crate::cookies::CookieNames;
+use crate::edge::Edges;
+use crate::event::Event;
+use crate::flight::Flights;
+use crate::issuer::IssuerClient;
+use crate::outcome::Outcome;
+use crate::settings::Settings;
+use crate::tombstones::Tombstones;
+
+/// Somebody who is told of every event as it happens.
+pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) names: CookieNames,
+    pub(crate) secrets: Vec<CookieSecret>,
+    pub(crate) session_keys: KeyRing,
+    pub(crate) flow_keys: KeyRing,
+    pub(crate) record_keys: RecordKeys,
+    pub(crate) issuers: Vec<IssuerClient>,
+    pub(crate) default_provider: ProviderId,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) edges: Edges,
+    pub(crate) callbacks: CallbackSet,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) flights: Arc<Flights<Outcome>>,
+    pub(crate) tombstones: Tombstones,
+}
+
+impl Inner {
+    pub(crate) fn issuer(&self, id: &ProviderId) -> Option<&IssuerClient> {
+        let found = self.issuers.iter().find(|issuer| issuer.provider().id == *id);
+        if found.is_none() {
+            tracing::error!(
+                provider = id.as_str(),
+                "a session was begun at a provider that is no longer configured: it cannot be renewed"
+            );
+        }
+        found
+    }
+
+    pub(crate) fn at_kill(&self, id: &ProviderId) -> bool {
+        self.issuers.iter().any(|issuer| issuer.provider().id == *id && issuer.provider().at_kill)
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        for listener in &self.listeners {
+            listener(&event);
+        }
+        // Nobody subscribed is fine.
+        let _ = self.events.send(event);
+    }
+
+    pub(crate) fn alarm(&self, code: &'static str, message: &str) {
+        tracing::error!(code, message, "alarm");
+        self.emit(Event::Alarm { at: self.now(), code, message: message.to_owned() });
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.edges.now()
+    }
+
+    pub(crate) fn random(&self) -> &dyn SecureRandom {
+        &*self.edges.random
+    }
+}

@@ -1,0 +1,87 @@
+//! What an engine was built with.
+
+use std::time::Duration;
+
+use perennial_core::renewal::RenewalPolicy;
+use url::Url;
+
+/// What an engine was built with, secrets aside.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Where browsers reach this site; the origin of every URL we make.
+    pub public_url: Url,
+    /// Where our endpoints lie: `/auth`, or `/api/auth` for clients of next-auth.
+    pub base_path: String,
+    /// How long a session lasts without an interactive visit; 30 days, at most 400 (browsers keep cookies no longer).
+    pub max_age: Duration,
+    /// How old a cookie gets before a visit renews its `max_age`; 1 day.
+    pub update_age: Duration,
+    /// How long a session lasts at all; `None` (the default) for no end.
+    pub absolute_max_age: Option<Duration>,
+    /// When and how sessions renew.
+    pub renewal: RenewalPolicy,
+    /// Other origins that return URLs may lead to; none.
+    pub return_origins: Vec<url::Origin>,
+    /// Claims that `POST /api/update-user-data` may set; `name`, `nickname`, `picture`, `locale`.
+    pub updatable_claims: Vec<String>,
+    /// The application's own pages, instead of ours.
+    pub pages: Pages,
+    /// Whether the four `/api/...` routes of the SvelteKitAuth recipe are served; no.
+    pub compat_routes: bool,
+}
+
+/// Pages of the application that stand in for ours (Auth.js `pages`): paths of this site, such as `/login`.
+///
+/// A sign-in page gets `callbackUrl`, and `error` after a failure; the error page gets `error`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pages {
+    /// Instead of `/auth/signin`.
+    pub sign_in: Option<String>,
+    /// Instead of `/auth/signout`.
+    pub sign_out: Option<String>,
+    /// Instead of `/auth/error`.
+    pub error: Option<String>,
+}
+
+impl Settings {
+    /// The origin of `public_url`, as browsers write it.
+    pub fn origin(&self) -> String {
+        self.public_url.origin().ascii_serialization()
+    }
+
+    /// Whether browsers reach us by https, and cookies are `Secure`.
+    pub fn secure(&self) -> bool {
+        self.public_url.scheme() == "https"
+    }
+
+    /// The URL of one of our endpoints, as text.
+    pub(crate) fn endpoint(&self, path: &str) -> String {
+        format!("{}{}{path}", self.origin(), self.base_path)
+    }
+
+    /// Where sign-in failures are told, with Auth.js's name for this one.
+    pub(crate) fn sign_in_page(&self, error: &str) -> String {
+        match &self.pages.sign_in {
+            Some(page) => format!("{}{page}?error={error}", self.origin()),
+            None => self.endpoint(&format!("/signin?error={error}")),
+        }
+    }
+
+    /// Where other failures are told, with Auth.js's name for this one.
+    pub(crate) fn error_page(&self, error: &str) -> String {
+        match &self.pages.error {
+            Some(page) => format!("{}{page}?error={error}", self.origin()),
+            None => self.endpoint(&format!("/error?error={error}")),
+        }
+    }
+
+    /// The URL of one of our endpoints.
+    pub(crate) fn endpoint_url(&self, path: &str) -> Url {
+        let mut url = self.public_url.clone();
+        url.set_path(&format!("{}{path}", self.base_path));
+        url.set_query(None);
+        url.set_fragment(None);
+        url
+    }
+}

@@ -1,0 +1,46 @@
+//! Signing out: the session ends in the store, its refresh token is revoked, its cookies go.
+
+use http::{HeaderMap, HeaderValue};
+use perennial_core::cookie;
+use perennial_core::record::EndReason;
+
+use crate::auth::Auth;
+use crate::cookies::RequestCookies;
+use crate::engine::Inner;
+use crate::event::Event;
+
+impl Auth {
+    /// Ends the session that a request's headers carry, everywhere and for good, and answers with the `Set-Cookie` lines that
+    /// remove it from the browser. A renewal in flight does not bring it back: the tokens it receives are revoked.
+    ///
+    /// For an application's own sign-out; guard its route against other sites.
+    pub async fn sign_out(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
+        let inner = &self.inner;
+        if let Some(opened) = inner.open(headers)
+            && inner.tombstones.find(opened.state.id).is_none()
+        {
+            let newest = inner.newest(&opened.state).await;
+            inner.end(&opened.state, EndReason::SignedOut).await;
+            inner.emit(Event::SignedOut { at: inner.now(), session: opened.state.id.fingerprint() });
+            if let Some(newest) = newest {
+                let inner = inner.clone();
+                // The user need not wait for the provider to take note.
+                tokio::spawn(async move {
+                    if let Some(issuer) = inner.issuer(&newest.provider) {
+                        inner.revoke(issuer, &newest).await;
+                    }
+                });
+            }
+        }
+        inner.cleared(headers)
+    }
+}
+
+impl Inner {
+    /// `Set-Cookie` lines that remove the session from the browser, whatever it consists of.
+    pub(crate) fn cleared(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
+        let cookies = RequestCookies::read(headers);
+        let present = cookie::join(&self.names.session, cookies.iter()).map(|joined| joined.names).unwrap_or_default();
+        self.names.chunks(&cookie::clear(&self.names.session, &present), self.now())
+    }
+}
