@@ -453,7 +453,13 @@ mod tests {
     const SECONDS_10: Duration = Duration::from_secs(10);
 
     fn circumstances(now: i64, class: RefreshClass, dies: Option<i64>) -> Circumstances {
-        Circumstances { now: at(now), class, access_token_expires_at: dies.map(at), lease: Duration::from_secs(25) }
+        Circumstances {
+            now: at(now),
+            class,
+            access_token_expires_at: dies.map(at),
+            lease: Duration::from_secs(25),
+            replicas: Replicas::Many,
+        }
     }
 
     fn planned(phase: Option<&Phase>, now: i64, class: RefreshClass, dies: Option<i64>) -> Plan {
