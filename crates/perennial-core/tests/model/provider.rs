@@ -1,0 +1,119 @@
+//! A token endpoint's memory of one family of refresh tokens, in its own words: it shares no code with the engine.
+
+use perennial_core::Timestamp;
+use perennial_core::provider::RefreshClass;
+
+/// A refresh token, by the order in which the provider minted it.
+pub(crate) type Serial = u8;
+
+/// What the provider knows of one family of refresh tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Provider {
+    tokens: Vec<Minted>,
+    revoked: bool,
+    /// The refresh tokens that were refused so far.
+    refused: Vec<Serial>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Minted {
+    parent: Option<Serial>,
+    /// When it was exchanged first; the time matters only to classes with a window.
+    spent_at: Option<Timestamp>,
+    /// Whether it, or the access token minted beside it, was ever used.
+    used: bool,
+}
+
+/// What the provider answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Answer {
+    /// New tokens. `first`: the presented token was good before and is spent now.
+    Tokens { refresh_token: Serial, first: bool },
+    /// `invalid_grant`.
+    Refused,
+}
+
+impl Provider {
+    /// Signed in: one refresh token is out.
+    pub(crate) fn signed_in() -> Self {
+        Self {
+            tokens: vec![Minted { parent: None, spent_at: None, used: true }],
+            revoked: false,
+            refused: Vec::new(),
+        }
+    }
+
+    /// Judges a presented refresh token.
+    pub(crate) fn present(&mut self, class: RefreshClass, presented: Serial, now: Timestamp) -> Answer {
+        if self.revoked {
+            return self.refuse(presented);
+        }
+        self.tokens[usize::from(presented)].used = true;
+        let Some(spent_at) = self.tokens[usize::from(presented)].spent_at else {
+            let windowed = matches!(class, RefreshClass::Overlap(_) | RefreshClass::Idempotent(_));
+            self.tokens[usize::from(presented)].spent_at =
+                Some(if windowed { now } else { Timestamp::from_unix_seconds(0) });
+            return self.mint(presented, true);
+        };
+        match class {
+            // A new one each time, and the old one stays good.
+            RefreshClass::Reusable => self.mint(presented, false),
+            RefreshClass::Acknowledged if self.children(presented).all(|(_, child)| !child.used) => {
+                self.mint(presented, false)
+            }
+            RefreshClass::Idempotent(window) if now < spent_at + window => {
+                let successor = self.children(presented).next().map(|(serial, _)| serial);
+                Answer::Tokens { refresh_token: successor.expect("a spent token has a successor"), first: false }
+            }
+            RefreshClass::Overlap(window) if now < spent_at + window => self.mint(presented, false),
+            RefreshClass::Acknowledged | RefreshClass::Idempotent(_) | RefreshClass::SingleUse => {
+                self.refuse(presented)
+            }
+            // The strictest of those with an overlap detect reuse once it is over.
+            RefreshClass::Overlap(_) | RefreshClass::Family | RefreshClass::Unknown => {
+                self.revoked = true;
+                self.refuse(presented)
+            }
+        }
+    }
+
+    /// The access token minted beside `refresh_token` is seen at an upstream.
+    pub(crate) fn access_token_used(&mut self, class: RefreshClass, refresh_token: Serial) {
+        if class == RefreshClass::Acknowledged {
+            self.tokens[usize::from(refresh_token)].used = true;
+        }
+    }
+
+    /// RFC 7009: the whole grant goes.
+    pub(crate) fn revoke(&mut self) {
+        self.revoked = true;
+    }
+
+    /// Whether this refresh token was ever refused.
+    pub(crate) fn has_refused(&self, refresh_token: Serial) -> bool {
+        self.refused.contains(&refresh_token)
+    }
+
+    /// Whether any refresh token was ever refused.
+    pub(crate) fn has_refused_any(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
+    fn mint(&mut self, parent: Serial, first: bool) -> Answer {
+        let refresh_token = Serial::try_from(self.tokens.len()).expect("a bounded model mints few tokens");
+        self.tokens.push(Minted { parent: Some(parent), spent_at: None, used: false });
+        Answer::Tokens { refresh_token, first }
+    }
+
+    fn refuse(&mut self, presented: Serial) -> Answer {
+        if !self.has_refused(presented) {
+            self.refused.push(presented);
+            self.refused.sort_unstable();
+        }
+        Answer::Refused
+    }
+
+    fn children(&self, parent: Serial) -> impl Iterator<Item = (Serial, &Minted)> {
+        (0..).zip(&self.tokens).filter(move |(_, token)| token.parent == Some(parent))
+    }
+}
