@@ -220,6 +220,18 @@ pub struct Circumstances {
     pub access_token_expires_at: Option<Timestamp>,
     /// How long an intent bars others.
     pub lease: Duration,
+    /// Whether other processes may be writing intents.
+    pub replicas: Replicas,
+}
+
+/// How many processes share the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replicas {
+    /// This one alone, which runs at most one attempt for a session at a time: an intent that is found was left by a process
+    /// that is gone.
+    One,
+    /// Perhaps others: an intent is somebody's until its lease runs out.
+    Many,
 }
 
 /// Decides who calls the provider for a session that is due, from its record's phase.
@@ -231,8 +243,11 @@ pub fn plan(phase: Option<&Phase>, attempt: Attempt, at: &Circumstances) -> Plan
         None => call(at.now, 0),
         Some(Phase::Idle { not_before: Some(until), .. }) if at.now < *until => Plan::Hold(*until),
         Some(Phase::Idle { failures, .. }) => call(at.now, *failures),
-        Some(Phase::Intent(other)) if at.now < other.lease_until => Plan::Wait(other.lease_until),
-        // The lease outlives any call: the one who held it is gone, and the refresh token may be spent.
+        Some(Phase::Intent(other)) if at.replicas == Replicas::Many && at.now < other.lease_until => {
+            Plan::Wait(other.lease_until)
+        }
+        // The one who wrote it is gone, because no call outlives its lease or nobody else is there: the refresh token may
+        // be spent.
         Some(Phase::Intent(lost)) => match resend(at, lost.first_sent, lost.lease_until) {
             Resend::Now => call(lost.first_sent, lost.failures),
             Resend::NotBefore(until) => Plan::Hold(until),
@@ -438,7 +453,13 @@ mod tests {
     const SECONDS_10: Duration = Duration::from_secs(10);
 
     fn circumstances(now: i64, class: RefreshClass, dies: Option<i64>) -> Circumstances {
-        Circumstances { now: at(now), class, access_token_expires_at: dies.map(at), lease: Duration::from_secs(25) }
+        Circumstances {
+            now: at(now),
+            class,
+            access_token_expires_at: dies.map(at),
+            lease: Duration::from_secs(25),
+            replicas: Replicas::Many,
+        }
     }
 
     fn planned(phase: Option<&Phase>, now: i64, class: RefreshClass, dies: Option<i64>) -> Plan {
@@ -478,6 +499,23 @@ mod tests {
             ] {
                 assert_eq!(planned(phase.as_ref(), now, class, Some(300)), expected, "{class:?} {phase:?} at {now}");
             }
+        }
+    }
+
+    #[test]
+    fn alone_in_the_world_an_intent_is_nobodys_and_in_doubt_at_once() {
+        // Begun and first sent at 100, its lease running to 125.
+        let orphan = Phase::Intent(intent(1, 100, 100, 2));
+        let planned = |now, class, replicas| {
+            plan(Some(&orphan), name(9), &Circumstances { replicas, ..circumstances(now, class, Some(300)) })
+        };
+        for (class, alone) in [
+            (RefreshClass::Reusable, call(101, 100, 2)),
+            (RefreshClass::Overlap(SECONDS_10), call(101, 100, 2)),
+            (RefreshClass::Family, Plan::Hold(at(300))),
+        ] {
+            assert_eq!(planned(101, class, Replicas::One), alone, "{class:?}");
+            assert_eq!(planned(101, class, Replicas::Many), Plan::Wait(at(125)), "{class:?}");
         }
     }
 

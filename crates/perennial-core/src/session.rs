@@ -78,9 +78,9 @@ impl SessionState {
     }
 
     /// The same session with another ID token.
-    pub fn with_id_token(&self, id_token: Option<IdToken>) -> Self {
-        let tokens = self.tokens.clone().map(|tokens| TokenSet { id_token, ..tokens });
-        Self { tokens, ..self.clone() }
+    pub fn with_id_token(self, id_token: IdToken) -> Self {
+        let tokens = self.tokens.map(|tokens| TokenSet { id_token: Some(id_token), ..tokens });
+        Self { tokens, ..self }
     }
 
     /// The same session with other claims; names that only the engine may set are dropped.

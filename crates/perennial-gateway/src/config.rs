@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use perennial::JwsAlgorithm;
 use perennial::provider::{ClientAuthenticationMethod, RefreshClass};
-use perennial::secret::{ClientSecret, CookieSecret};
+use perennial::secret::{ClientSecret, CookieSecret, PrivateKeyPem};
 use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault, Pages, Provider, ProviderBuilder, RenewalPolicy};
 use url::Url;
 
@@ -249,6 +250,12 @@ fn provider(
     if let Some(secret) = client_secret(&mut section, place, variables, faults) {
         provider = provider.client_secret(ClientSecret::new(secret));
     }
+    if let Some((key, alg)) = private_key(&mut section, place, faults) {
+        provider = provider.private_key(key, section.text("private_key_id", faults), alg);
+    }
+    if let Some(at_kill) = section.flag("at_kill", faults) {
+        provider = provider.at_kill(at_kill);
+    }
     if let Some(class) = refresh_class(&mut section, place, faults) {
         provider = provider.class(class);
     }
@@ -265,6 +272,10 @@ fn provider(
         "client_authentication",
         "client_secret_env",
         "client_secret_file",
+        "private_key_file",
+        "private_key_id",
+        "private_key_alg",
+        "at_kill",
         "refresh_class",
         "refresh_window",
         "dangerous_allow_http",
@@ -298,6 +309,27 @@ fn client_secret(
             None
         }
     }
+}
+
+/// The key of `private_key_jwt`, a PKCS#8 PEM file.
+fn private_key(
+    section: &mut Reader<'_>,
+    place: &str,
+    faults: &mut Vec<ConfigFault>,
+) -> Option<(PrivateKeyPem, JwsAlgorithm)> {
+    let algs = ["ES256", "ES384", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"];
+    let algs: Vec<_> = algs.into_iter().filter_map(|name| Some((name, JwsAlgorithm::parse(name)?))).collect();
+    let alg = section.choice("private_key_alg", &algs, faults);
+    let path = section.text("private_key_file", faults)?;
+    let pem = std::fs::read_to_string(&path).map_err(|error| {
+        let remedy = format!("make `{path}` readable: {error}");
+        faults.push(ConfigFault::new("providers.private_key_file", place, remedy));
+    });
+    if alg.is_none() {
+        let remedy = "say what the key signs with, such as \"ES256\"";
+        faults.push(ConfigFault::new("providers.private_key_alg", place, remedy));
+    }
+    Some((PrivateKeyPem::new(pem.ok()?), alg?))
 }
 
 fn refresh_class(section: &mut Reader<'_>, place: &str, faults: &mut Vec<ConfigFault>) -> Option<RefreshClass> {

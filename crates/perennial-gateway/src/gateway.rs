@@ -11,7 +11,8 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
 use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session, wants_page};
 use tower_service::Service;
@@ -70,6 +71,10 @@ impl Gateway {
         if !has_one_host(&request) {
             return GatewayRefusal::BadHost.into_response();
         }
+        // The one would make a tunnel of us, the other shows cookies that scripts must not see (RFC 9110 §9.3.6, §9.3.8).
+        if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+            return GatewayRefusal::MethodNotServed.into_response();
+        }
         let path = request.uri().path();
         match path {
             "/healthz" => return json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned()),
@@ -88,7 +93,7 @@ impl Gateway {
             Ok(Some(route)) => route,
         };
         match route.access {
-            Access::Public => inner.forward(request, route, None, peer).await,
+            Access::Public => inner.forward(request, route, None, Vec::new(), peer).await,
             Access::Optional | Access::Required => inner.with_session(request, route, peer).await,
         }
     }
@@ -97,7 +102,7 @@ impl Gateway {
 impl Inner {
     async fn with_session(&self, request: Request<Body>, route: &Route, peer: SocketAddr) -> Response<Body> {
         let Entry { session, set_cookies, .. } = self.auth.enter(request.headers(), Door::Ordinary).await;
-        let response = match (route.access, session) {
+        let refused = match (route.access, &session) {
             (Access::Required, None) => {
                 let (parts, _) = request.into_parts();
                 self.to_sign_in(&parts).await
@@ -107,11 +112,11 @@ impl Inner {
                     holding_page(retry_after)
                 }
                 Err(refusal @ Refusal::RenewalSuspended { .. }) => refusal.into_response(),
-                _ => self.forward(request, route, Some(session), peer).await,
+                _ => return self.forward(request, route, Some(session.clone()), set_cookies, peer).await,
             },
-            (_, session) => self.forward(request, route, session, peer).await,
+            _ => return self.forward(request, route, session, set_cookies, peer).await,
         };
-        with_cookies(response, set_cookies)
+        with_cookies(refused, set_cookies)
     }
 
     /// Passes a request on. An upstream that calls the access token invalid is asked once more with the next one, if the
@@ -121,6 +126,7 @@ impl Inner {
         mut request: Request<Body>,
         route: &Route,
         session: Option<Session>,
+        set_cookies: Vec<HeaderValue>,
         peer: SocketAddr,
     ) -> Response<Body> {
         let original = request.headers().clone();
@@ -128,20 +134,23 @@ impl Inner {
         self.dress(request.headers_mut(), route, session.as_ref());
         let repeated = again.then(|| repeat(&request));
         let response = self.proxy.pass(request, &route.upstream, self.auth.settings(), peer).await;
-        let (Some(mut repeated), Some(session)) = (repeated, session) else { return response };
+        let (Some(mut repeated), Some(session)) = (repeated, session) else {
+            return with_cookies(response, set_cookies);
+        };
         if !calls_token_invalid(&response) {
-            return response;
+            return with_cookies(response, set_cookies);
         }
+        // What this second entry sets replaces what the first wanted to: a browser keeps the last cookie of a name.
         let Entry { session: renewed, set_cookies, .. } =
             self.auth.enter(&original, Door::Unauthorized(session.generation())).await;
-        match renewed {
+        let response = match renewed {
             Some(renewed) if renewed.generation() > session.generation() => {
                 self.dress(repeated.headers_mut(), route, Some(&renewed));
-                let response = self.proxy.pass(repeated, &route.upstream, self.auth.settings(), peer).await;
-                with_cookies(response, set_cookies)
+                self.proxy.pass(repeated, &route.upstream, self.auth.settings(), peer).await
             }
             _ => response,
-        }
+        };
+        with_cookies(response, set_cookies)
     }
 
     fn dress(&self, headers: &mut HeaderMap, route: &Route, session: Option<&Session>) {
@@ -211,17 +220,20 @@ impl Service<(Request<Body>, SocketAddr)> for Gateway {
     }
 }
 
-/// One `Host`, and a target in absolute form must not name another (RFC 9112 §3.2).
+/// One `Host` that is one, and a target in absolute form must not name another (RFC 9112 §3.2).
 fn has_one_host(request: &Request<Body>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
-    match (hosts.next(), hosts.next(), request.uri().authority()) {
-        (Some(_), Some(_), _) => false,
-        (Some(host), None, Some(target)) => host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes()),
-        (Some(host), None, None) => !host.is_empty(),
-        // HTTP/2 has the authority instead of the header.
-        (None, _, Some(_)) => request.version() == http::Version::HTTP_2,
-        (None, _, None) => false,
-    }
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let target = request.uri().authority();
+    is_host(host.as_bytes())
+        && target.is_none_or(|target| host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes()))
+}
+
+/// A host and perhaps a port, without what would mislead an application that makes URLs of it (RFC 9110 §7.2).
+fn is_host(host: &[u8]) -> bool {
+    let plain = host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte));
+    let authority = Authority::try_from(host).ok().filter(|_| plain);
+    authority.is_some_and(|name| !name.host().is_empty() && (name.port_u16().is_some() || name.as_str() == name.host()))
 }
 
 fn repeat(request: &Request<Body>) -> Request<Body> {

@@ -1,7 +1,7 @@
 //! What an upstream learns of the user, and what it must not see.
 //!
 //! Whatever announces an identity is removed from the inbound request before ours is put in, in every spelling that an
-//! application server might fold into the same variable (CGI turns `-` into `_`): RFC 9700 §4.13.
+//! application server might fold into the same variable (CGI turns `-` into `_`, some turn all but letters): RFC 9700 §4.13.
 
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use perennial::{Session, foreign_cookies};
@@ -51,13 +51,13 @@ const SESSION: &str = "x-perennial-session";
 /// The beginning of all names that are ours alone.
 const FAMILY: &str = "x-perennial-";
 
-/// Whether a header announces an identity: ours, and those that an application may still trust from the gateway it had
-/// before (oauth2-proxy, mod_auth_openidc).
-fn is_ours(name: &str) -> bool {
-    let folded = name.replace('_', "-");
-    let named =
-        [USER, EMAIL, NAME, "x-forwarded-access-token", "x-forwarded-groups", "x-forwarded-id-token", "remote-user"];
-    let families = [FAMILY, "x-auth-request-", "oidc-"];
+/// Whether an upstream might take a header of this name for the gateway's word: on who is there, where the request came from,
+/// or which path it is for. Those count too that it may still trust from the gateway it had before (oauth2-proxy,
+/// mod_auth_openidc).
+pub(crate) fn is_ours(name: &str) -> bool {
+    let folded: String = name.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
+    let named = ["forwarded", "remote-user", "x-real-ip", "x-original-url", "x-rewrite-url"];
+    let families = [FAMILY, "x-forwarded-", "x-auth-request-", "oidc-"];
     named.contains(&folded.as_str()) || families.iter().any(|family| folded.starts_with(family))
 }
 
@@ -77,6 +77,10 @@ mod tests {
             "x_perennial_anything",
             "x-forwarded-preferred-username",
             "x-forwarded-groups",
+            "x.forwarded.user",
+            "x_forwarded_for",
+            "x-real-ip",
+            "x-original-url",
             "X-Auth-Request-User",
             "x-forwarded-access-token",
             "Remote_User",

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use hyper_util::client::legacy::Client;
@@ -13,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use perennial::{ConfigError, Settings};
 use url::Url;
 
+use crate::identity;
 use crate::refusal::GatewayRefusal;
 use crate::tunnel;
 
@@ -87,7 +91,6 @@ fn target(upstream: &Url, asked: &Uri) -> Option<Uri> {
 
 /// Says where the request came from. What came in under these names could say anything and is replaced.
 fn forwarded(headers: &mut HeaderMap, settings: &Settings, peer: SocketAddr) {
-    headers.remove("forwarded");
     let host = headers.get(HOST).cloned();
     let mut set = |name: &'static str, value: Option<HeaderValue>| match value {
         Some(value) => drop(headers.insert(HeaderName::from_static(name), value)),
@@ -107,15 +110,16 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         // A request must not be able to take our own words away from the upstream.
-        .filter(|name: &HeaderName| !name.as_str().starts_with("x-forwarded-") && *name != HOST)
+        .filter(|name: &HeaderName| !identity::is_ours(name.as_str()) && ![HOST, AUTHORIZATION].contains(name))
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
 }
 
-static HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
+    PROXY_AUTHORIZATION,
     TE,
     TRAILER,
     TRANSFER_ENCODING,

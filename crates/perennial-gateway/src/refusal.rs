@@ -9,8 +9,10 @@ use http::{HeaderValue, Response, StatusCode};
 /// Why the gateway does not pass a request on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GatewayRefusal {
-    /// No `Host`, several, or one that contradicts the request's target.
+    /// No `Host`, several, one that is none, or one that contradicts the request's target.
     BadHost,
+    /// `CONNECT` or `TRACE`.
+    MethodNotServed,
     /// The path reads differently to different servers.
     AmbiguousPath,
     /// No route covers the path.
@@ -27,7 +29,12 @@ impl GatewayRefusal {
             Self::BadHost => (
                 StatusCode::BAD_REQUEST,
                 "bad_host",
-                "The request must name exactly one host, and the same in its target; repair the client.",
+                "The request must name exactly one host, well-formed, and the same in its target; repair the client.",
+            ),
+            Self::MethodNotServed => (
+                StatusCode::NOT_IMPLEMENTED,
+                "method_not_served",
+                "This is a gateway to one site; it takes neither CONNECT nor TRACE.",
             ),
             Self::AmbiguousPath => (
                 StatusCode::BAD_REQUEST,

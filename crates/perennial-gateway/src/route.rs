@@ -1,5 +1,6 @@
 //! Which upstream a path leads to, and who may go there.
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// One rule: paths that begin so go there, for those who may.
@@ -28,23 +29,41 @@ pub enum Access {
 
 /// Routes, the longest path first.
 #[derive(Clone, Debug)]
-pub(crate) struct Routes(Vec<Route>);
+pub(crate) struct Routes(Vec<(Route, Loose)>);
 
 impl Routes {
     pub(crate) fn new(mut routes: Vec<Route>) -> Self {
         routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
-        Self(routes)
+        let with_loose = |route: Route| {
+            let loose = Loose::read(&route.path);
+            (route, loose)
+        };
+        Self(routes.into_iter().map(with_loose).collect())
     }
 
     /// The route of `path`.
     ///
     /// # Errors
-    /// [`AmbiguousPath`] when upstreams might read the path as another one, and another route could apply to that.
+    /// [`AmbiguousPath`] when upstreams might read the path as another one, and that one requires sign-in while this does not.
     pub(crate) fn find(&self, path: &str) -> Result<Option<&Route>, AmbiguousPath> {
-        if self.0.len() > 1 && is_ambiguous(path) {
+        if let [(only, _)] = &self.0[..]
+            && only.path == "/"
+            && only.upstream.path() == "/"
+        {
+            return Ok(path.starts_with('/').then_some(only));
+        }
+        let loose = Loose::read(path);
+        if is_ambiguous(path) || loose.climbs() {
             return Err(AmbiguousPath);
         }
-        Ok(self.0.iter().find(|route| route.covers(path)))
+        let Some((route, exact)) = self.0.iter().find(|(route, _)| route.covers(path)) else { return Ok(None) };
+        let deeper = self.0.iter().filter(|(_, prefix)| prefix.0.len() > exact.0.len() && loose.is_below(prefix));
+        match deeper.max_by_key(|(_, prefix)| prefix.0.len()) {
+            Some((deeper, _)) if deeper.access == Access::Required && route.access != Access::Required => {
+                Err(AmbiguousPath)
+            }
+            _ => Ok(Some(route)),
+        }
     }
 }
 
@@ -59,11 +78,37 @@ impl Route {
 #[derive(Debug)]
 pub(crate) struct AmbiguousPath;
 
-/// Dot segments, doubled slashes, backslashes, and their percent-encoded forms: servers disagree on what they mean.
+/// Doubled slashes, backslashes, encoded separators and what is encoded twice: servers disagree on what they mean.
 fn is_ambiguous(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    let encoded = ["%2e", "%2f", "%5c", "%00", "%25", "\\", "//"].iter().any(|odd| lower.contains(odd));
-    encoded || path.split('/').any(|segment| segment == "." || segment == ".." || segment.starts_with("..;"))
+    let hex = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let twice = lower.split("%25").skip(1).any(hex);
+    twice || ["%2f", "%5c", "%00", "\\", "//"].iter().any(|odd| lower.contains(odd))
+}
+
+/// The segments of a path as the most forgiving server reads them: decoded, without `;parameters`, in one case, and without
+/// the dots and blanks at their ends that some file systems drop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Loose(Vec<String>);
+
+impl Loose {
+    fn read(path: &str) -> Self {
+        let decoded = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
+        let bare = decoded.split('/').map(|segment| segment.split(';').next().unwrap_or_default().trim());
+        let kept = bare.map(|segment| match segment {
+            "." | ".." => segment,
+            _ => segment.trim_end_matches(['.', ' ']),
+        });
+        Self(kept.filter(|segment| !segment.is_empty()).map(str::to_owned).collect())
+    }
+
+    fn climbs(&self) -> bool {
+        self.0.iter().any(|segment| segment == "." || segment == "..")
+    }
+
+    fn is_below(&self, prefix: &Self) -> bool {
+        self.0.starts_with(&prefix.0)
+    }
 }
 
 #[cfg(test)]
@@ -115,8 +160,29 @@ mod tests {
             "/public/%5c..",
             "/public/%252e%252e/admin",
             "/x%00",
+            "/public/NOT",
+            "/public/n%6ft/x",
+            "/public/not;x",
+            "/public/not.",
+            "/public/not%20/x",
         ] {
             assert!(routes().find(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_no_server_reads_more_strictly_is_left_alone() {
+        let routes = routes();
+        for (path, expected) in [
+            ("/public/caf%C3%A9", Access::Public),
+            ("/public/100%25", Access::Public),
+            ("/public/a;v=1/nothing", Access::Public),
+            ("/public/.well-known/x", Access::Public),
+            ("/public/file%2Etxt", Access::Public),
+            ("/p%75blic/x", Access::Required),
+        ] {
+            let found = routes.find(path).unwrap_or_else(|_| panic!("{path}"));
+            assert_eq!(found.expect("`/` matches all").access, expected, "{path}");
         }
     }
 

@@ -7,17 +7,22 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
+use crate::refusal::GatewayRefusal;
+
 /// A client that wants another protocol.
 pub(crate) struct Wanted {
     pub(crate) protocol: HeaderValue,
     client: OnUpgrade,
 }
 
-/// Whether a request asks for another protocol.
+/// Whether a request asks for WebSocket. Any other wish is taken away with the connection's headers: whoever spoke HTTP/2 to an
+/// upstream through us (`h2c`) would send it whole requests past all rules.
 pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
     let connection = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let upgrade = connection.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
-    upgrade && headers.contains_key(UPGRADE)
+    let mut protocols = headers.get_all(UPGRADE).iter();
+    let websocket = protocols.next().is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    upgrade && websocket && protocols.next().is_none()
 }
 
 /// Takes the wish out of a request.
@@ -30,10 +35,13 @@ pub(crate) fn wanted(request: &mut Request<Body>) -> Option<Wanted> {
     Some(Wanted { protocol, client })
 }
 
-/// Joins both sides if the upstream agreed; otherwise its answer is one like any other.
+/// Joins both sides if the upstream agreed; otherwise its answer is one like any other. An upstream that agrees to what
+/// nobody asked for cannot be understood.
 pub(crate) fn join(mut response: Response<Incoming>, wanted: Option<Wanted>) -> Response<Body> {
-    let Some(wanted) = wanted.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) else {
-        return response.map(Body::new);
+    let wanted = match (response.status(), wanted) {
+        (StatusCode::SWITCHING_PROTOCOLS, Some(wanted)) => wanted,
+        (StatusCode::SWITCHING_PROTOCOLS, None) => return GatewayRefusal::UpstreamUnreachable.into_response(),
+        _ => return response.map(Body::new),
     };
     let upstream = hyper::upgrade::on(&mut response);
     tokio::spawn(async move {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use perennial_core::Timestamp;
 use perennial_core::record::{
-    Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Settled, plan, seal_state, settle,
+    Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan, seal_state,
+    settle,
 };
 use perennial_core::renewal::{Verdict, backoff, decide, due_at};
 use perennial_core::secret::{IdToken, RefreshToken};
@@ -52,6 +53,10 @@ impl Inner {
                 Acquired::Landed(Outcome::Kept { state: newest.clone(), retry_after: until.since(now) })
             };
             let Some(issuer) = self.issuer(&newest.provider) else { return kept(now + Duration::from_secs(60)) };
+            if let Err(error) = issuer.resolved(&self.edges).await {
+                tracing::warn!(%error, session = newest.id.fingerprint(), "renewal put off");
+                return kept(now + Duration::from_secs(1));
+            }
             match plan(standing.phase.as_ref(), Attempt::new(self.random()), &self.circumstances(&newest, issuer, now))
             {
                 Plan::Refused => return Acquired::Landed(Outcome::Refused { state: newest }),
@@ -89,6 +94,7 @@ impl Inner {
             class: issuer.provider().class,
             access_token_expires_at: newest.tokens.as_ref().and_then(|tokens| tokens.expires_at),
             lease: self.settings.renewal.lease(),
+            replicas: if self.store.shared() { Replicas::Many } else { Replicas::One },
         }
     }
 
@@ -143,10 +149,11 @@ impl Inner {
         spent: &Arc<SessionState>,
         intent: &Intent,
         issuer: &IssuerClient,
-        response: TokenResponse,
+        mut response: TokenResponse,
     ) -> (Outcome, RenewalOutcome) {
         let lifetime = issuer.lifetime(&self.settings.renewal);
-        let id_token = response.id_token.clone();
+        // The record keeps the ID token that was verified; a new one takes its place in the cookie once it is.
+        let id_token = response.id_token.take();
         let extra = response.extra.clone();
         let mut next = spent.renewed(response, lifetime);
         match self.settle_tokens(spent, intent, &mut next).await {
@@ -159,8 +166,8 @@ impl Inner {
             // The cookie is a durable copy too: the user gets it with this answer.
             Err(error) => drop(self.store_failed(spent.clone(), &error)),
         }
-        let next = match self.with_proven_identity(spent, Arc::new(next), issuer, id_token).await {
-            Ok(next) => self.asked_at_renewal(next, extra).await,
+        let next = match self.with_proven_identity(spent, next, issuer, id_token).await {
+            Ok(next) => self.asked_at_renewal(Arc::new(next), extra).await,
             Err(reason) => Err(reason),
         };
         match next {
@@ -169,28 +176,20 @@ impl Inner {
         }
     }
 
-    /// Looks at the ID token that came with the tokens of `next`. One that proves nothing must not stay in the record: the
-    /// next one would be measured by it.
+    /// `next` with the ID token that came with its tokens, if it is proven; the end, if it is about somebody else.
     async fn with_proven_identity(
         &self,
         spent: &SessionState,
-        next: Arc<SessionState>,
+        next: SessionState,
         issuer: &IssuerClient,
         id_token: Option<IdToken>,
-    ) -> Result<Arc<SessionState>, EndReason> {
+    ) -> Result<SessionState, EndReason> {
         let Some(id_token) = id_token else { return Ok(next) };
         match issuer.judge_renewed(&self.edges, spent, &next, &id_token).await {
-            Identity::Same => Ok(next),
-            Identity::Unproven => {
-                let proven = spent.tokens.as_ref().and_then(|tokens| tokens.id_token.as_ref());
-                self.amend(&next, |newest| match newest.generation == next.generation {
-                    true => newest.with_id_token(proven.cloned()),
-                    false => newest.clone(),
-                })
-                .await
-            }
+            Identity::Same => Ok(next.with_id_token(id_token)),
+            Identity::Unproven => Ok(next),
             Identity::Changed => {
-                self.end_and_revoke(&next, EndReason::IdentityChanged).await;
+                self.end_and_revoke(&Arc::new(next), EndReason::IdentityChanged).await;
                 Err(EndReason::IdentityChanged)
             }
         }

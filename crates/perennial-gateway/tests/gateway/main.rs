@@ -1,0 +1,12 @@
+//! The gateway over real connections: a development provider, an upstream that tells what it got, and a clock for tests.
+
+mod end;
+mod harness;
+mod hygiene;
+mod identity;
+mod invalid_token;
+mod outage;
+mod sign_in;
+mod streams;
+mod upgrade;
+mod upstream;

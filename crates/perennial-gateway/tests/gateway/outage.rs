@@ -1,0 +1,123 @@
+//! The access token has died and the provider is out of reach: nobody is signed out, and nobody is sent to sign in.
+
+use http::{Method, StatusCode};
+
+use crate::harness::Stage;
+
+#[tokio::test]
+async fn whoever_fetches_is_told_when_to_come_back() {
+    let stage = Stage::quick().await;
+    let mut alice = stage.signed_in().await;
+    stage.outage();
+    let hits = stage.upstream.hits();
+    for (method, headers) in [
+        (Method::GET, [("accept", "application/json")]),
+        (Method::POST, [("accept", "*/*")]),
+        (Method::GET, [("sec-fetch-mode", "cors")]),
+    ] {
+        let answer = alice.send(method, "/api", &headers, "").await;
+        assert_eq!(answer.verdict(), (503, "renewal_suspended".into()));
+        let seconds: u64 = answer.header("retry-after").parse().expect("seconds");
+        assert!((1..=300).contains(&seconds), "{seconds}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("location"), "");
+    }
+    assert_eq!(stage.upstream.hits(), hits, "a dead token is not sent along");
+    assert!(alice.has_session());
+}
+
+#[tokio::test]
+async fn whoever_loads_a_page_gets_one_that_tries_again_by_itself() {
+    let stage = Stage::quick().await;
+    let mut alice = stage.signed_in().await;
+    stage.outage();
+    let answer = alice.page("/inbox").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    let seconds = answer.header("retry-after").to_owned();
+    assert!(answer.text().contains(&format!("http-equiv=\"refresh\" content=\"{seconds}\"")), "{}", answer.text());
+    assert!(answer.header("content-security-policy").contains("default-src 'none'"));
+    assert!(answer.cookies_set().is_empty() && alice.has_session());
+
+    stage.provider.clear_faults();
+    stage.time.forward(60);
+    assert_eq!(alice.page("/inbox").await.status, StatusCode::OK, "the outage is over, and so is the wait");
+    assert_eq!(stage.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn before_expiry_an_outage_is_nobodys_business() {
+    let stage = Stage::quick().await;
+    let mut alice = stage.signed_in().await;
+    let before = alice.fetch("/").await.seen("authorization");
+    stage.provider.script("respond_status=500").unwrap();
+    stage.time.forward(55);
+    let answer = alice.fetch("/").await;
+    assert_eq!(answer.seen("authorization"), before);
+    assert!(stage.provider.counters().token_requests > 1, "a renewal was tried");
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_up_or_answers_nonsense_is_an_outage_too() {
+    for script in
+        ["drop_before_commit", "html", "redirect", "respond_status=429,retry_after_seconds=7", "invalid_client"]
+    {
+        let stage = Stage::quick().await;
+        let mut alice = stage.signed_in().await;
+        stage.outage();
+        stage.provider.clear_faults();
+        stage.provider.script(script).unwrap();
+        let answer = alice.fetch("/").await;
+        assert_eq!(answer.verdict(), (503, "renewal_suspended".into()), "{script}");
+        if script.contains("retry_after") {
+            let seconds: u64 = answer.header("retry-after").parse().expect("seconds");
+            assert!((6..=8).contains(&seconds), "what the provider asked for: {seconds}");
+        }
+        assert_eq!(alice.page("/").await.status, StatusCode::SERVICE_UNAVAILABLE, "{script}");
+        assert!(alice.has_session(), "{script}");
+    }
+}
+
+#[tokio::test]
+async fn optional_routes_stay_open() {
+    let stage = Stage::with("[[routes]]\npath = \"/\"\nupstream = \"UPSTREAM\"\naccess = \"optional\"\n").await;
+    let mut alice = stage.signed_in().await;
+    stage.outage();
+    let told = alice.fetch("/").await;
+    assert_eq!(told.seen("x-forwarded-user"), ["alice"]);
+    assert!(told.seen("authorization").is_empty(), "a dead token is not sent along");
+}
+
+#[tokio::test]
+async fn a_stranger_waits_on_a_page_while_the_provider_cannot_even_be_discovered() {
+    let stage = Stage::with(
+        r#"
+        [[providers]]
+        preset = "oidc"
+        id = "gone"
+        issuer = "http://127.0.0.1:9"
+        client_id = "app"
+        client_secret_env = "AUTH_OIDC_SECRET"
+        [[routes]]
+        path = "/"
+        upstream = "UPSTREAM"
+        "#,
+    )
+    .await;
+    // Two providers: the choice is shown whatever their state.
+    assert_eq!(stage.browser().page("/").await.status, StatusCode::FOUND);
+}
+
+#[tokio::test]
+async fn fifty_requests_at_expiry_are_one_redemption() {
+    let stage = Stage::quick().await;
+    let alice = stage.signed_in().await;
+    stage.time.forward(61);
+    let requests = (0..50).map(|_| {
+        let mut alice = alice.clone();
+        async move { alice.fetch("/").await.seen("authorization") }
+    });
+    let bearers = futures_util::future::join_all(requests).await;
+    assert!(bearers.iter().all(|bearer| bearer == &bearers[0] && bearer.len() == 1));
+    assert_eq!(stage.refreshes(), 1);
+}
