@@ -9,8 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
-use http::request::Parts;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, SET_COOKIE, WWW_AUTHENTICATE};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
@@ -105,7 +104,8 @@ impl Inner {
         let refused = match (route.access, &session) {
             (Access::Required, None) => {
                 let (parts, _) = request.into_parts();
-                self.to_sign_in(&parts).await
+                let here = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+                self.auth.to_sign_in(&parts.method, &parts.headers, here).await
             }
             (Access::Required, Some(session)) => match session.bearer() {
                 Err(Refusal::RenewalSuspended { retry_after }) if wants_page(request.headers()) => {
@@ -161,37 +161,6 @@ impl Inner {
             None if route.access == Access::Required => drop(headers.remove(AUTHORIZATION)),
             None => {}
         }
-    }
-
-    /// A page load goes to the provider, or to the choice between several; anything else is told 401.
-    async fn to_sign_in(&self, request: &Parts) -> Response<Body> {
-        if !wants_page(&request.headers) || !request.method.is_safe() {
-            return Refusal::NotSignedIn.into_response();
-        }
-        let settings = self.auth.settings();
-        let here = request.uri.path_and_query().map_or("/", |path| path.as_str());
-        let return_to = format!("{}{here}", settings.origin());
-        let mut providers = self.auth.providers();
-        let (location, cookies) = match (providers.next(), providers.next()) {
-            (Some(only), None) => match self.auth.begin_sign_in(&request.headers, only.as_str(), &return_to, &[]).await
-            {
-                Ok(start) => (start.location, start.set_cookies),
-                Err(Refusal::RenewalSuspended { retry_after }) => return holding_page(retry_after),
-                Err(refusal) => return refusal.into_response(),
-            },
-            _ => {
-                let query = url::form_urlencoded::Serializer::new(String::new())
-                    .append_pair("callbackUrl", &return_to)
-                    .finish();
-                (format!("{}/signin?{query}", settings.base_path), Vec::new())
-            }
-        };
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::FOUND;
-        if let Ok(location) = HeaderValue::from_str(&location) {
-            response.headers_mut().insert(LOCATION, location);
-        }
-        with_cookies(response, cookies)
     }
 
     async fn readiness(&self) -> Response<Body> {

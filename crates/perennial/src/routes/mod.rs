@@ -82,7 +82,7 @@ impl Auth {
 }
 
 /// A redirect, or `200 {"url":…}` for Auth.js's clients, which send `X-Auth-Return-Redirect` and navigate themselves.
-fn go(headers: &HeaderMap, to: &str, cookies: Vec<HeaderValue>) -> Response {
+pub(crate) fn go(headers: &HeaderMap, to: &str, cookies: Vec<HeaderValue>) -> Response {
     let location = HeaderValue::from_str(to).unwrap_or_else(|_| HeaderValue::from_static("/"));
     let mut response = if headers.contains_key(RETURN_REDIRECT) {
         axum::Json(serde_json::json!({ "url": to })).into_response()

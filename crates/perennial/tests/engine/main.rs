@@ -10,6 +10,7 @@ mod endpoints;
 mod leaks;
 mod outages;
 mod renewing;
+mod requiring;
 mod signing_in;
 mod stale;
 mod store_outage;
