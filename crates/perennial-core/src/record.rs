@@ -503,6 +503,23 @@ mod tests {
     }
 
     #[test]
+    fn alone_in_the_world_an_intent_is_nobodys_and_in_doubt_at_once() {
+        // Begun and first sent at 100, its lease running to 125.
+        let orphan = Phase::Intent(intent(1, 100, 100, 2));
+        let planned = |now, class, replicas| {
+            plan(Some(&orphan), name(9), &Circumstances { replicas, ..circumstances(now, class, Some(300)) })
+        };
+        for (class, alone) in [
+            (RefreshClass::Reusable, call(101, 100, 2)),
+            (RefreshClass::Overlap(SECONDS_10), call(101, 100, 2)),
+            (RefreshClass::Family, Plan::Hold(at(300))),
+        ] {
+            assert_eq!(planned(101, class, Replicas::One), alone, "{class:?}");
+            assert_eq!(planned(101, class, Replicas::Many), Plan::Wait(at(125)), "{class:?}");
+        }
+    }
+
+    #[test]
     fn in_doubt_the_class_says_when_the_refresh_token_may_be_sent_again() {
         use RefreshClass::{Acknowledged, Family, Idempotent, Overlap, Reusable, SingleUse, Unknown};
         // First sent at 100, drained at 140; times are those of the decision.
