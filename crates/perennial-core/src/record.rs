@@ -220,6 +220,18 @@ pub struct Circumstances {
     pub access_token_expires_at: Option<Timestamp>,
     /// How long an intent bars others.
     pub lease: Duration,
+    /// Whether other processes may be writing intents.
+    pub replicas: Replicas,
+}
+
+/// How many processes share the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replicas {
+    /// This one alone, which runs at most one attempt for a session at a time: an intent that is found was left by a process
+    /// that is gone.
+    One,
+    /// Perhaps others: an intent is somebody's until its lease runs out.
+    Many,
 }
 
 /// Decides who calls the provider for a session that is due, from its record's phase.
@@ -231,8 +243,11 @@ pub fn plan(phase: Option<&Phase>, attempt: Attempt, at: &Circumstances) -> Plan
         None => call(at.now, 0),
         Some(Phase::Idle { not_before: Some(until), .. }) if at.now < *until => Plan::Hold(*until),
         Some(Phase::Idle { failures, .. }) => call(at.now, *failures),
-        Some(Phase::Intent(other)) if at.now < other.lease_until => Plan::Wait(other.lease_until),
-        // The lease outlives any call: the one who held it is gone, and the refresh token may be spent.
+        Some(Phase::Intent(other)) if at.replicas == Replicas::Many && at.now < other.lease_until => {
+            Plan::Wait(other.lease_until)
+        }
+        // The one who wrote it is gone, because no call outlives its lease or nobody else is there: the refresh token may
+        // be spent.
         Some(Phase::Intent(lost)) => match resend(at, lost.first_sent, lost.lease_until) {
             Resend::Now => call(lost.first_sent, lost.failures),
             Resend::NotBefore(until) => Plan::Hold(until),
@@ -364,5 +379,339 @@ mod base64_text {
     pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::{AccessToken, CookieSecret, RefreshToken};
+    use crate::session::TokenSet;
+
+    struct Fixed(u8);
+
+    impl SecureRandom for Fixed {
+        fn fill(&self, out: &mut [u8]) {
+            out.fill(self.0);
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    fn name(byte: u8) -> Attempt {
+        Attempt::new(&Fixed(byte))
+    }
+
+    /// Attempt `byte`, begun at `started`, on a refresh token first sent at `first_sent`.
+    fn intent(byte: u8, started: i64, first_sent: i64, failures: u32) -> Intent {
+        Intent {
+            attempt: name(byte),
+            started: at(started),
+            lease_until: at(started + 25),
+            first_sent: at(first_sent),
+            failures,
+        }
+    }
+
+    fn record(generation: u64, phase: Phase) -> Record {
+        Record { phase, ..Record::idle(Generation(generation), b"sealed".to_vec()) }
+    }
+
+    const IDLE: Phase = Phase::Idle { failures: 0, not_before: None };
+
+    fn ended() -> Phase {
+        Phase::Ended { at: at(1), reason: EndReason::SignedOut }
+    }
+
+    fn in_doubt(first_sent: i64, drained_at: i64, not_before: i64) -> Phase {
+        Phase::InDoubt {
+            first_sent: at(first_sent),
+            drained_at: at(drained_at),
+            failures: 2,
+            not_before: at(not_before),
+        }
+    }
+
+    #[test]
+    fn the_higher_generation_wins_and_an_end_wins_over_both() {
+        let alive = [IDLE, Phase::Intent(intent(1, 0, 0, 0)), in_doubt(0, 0, 0), Phase::Refused { at: at(1) }];
+        for phase in alive {
+            for (cookie, kept, expected) in [(4, 5, Joined::Record), (5, 5, Joined::Cookie), (6, 5, Joined::Cookie)] {
+                let joined = join(Generation(cookie), Some(&record(kept, phase.clone())));
+                assert_eq!(joined, expected, "cookie {cookie}, record {kept} {phase:?}");
+            }
+        }
+        for cookie in [4, 5, 6] {
+            let joined = join(Generation(cookie), Some(&record(5, ended())));
+            assert_eq!(joined, Joined::Ended(EndReason::SignedOut), "cookie {cookie}");
+        }
+        assert_eq!(join(Generation(0), None), Joined::Cookie);
+    }
+
+    const SECONDS_10: Duration = Duration::from_secs(10);
+
+    fn circumstances(now: i64, class: RefreshClass, dies: Option<i64>) -> Circumstances {
+        Circumstances { now: at(now), class, access_token_expires_at: dies.map(at), lease: Duration::from_secs(25) }
+    }
+
+    fn planned(phase: Option<&Phase>, now: i64, class: RefreshClass, dies: Option<i64>) -> Plan {
+        plan(phase, name(9), &circumstances(now, class, dies))
+    }
+
+    fn call(now: i64, first_sent: i64, failures: u32) -> Plan {
+        Plan::Call(intent(9, now, first_sent, failures))
+    }
+
+    const EVERY_CLASS: [RefreshClass; 7] = [
+        RefreshClass::Acknowledged,
+        RefreshClass::Family,
+        RefreshClass::Idempotent(SECONDS_10),
+        RefreshClass::Overlap(SECONDS_10),
+        RefreshClass::Reusable,
+        RefreshClass::SingleUse,
+        RefreshClass::Unknown,
+    ];
+
+    #[test]
+    fn without_doubt_the_class_plays_no_part() {
+        let waiting = Phase::Idle { failures: 3, not_before: Some(at(110)) };
+        let flying = Phase::Intent(intent(1, 90, 80, 0));
+        for class in EVERY_CLASS {
+            for (phase, now, expected) in [
+                (None, 100, call(100, 100, 0)),
+                (Some(IDLE), 100, call(100, 100, 0)),
+                (Some(waiting.clone()), 109, Plan::Hold(at(110))),
+                (Some(waiting.clone()), 110, call(110, 110, 3)),
+                // While a lease lives, nobody else calls.
+                (Some(flying.clone()), 90, Plan::Wait(at(115))),
+                (Some(flying.clone()), 114, Plan::Wait(at(115))),
+                (Some(in_doubt(80, 80, 120)), 119, Plan::Hold(at(120))),
+                (Some(Phase::Refused { at: at(50) }), 100, Plan::Refused),
+                (Some(ended()), 100, Plan::Refused),
+            ] {
+                assert_eq!(planned(phase.as_ref(), now, class, Some(300)), expected, "{class:?} {phase:?} at {now}");
+            }
+        }
+    }
+
+    #[test]
+    fn in_doubt_the_class_says_when_the_refresh_token_may_be_sent_again() {
+        use RefreshClass::{Acknowledged, Family, Idempotent, Overlap, Reusable, SingleUse, Unknown};
+        // First sent at 100, drained at 140; times are those of the decision.
+        for (class, now, dies, expected) in [
+            (Reusable, 101, Some(300), None),
+            (Acknowledged, 101, Some(300), None),
+            // Inside the window, with a margin for the way.
+            (Overlap(SECONDS_10), 101, Some(300), None),
+            (Overlap(SECONDS_10), 109, Some(300), None),
+            (Idempotent(SECONDS_10), 109, Some(300), None),
+            // The margin reaches into the last half second: 110 is too late.
+            (Overlap(SECONDS_10), 110, Some(300), Some(300)),
+            (Idempotent(SECONDS_10), 110, Some(300), Some(300)),
+            // Elsewhere only when nothing is left to lose.
+            (Family, 101, Some(300), Some(300)),
+            (SingleUse, 101, Some(300), Some(300)),
+            (Unknown, 101, Some(300), Some(300)),
+            (Family, 299, Some(300), Some(300)),
+            (Family, 300, Some(300), None),
+            (Overlap(SECONDS_10), 300, Some(300), None),
+            // A dead access token does not make a request arrive earlier: the drain counts too.
+            (Family, 130, Some(120), Some(140)),
+            (Family, 140, Some(120), None),
+            // Without an expiry the drain alone decides.
+            (Unknown, 139, None, Some(140)),
+            (Unknown, 140, None, None),
+        ] {
+            let expected_doubt = expected.map_or(call(now, 100, 2), |until| Plan::Hold(at(until)));
+            let doubt = in_doubt(100, 140, 100);
+            assert_eq!(planned(Some(&doubt), now, class, dies), expected_doubt, "{class:?} at {now}, dies {dies:?}");
+            // A lease that ran out is a doubt as well; it is its own drain.
+            let lost = Phase::Intent(Intent { lease_until: at(100), ..intent(1, 75, 100, 2) });
+            let expected_lost = match (expected, dies) {
+                // Drained long ago.
+                (Some(140), _) => call(now, 100, 2),
+                (Some(until), _) => Plan::Hold(at(until)),
+                (None, _) => call(now, 100, 2),
+            };
+            assert_eq!(planned(Some(&lost), now, class, dies), expected_lost, "{class:?} at {now}, dies {dies:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_counted_from_the_first_sending_not_from_the_last() {
+        // First sent at 100, sent again at 106: at 109 the window of 10 s is open, at 112 it is closed.
+        let class = RefreshClass::Overlap(SECONDS_10);
+        let again = in_doubt(100, 106, 106);
+        assert_eq!(planned(Some(&again), 109, class, Some(300)), call(109, 100, 2));
+        assert_eq!(planned(Some(&again), 112, class, Some(300)), Plan::Hold(at(300)));
+    }
+
+    fn tokens() -> Attempted {
+        Attempted::Tokens { generation: Generation(6), sealed: b"next".to_vec() }
+    }
+
+    fn every_outcome() -> [Attempted; 4] {
+        [
+            tokens(),
+            Attempted::NotSpent { not_before: at(210) },
+            Attempted::InDoubt { not_before: at(210), drained_at: at(240) },
+            Attempted::Refused,
+        ]
+    }
+
+    fn settled(record: Option<&Record>, outcome: Attempted) -> Settled {
+        settle(record, &name(1), Generation(5), outcome, at(200))
+    }
+
+    #[test]
+    fn our_own_attempt_is_settled_by_its_outcome() {
+        let first = record(5, Phase::Intent(intent(1, 190, 190, 0)));
+        let again = record(5, Phase::Intent(intent(1, 190, 150, 2)));
+        let doubt = |first_sent, drained, failures| Phase::InDoubt {
+            first_sent: at(first_sent),
+            drained_at: at(drained),
+            failures,
+            not_before: at(210),
+        };
+        let [tokens, not_spent, in_doubt, refused] = every_outcome();
+        for (ours, outcome, expected) in [
+            (&first, tokens.clone(), Record::idle(Generation(6), b"next".to_vec())),
+            (&again, tokens, Record::idle(Generation(6), b"next".to_vec())),
+            (&first, not_spent.clone(), record(5, Phase::Idle { failures: 1, not_before: Some(at(210)) })),
+            // Turned away unspent the second time: the doubt about the first sending stays.
+            (&again, not_spent, record(5, doubt(150, 200, 3))),
+            (&first, in_doubt.clone(), record(5, doubt(190, 240, 1))),
+            (&again, in_doubt, record(5, doubt(150, 240, 3))),
+            (&first, refused.clone(), record(5, Phase::Refused { at: at(200) })),
+            (&again, refused, record(5, Phase::Refused { at: at(200) })),
+        ] {
+            assert_eq!(settled(Some(ours), outcome.clone()), Settled::Write(expected), "{outcome:?} on {ours:?}");
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_meanwhile_stands_except_for_tokens_nobody_else_got() {
+        let others = [
+            record(5, Phase::Intent(intent(2, 195, 190, 0))),
+            record(5, IDLE),
+            record(5, in_doubt(190, 220, 200)),
+            record(5, Phase::Refused { at: at(199) }),
+        ];
+        for others in others.iter().map(Some).chain([None]) {
+            for outcome in every_outcome() {
+                let expected = match outcome {
+                    // A refresh token that was received is never thrown away (S8).
+                    Attempted::Tokens { .. } => Settled::Write(Record::idle(Generation(6), b"next".to_vec())),
+                    _ => Settled::Superseded,
+                };
+                assert_eq!(settled(others, outcome.clone()), expected, "{outcome:?} on {others:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_newer_generation_supersedes_every_outcome_and_an_end_absorbs_it() {
+        for outcome in every_outcome() {
+            for phase in [IDLE, Phase::Intent(intent(1, 190, 190, 0)), Phase::Refused { at: at(1) }] {
+                let newer = record(6, phase);
+                assert_eq!(settled(Some(&newer), outcome.clone()), Settled::Superseded, "{outcome:?} on {newer:?}");
+            }
+            for generation in [4, 5, 9] {
+                let over = record(generation, ended());
+                let expected = Settled::Ended(EndReason::SignedOut);
+                assert_eq!(settled(Some(&over), outcome.clone()), expected, "{outcome:?} on {over:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_record_survives_its_bytes() {
+        let phases = [
+            IDLE,
+            Phase::Idle { failures: 7, not_before: Some(at(9)) },
+            Phase::Intent(intent(1, 2, 1, 3)),
+            in_doubt(1, 2, 3),
+            Phase::Refused { at: at(4) },
+        ];
+        for phase in phases {
+            let record = record(u64::MAX, phase);
+            assert_eq!(Record::decode(&record.encode()), Ok(record));
+        }
+        for reason in [
+            EndReason::SignedOut,
+            EndReason::Refused,
+            EndReason::IdentityChanged,
+            EndReason::Callback,
+            EndReason::TooOld,
+        ] {
+            let tombstone = Record::ended(Generation(3), reason, at(8));
+            assert!(tombstone.sealed.is_empty(), "a tombstone keeps no tokens");
+            assert_eq!(Record::decode(&tombstone.encode()), Ok(tombstone));
+        }
+    }
+
+    #[test]
+    fn junk_is_refused() {
+        let good = String::from_utf8(record(1, IDLE).encode()).expect("records are JSON");
+        let other_format = good.replace("\"v\":1", "\"v\":2");
+        assert_ne!(good, other_format);
+        let no_base64 = good.replace("c2VhbGVk", "!!!!");
+        assert_ne!(good, no_base64);
+        let unknown_phase = good.replace("idle", "asleep");
+        for junk in
+            ["", "null", "[]", "{}", "\u{0}", &good[..good.len() - 1], &other_format, &no_base64, &unknown_phase]
+        {
+            assert_eq!(Record::decode(junk.as_bytes()), Err(CorruptRecord), "{junk}");
+        }
+        assert_eq!(Record::decode(&[0xff; 40]), Err(CorruptRecord));
+    }
+
+    fn session(random: u8) -> SessionState {
+        let tokens = TokenSet {
+            access_token: AccessToken::new("at"),
+            token_type: "Bearer".into(),
+            refresh_token: Some(RefreshToken::new("rt")),
+            id_token: None,
+            scope: None,
+            issued_at: at(0),
+            expires_at: Some(at(300)),
+            refresh_token_expires_at: None,
+        };
+        SessionState::begin(ProviderId::new("p"), serde_json::Map::new(), tokens, at(0), &Fixed(random))
+    }
+
+    fn keys(secrets: &[&str]) -> RecordKeys {
+        let secrets: Vec<_> = secrets.iter().map(|secret| CookieSecret::new(*secret)).collect();
+        RecordKeys::new(&secrets).expect("there is a secret")
+    }
+
+    #[test]
+    fn a_record_opens_with_the_right_secret_share_session_and_generation_only() {
+        let (ours, theirs) = (session(1), session(2));
+        let sealed = seal_state(&keys(&["a-secret-of-32-bytes-for-testing"]), &ours, &Fixed(5));
+        let kept = |generation| Record::idle(Generation(generation), sealed.clone());
+        let open = |secrets: &[&str], generation, id, share: &KeyShare| {
+            open_state(&keys(secrets), &kept(generation), id, share, &ProviderId::new("p"))
+                .map(|state| state.generation)
+        };
+        let secret = "a-secret-of-32-bytes-for-testing";
+        let newer = "another-secret-of-32-bytes-for-it";
+        for (case, opened, expected) in [
+            ("right", open(&[secret], 0, ours.id, &ours.share), Ok(Generation(0))),
+            ("a newer secret in front", open(&[newer, secret], 0, ours.id, &ours.share), Ok(Generation(0))),
+            ("another secret", open(&[newer], 0, ours.id, &ours.share), Err(CorruptRecord)),
+            ("another share", open(&[secret], 0, ours.id, &theirs.share), Err(CorruptRecord)),
+            ("another session", open(&[secret], 0, theirs.id, &ours.share), Err(CorruptRecord)),
+            ("another generation", open(&[secret], 1, ours.id, &ours.share), Err(CorruptRecord)),
+        ] {
+            assert_eq!(opened, expected, "{case}");
+        }
+        assert!(!String::from_utf8_lossy(&kept(0).encode()).contains("rt"), "sealed is not clear");
+        let mut torn = kept(0);
+        torn.sealed.pop();
+        let opened = open_state(&keys(&[secret]), &torn, ours.id, &ours.share, &ProviderId::new("p"));
+        assert_eq!(opened.map(|state| state.generation), Err(CorruptRecord));
     }
 }

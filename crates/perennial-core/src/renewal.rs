@@ -47,7 +47,7 @@ impl RenewalPolicy {
     /// How long an intent bars others from calling the provider: longer than the call can take, so that a lease that
     /// ran out means a lost call and not a slow one.
     pub fn lease(&self) -> Duration {
-        self.call_deadline * 2 + Duration::from_secs(5)
+        self.call_deadline + Duration::from_secs(5)
     }
 }
 

@@ -115,7 +115,7 @@ impl SessionState {
     /// [`NotASession`] when our own part is there but of a format this version does not know.
     pub fn from_claims(mut claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
         match claims.remove(OWN) {
-            None => Ok(Self::adopt(claims, fallback)),
+            None => Self::adopt(claims, fallback),
             Some(own) => {
                 let own: OwnClaims = serde_json::from_value(own).map_err(|_| NotASession)?;
                 if own.v != FORMAT {
@@ -139,13 +139,14 @@ impl SessionState {
 
     /// A session that Auth.js began. Id and share are derived from what the cookie alone knows, so that two requests
     /// with the same cookie meet in the same record.
-    fn adopt(mut claims: Map<String, Value>, fallback: &ProviderId) -> Self {
-        let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let seed = format!(
-            "{}\n{}",
-            text("refresh_token"),
-            if text("refresh_token").is_empty() { text("jti") } else { String::new() }
-        );
+    fn adopt(mut claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        // Auth.js gives every cookie a `jti`; without one, and without a token, strangers' cookies could not be told apart.
+        let seed = match (text("refresh_token"), text("jti")) {
+            (Some(token), _) => format!("refresh_token\n{token}"),
+            (None, Some(jti)) => format!("jti\n{jti}"),
+            (None, None) => return Err(NotASession),
+        };
         let issued_at = Timestamp::from_unix_seconds(claims.get("iat").and_then(Value::as_i64).unwrap_or(0));
         let expires_at = claims.get("expires_at").and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
         let provider = match claims.get("provider").and_then(Value::as_str) {
@@ -155,7 +156,7 @@ impl SessionState {
         let tokens = TokenSet::read(&mut claims, issued_at, expires_at, None);
         let mut id = [0; 16];
         id.copy_from_slice(&derive("perennial adopted session", &seed)[..16]);
-        Self {
+        Ok(Self {
             id: SessionId(id),
             share: KeyShare(derive("perennial adopted share", &seed)),
             generation: Generation(0),
@@ -163,7 +164,7 @@ impl SessionState {
             started_at: issued_at,
             claims: without_reserved(claims),
             tokens,
-        }
+        })
     }
 }
 
@@ -363,4 +364,203 @@ fn derive(label: &str, seed: &str) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, format!("{label}\n{seed}").as_bytes()).as_ref());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    struct Fixed(u8);
+
+    impl SecureRandom for Fixed {
+        fn fill(&self, out: &mut [u8]) {
+            out.fill(self.0);
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().expect("the fixture is an object")
+    }
+
+    fn response(refresh_token: Option<&str>, id_token: Option<&str>, scope: Option<&str>) -> TokenResponse {
+        TokenResponse {
+            access_token: AccessToken::new("planted-at-2"),
+            token_type: "Bearer".into(),
+            refresh_token: refresh_token.map(RefreshToken::new),
+            id_token: id_token.map(IdToken::new),
+            scope: scope.map(Scope::new),
+            requested_at: at(200),
+            expires_in: Some(Duration::from_secs(300)),
+            expires_at: Some(at(500)),
+            refresh_token_expires_at: None,
+            extra: Map::new(),
+        }
+    }
+
+    fn session() -> SessionState {
+        let tokens = TokenSet {
+            access_token: AccessToken::new("planted-at"),
+            token_type: "Bearer".into(),
+            refresh_token: Some(RefreshToken::new("planted-rt")),
+            id_token: Some(IdToken::new("planted-idt")),
+            scope: Some(Scope::new("openid email")),
+            issued_at: Timestamp::from_unix_millis(1_500),
+            expires_at: Some(at(301)),
+            refresh_token_expires_at: Some(at(9_000)),
+        };
+        let claims = object(json!({ "sub": "u1", "name": "Ada", "roles": ["a", "b"] }));
+        SessionState::begin(ProviderId::new("idp"), claims, tokens, at(1), &Fixed(0x5a))
+    }
+
+    fn read(claims: Map<String, Value>) -> Result<SessionState, NotASession> {
+        SessionState::from_claims(claims, &ProviderId::new("fallback"))
+    }
+
+    #[test]
+    fn a_session_survives_its_claims() {
+        let session = SessionState { generation: Generation(41), ..session() };
+        let back = read(session.to_claims()).expect("our own claims");
+        assert_eq!((back.id, &back.share, back.generation), (session.id, &session.share, session.generation));
+        assert_eq!(
+            (back.provider, back.started_at, back.claims),
+            (session.provider, session.started_at, session.claims)
+        );
+        let (tokens, kept) = (session.tokens.expect("the fixture has them"), back.tokens.expect("they were written"));
+        assert_eq!(kept.access_token, tokens.access_token);
+        assert_eq!(kept.refresh_token, tokens.refresh_token);
+        assert_eq!(kept.id_token, tokens.id_token);
+        assert_eq!((kept.issued_at, kept.expires_at), (tokens.issued_at, tokens.expires_at));
+        assert_eq!(kept.refresh_token_expires_at, tokens.refresh_token_expires_at);
+        assert_eq!(kept.scope.map(|scope| scope.as_str().to_owned()).as_deref(), Some("openid email"));
+    }
+
+    #[test]
+    fn an_authjs_app_finds_its_own_names() {
+        let claims = session().to_claims();
+        for (name, value) in [
+            ("sub", json!("u1")),
+            ("access_token", json!("planted-at")),
+            ("refresh_token", json!("planted-rt")),
+            ("expires_at", json!(301)),
+        ] {
+            assert_eq!(claims.get(name), Some(&value), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_callback_sets_a_reserved_claim() {
+        let mut wanted = object(json!({ "sub": "u1", "theme": "dark" }));
+        for name in RESERVED_CLAIMS {
+            wanted.insert(name.into(), "forged".into());
+        }
+        let began = SessionState { claims: session().with_claims(wanted.clone()).claims, ..session() };
+        assert_eq!(Value::from(began.claims.clone()), json!({ "sub": "u1", "theme": "dark" }));
+        let tokens = session().tokens.expect("the fixture has them");
+        let fresh = SessionState::begin(ProviderId::new("idp"), wanted, tokens, at(1), &Fixed(1));
+        assert_eq!(Value::from(fresh.claims), json!({ "sub": "u1", "theme": "dark" }));
+        let sealed = began.to_claims();
+        assert!(sealed.values().all(|value| value != "forged"), "{sealed:?}");
+    }
+
+    #[test]
+    fn a_cookie_of_authjs_is_adopted() {
+        let authjs = object(json!({
+            "name": "Ada", "sub": "u1", "iat": 100, "exp": 900, "jti": "6c8d", "provider": "github",
+            "access_token": "at-1", "refresh_token": "rt-1", "id_token": "idt-1", "expires_at": 250, "scope": "openid",
+        }));
+        let session = read(authjs.clone()).expect("adopted");
+        let tokens = session.tokens.clone().expect("they lie under flat names");
+        assert_eq!(tokens.access_token, AccessToken::new("at-1"));
+        assert_eq!(tokens.refresh_token, Some(RefreshToken::new("rt-1")));
+        assert_eq!((tokens.issued_at, tokens.expires_at), (at(100), Some(at(250))));
+        assert_eq!(
+            (session.provider.as_str(), session.generation, session.started_at),
+            ("github", Generation(0), at(100))
+        );
+        assert_eq!(Value::from(session.claims.clone()), json!({ "name": "Ada", "sub": "u1", "provider": "github" }));
+
+        // Two requests with this cookie meet in one record; another cookie does not.
+        let again = read(authjs.clone()).expect("adopted");
+        assert_eq!((session.id, &session.share), (again.id, &again.share));
+        let mut other = authjs.clone();
+        other.insert("refresh_token".into(), "rt-2".into());
+        assert_ne!(read(other).expect("adopted").id, session.id);
+        // Auth.js reseals with a new jti on each read: the refresh token says that it is still the same session.
+        let mut resealed = authjs;
+        resealed.insert("jti".into(), "77aa".into());
+        assert_eq!(read(resealed).expect("adopted").id, session.id);
+    }
+
+    #[test]
+    fn an_adopted_cookie_without_tokens_is_a_session_without_them() {
+        let bare = |jti: &str| read(object(json!({ "sub": "u1", "jti": jti, "iat": 5 }))).expect("adopted");
+        assert!(bare("a").tokens.is_none());
+        assert_eq!(bare("a").provider.as_str(), "fallback");
+        assert_eq!(bare("a").id, bare("a").id);
+        assert_ne!(bare("a").id, bare("b").id);
+    }
+
+    #[test]
+    fn what_an_answer_does_not_replace_is_kept() {
+        let kept = session().renewed(response(None, None, None), None);
+        assert_eq!(kept.generation, Generation(1));
+        let tokens = kept.tokens.expect("renewed");
+        assert_eq!(tokens.access_token, AccessToken::new("planted-at-2"));
+        assert_eq!(tokens.refresh_token, Some(RefreshToken::new("planted-rt")));
+        assert_eq!(tokens.refresh_token_expires_at, Some(at(9_000)));
+        assert_eq!(tokens.id_token, Some(IdToken::new("planted-idt")));
+        assert_eq!(tokens.scope.map(|scope| scope.as_str().to_owned()).as_deref(), Some("openid email"));
+
+        let replaced = session().renewed(response(Some("rt-2"), Some("idt-2"), Some("openid")), None);
+        let tokens = replaced.tokens.expect("renewed");
+        assert_eq!(tokens.refresh_token, Some(RefreshToken::new("rt-2")));
+        // The old one's expiry says nothing about the new one.
+        assert_eq!(tokens.refresh_token_expires_at, None);
+        assert_eq!(tokens.id_token, Some(IdToken::new("idt-2")));
+    }
+
+    #[test]
+    fn a_lifetime_stands_in_for_an_absent_expires_in_and_counts_from_the_request() {
+        let silent = || TokenResponse { expires_at: None, ..response(None, None, None) };
+        let tokens = TokenSet::new(silent(), Some(Duration::from_secs(60)));
+        assert_eq!(tokens.expires_at, Some(at(260)));
+        assert_eq!(TokenSet::new(silent(), None).expires_at, None);
+        assert_eq!(TokenSet::new(response(None, None, None), Some(Duration::from_secs(60))).expires_at, Some(at(500)));
+    }
+
+    #[test]
+    fn a_part_of_ours_that_is_not_understood_is_refused() {
+        let good = session().to_claims();
+        for (member, value) in [("v", json!(2)), ("sid", json!("short")), ("key", json!("!")), ("gen", json!(-1))] {
+            let mut claims = good.clone();
+            claims[OWN][member] = value;
+            assert!(read(claims).is_err(), "{member}");
+        }
+        for own in [json!(null), json!("x"), json!({}), json!([])] {
+            let mut claims = good.clone();
+            claims.insert(OWN.into(), own);
+            assert!(read(claims).is_err());
+        }
+    }
+
+    #[test]
+    fn debug_prints_no_secret() {
+        let session = session();
+        let share = URL_SAFE_NO_PAD.encode(session.share.expose_secret());
+        let id = URL_SAFE_NO_PAD.encode(session.id.0);
+        let shown = format!(
+            "{session:?} {:#?} {:?}",
+            session,
+            session.renewed(response(Some("planted-rt-2"), None, None), None)
+        );
+        assert!(shown.contains("Ada") && shown.contains(&session.id.fingerprint()), "{shown}");
+        for secret in ["planted", share.as_str(), id.as_str(), "90, 90, 90", "5a5a5a"] {
+            assert!(!shown.contains(secret), "{secret} in {shown}");
+        }
+    }
 }

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use perennial::provider::{ClientAuthenticationMethod, RefreshClass};
-use perennial::secret::{ClientSecret, CookieSecret};
-use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault, Pages, Provider, ProviderBuilder, RenewalPolicy};
+use perennial::secret::CookieSecret;
+use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault, Pages, RenewalPolicy};
 use url::Url;
 
+use crate::provider_settings::provider;
 use crate::reader::{Reader, Source};
 use crate::route::{Access, Route};
 
@@ -212,120 +212,6 @@ fn renewal_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> R
     policy
 }
 
-fn provider(
-    mut section: Reader<'_>,
-    variables: &[(String, String)],
-    faults: &mut Vec<ConfigFault>,
-) -> Option<ProviderBuilder> {
-    let place = section.place_of("preset");
-    let preset = section.text("preset", faults).unwrap_or_else(|| "oidc".into());
-    let mut provider = match Provider::preset(&preset) {
-        Ok(provider) => provider,
-        Err(error) => {
-            faults.push(ConfigFault::new(section.key("preset"), place, error.to_string()));
-            return None;
-        }
-    };
-    type Setter = fn(ProviderBuilder, String) -> ProviderBuilder;
-    let setters: [(&str, Setter); 11] = [
-        ("id", |p, v| p.id(v)),
-        ("name", |p, v| p.name(v)),
-        ("issuer", |p, v| p.issuer(v)),
-        ("client_id", |p, v| p.client_id(v)),
-        ("scope", |p, v| p.scope(v)),
-        ("authorization_endpoint", |p, v| p.authorization_endpoint(v)),
-        ("token_endpoint", |p, v| p.token_endpoint(v)),
-        ("userinfo_endpoint", |p, v| p.userinfo_endpoint(v)),
-        ("jwks_uri", |p, v| p.jwks_uri(v)),
-        ("end_session_endpoint", |p, v| p.end_session_endpoint(v)),
-        ("revocation_endpoint", |p, v| p.revocation_endpoint(v)),
-    ];
-    for (key, set) in setters {
-        if let Some(value) = section.text(key, faults) {
-            provider = set(provider, value);
-        }
-    }
-    let methods = ClientAuthenticationMethod::ALL.map(|method| (method.as_str(), method));
-    if let Some(method) = section.choice("client_authentication", &methods, faults) {
-        provider = provider.client_authentication_method(method);
-    }
-    if let Some(secret) = client_secret(&mut section, variables, faults) {
-        provider = provider.client_secret(ClientSecret::new(secret));
-    }
-    if let Some(class) = refresh_class(&mut section, faults) {
-        provider = provider.class(class);
-    }
-    if section.flag("dangerous_allow_http", faults) == Some(true) {
-        provider = provider.dangerous_allow_http();
-    }
-    let mut parameters = section.section("authorization_params", faults);
-    for (name, value) in parameters.take_texts(faults) {
-        provider = provider.authorization_param(name, value);
-    }
-    let mut known: Vec<&str> = setters.iter().map(|(key, _)| *key).collect();
-    known.extend([
-        "preset",
-        "client_authentication",
-        "client_secret_env",
-        "client_secret_file",
-        "refresh_class",
-        "refresh_window",
-        "dangerous_allow_http",
-        "[providers.authorization_params]",
-    ]);
-    section.close(&known, faults);
-    Some(provider)
-}
-
-/// A secret stands in a file or in the environment, not in the configuration.
-fn client_secret(
-    section: &mut Reader<'_>,
-    variables: &[(String, String)],
-    faults: &mut Vec<ConfigFault>,
-) -> Option<String> {
-    section.refuse("client_secret", SECRET_REMEDY, faults);
-    let place = section.place_of("client_secret_env");
-    if let Some(name) = section.text("client_secret_env", faults) {
-        let found = variables.iter().find(|(variable, value)| *variable == name && !value.is_empty());
-        if found.is_none() {
-            let remedy = format!("set the environment variable {name}");
-            faults.push(ConfigFault::new(section.key("client_secret_env"), place, remedy));
-        }
-        return found.map(|(_, value)| value.clone());
-    }
-    let place = section.place_of("client_secret_file");
-    let path = section.text("client_secret_file", faults)?;
-    match std::fs::read_to_string(&path) {
-        Ok(secret) => Some(secret.trim().to_owned()),
-        Err(error) => {
-            let remedy = format!("make `{path}` readable: {error}");
-            faults.push(ConfigFault::new(section.key("client_secret_file"), place, remedy));
-            None
-        }
-    }
-}
-
-fn refresh_class(section: &mut Reader<'_>, faults: &mut Vec<ConfigFault>) -> Option<RefreshClass> {
-    let place = section.place_of("refresh_class");
-    let window = section.duration("refresh_window", faults);
-    let names = ["reusable", "acknowledged", "single_use", "family", "unknown", "overlap", "idempotent"];
-    let chosen = section.choice("refresh_class", &names.map(|name| (name, name)), faults)?;
-    Some(match (chosen, window) {
-        ("reusable", _) => RefreshClass::Reusable,
-        ("acknowledged", _) => RefreshClass::Acknowledged,
-        ("single_use", _) => RefreshClass::SingleUse,
-        ("family", _) => RefreshClass::Family,
-        ("overlap", Some(window)) => RefreshClass::Overlap(window),
-        ("idempotent", Some(window)) => RefreshClass::Idempotent(window),
-        ("overlap" | "idempotent", None) => {
-            let remedy = "say how long the old refresh token stays good, such as \"30s\"";
-            faults.push(ConfigFault::new(section.key("refresh_window"), place, remedy));
-            return None;
-        }
-        _ => RefreshClass::Unknown,
-    })
-}
-
 fn routes(file: &mut Reader<'_>, faults: &mut Vec<ConfigFault>) -> Vec<Route> {
     let place = file.place_of("routes");
     let sections = file.sections("routes", faults);
@@ -384,6 +270,3 @@ fn upstream(text: &str) -> Option<Url> {
 /// The text itself is not repeated: it may hold a password.
 const UPSTREAM_REMEDY: &str = "write it as http://host:port, with a path if it has one; https, user names and passwords are \
                                not taken";
-
-const SECRET_REMEDY: &str = "take the secret out of the file, and name the environment variable or the file that holds it with \
-                             client_secret_env or client_secret_file";

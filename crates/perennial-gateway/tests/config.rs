@@ -88,6 +88,19 @@ fn each_fault_names_its_key_its_line_and_what_to_do() {
             5,
             "/no/file",
         ),
+        (
+            "[[providers]]\nid = \"x\"\nprivate_key_file = \"/no/file\"\nprivate_key_alg = \"ES256\"\nprivate_key_id = \"1\"",
+            "providers[0].private_key_file",
+            5,
+            "/no/file",
+        ),
+        ("[[providers]]\nid = \"x\"\nprivate_key_file = \"/no/file\"", "providers[0].private_key_alg", 5, "ES256"),
+        (
+            "[[providers]]\nid = \"x\"\nprivate_key_file = \"/no/file\"\nprivate_key_alg = \"HS256\"",
+            "providers[0].private_key_alg",
+            6,
+            "ES256",
+        ),
         ("[[providers]]\nid = \"x\"\nrefresh_class = \"rotating\"", "providers[0].refresh_class", 5, "single_use"),
         ("[[providers]]\nid = \"x\"\nrefresh_class = \"overlap\"", "providers[0].refresh_window", 5, "30s"),
         ("[[providers]]\nid = \"x\"\nscopes = \"openid\"", "providers[0].scopes", 5, "scope"),
@@ -270,6 +283,7 @@ userinfo_endpoint = "http://id.example/userinfo"
 jwks_uri = "http://id.example/jwks"
 end_session_endpoint = "http://id.example/logout"
 revocation_endpoint = "http://id.example/revoke"
+at_kill = true
 refresh_class = "idempotent"
 refresh_window = "30s"
 dangerous_allow_http = true

@@ -2,6 +2,7 @@
 //!
 //! An error in a callback never ends a session: it is logged, and the session goes on as it was before the call.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -196,40 +197,45 @@ impl CallbackSet {
 
 impl Callbacks for CallbackSet {
     fn sign_in(&self, ask: SignInCallback) -> BoxFuture<'_, Result<SignInVerdict, CallbackError>> {
-        match &self.sign_in {
-            Some(closure) => calm(closure(ask)),
-            None => calm(self.base.sign_in(ask)),
-        }
+        calm(move || match &self.sign_in {
+            Some(closure) => closure(ask),
+            None => self.base.sign_in(ask),
+        })
     }
 
     fn jwt(&self, ask: JwtCallback) -> BoxFuture<'_, Result<Option<Claims>, CallbackError>> {
-        match &self.jwt {
-            Some(closure) => calm(closure(ask)),
-            None => calm(self.base.jwt(ask)),
-        }
+        calm(move || match &self.jwt {
+            Some(closure) => closure(ask),
+            None => self.base.jwt(ask),
+        })
     }
 
     fn session(&self, ask: SessionCallback) -> BoxFuture<'_, Result<Option<Claims>, CallbackError>> {
-        match &self.session {
-            Some(closure) => calm(closure(ask)),
-            None => calm(self.base.session(ask)),
-        }
+        calm(move || match &self.session {
+            Some(closure) => closure(ask),
+            None => self.base.session(ask),
+        })
     }
 
     fn redirect(&self, url: &str, base_url: &str) -> String {
-        match &self.redirect {
+        let asked = AssertUnwindSafe(|| match &self.redirect {
             Some(closure) => closure(url, base_url),
             None => self.base.redirect(url, base_url),
-        }
+        });
+        std::panic::catch_unwind(asked).unwrap_or_else(|_| {
+            tracing::error!("the redirect callback panicked; the way leads to the site's root");
+            format!("{base_url}/")
+        })
     }
 }
 
-/// Turns a panic while a callback runs into an error: somebody else's code must not take a renewal down with it.
-fn calm<T: Send + 'static>(future: BoxFuture<'_, Result<T, CallbackError>>) -> BoxFuture<'_, Result<T, CallbackError>> {
+/// Turns a panic into an error, whether the callback panics when called or while it runs: somebody else's code must not
+/// take a renewal down with it.
+fn calm<'a, T: Send + 'a>(
+    call: impl FnOnce() -> BoxFuture<'a, Result<T, CallbackError>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, CallbackError>> {
+    let called = async move { call().await };
     Box::pin(async move {
-        std::panic::AssertUnwindSafe(future)
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| Err("the callback panicked".into()))
+        AssertUnwindSafe(called).catch_unwind().await.unwrap_or_else(|_| Err("the callback panicked".into()))
     })
 }

@@ -142,7 +142,10 @@ mod tests {
     use perennial_core::session::SessionState;
 
     fn an_id() -> SessionId {
-        let state = SessionState::from_claims(serde_json::Map::new(), &ProviderId::new("p"));
+        let state = SessionState::from_claims(
+            serde_json::Map::from_iter([("jti".to_owned(), "j".into())]),
+            &ProviderId::new("p"),
+        );
         state.expect("a cookie of Auth.js is adopted").id
     }
 

@@ -29,7 +29,7 @@ use crate::machine::MachineTokens;
 pub(crate) struct IssuerClient {
     provider: Arc<Provider>,
     /// Held while it is fetched, so that a burst of sign-ins fetches once.
-    metadata: AsyncMutex<Option<Cached<Arc<ResolvedProvider>>>>,
+    metadata: AsyncMutex<Metadata>,
     keys: AsyncMutex<Option<Cached<Arc<JwkSet>>>>,
     outage: Mutex<Outage>,
     pub(crate) machine_tokens: MachineTokens,
@@ -71,6 +71,13 @@ struct Cached<T> {
 }
 
 #[derive(Default)]
+struct Metadata {
+    known: Option<Cached<Arc<ResolvedProvider>>>,
+    /// The last attempt that failed, so that those who queued behind it need not each try again.
+    failed: Option<Cached<String>>,
+}
+
+#[derive(Default)]
 struct Outage {
     failures: u32,
     until: Option<Timestamp>,
@@ -95,7 +102,7 @@ impl IssuerClient {
     pub(crate) fn new(provider: Provider) -> Self {
         Self {
             provider: Arc::new(provider),
-            metadata: AsyncMutex::new(None),
+            metadata: AsyncMutex::default(),
             keys: AsyncMutex::new(None),
             outage: Mutex::default(),
             machine_tokens: MachineTokens::default(),
@@ -142,24 +149,32 @@ impl IssuerClient {
 
     /// The provider with its endpoints, discovered once an hour; a stale copy serves while discovery fails.
     pub(crate) async fn resolved(&self, edges: &Edges) -> Result<Arc<ResolvedProvider>, IssuerError> {
-        let now = edges.now();
         let mut metadata = self.metadata.lock().await;
-        if let Some(cached) = metadata.as_ref().filter(|cached| now.since(cached.at) < METADATA_AGE_MAX) {
-            return Ok(cached.value.clone());
+        let fresh = |at: Timestamp, age_max| edges.now().since(at) < age_max;
+        if let Some(known) = metadata.known.as_ref().filter(|known| fresh(known.at, METADATA_AGE_MAX)) {
+            return Ok(known.value.clone());
         }
-        match self.discover(edges).await {
-            Ok(value) => {
-                let value = Arc::new(value);
-                *metadata = Some(Cached { value: value.clone(), at: now });
-                Ok(value)
-            }
-            Err(error) => match metadata.as_ref() {
-                Some(stale) => {
-                    tracing::warn!(%error, "discovery failed; the metadata of before serve on");
-                    Ok(stale.value.clone())
+        let failed = match metadata.failed.as_ref().filter(|failed| fresh(failed.at, METADATA_RETRY_INTERVAL)) {
+            Some(failed) => IssuerError(failed.value.clone()),
+            None => match self.discover(edges).await {
+                Ok(value) => {
+                    let value = Arc::new(value);
+                    *metadata =
+                        Metadata { known: Some(Cached { value: value.clone(), at: edges.now() }), failed: None };
+                    return Ok(value);
                 }
-                None => Err(error),
+                Err(error) => {
+                    metadata.failed = Some(Cached { value: error.to_string(), at: edges.now() });
+                    error
+                }
             },
+        };
+        match metadata.known.as_ref() {
+            Some(stale) => {
+                tracing::warn!(error = %failed, "discovery failed; the metadata of before serve on");
+                Ok(stale.value.clone())
+            }
+            None => Err(failed),
         }
     }
 
@@ -430,6 +445,9 @@ impl IssuerClient {
 
 /// After this long, metadata are fetched anew.
 const METADATA_AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// After a failure, metadata are not fetched again for this long.
+const METADATA_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// After this long, keys are fetched anew.
 const KEYS_AGE_MAX: Duration = Duration::from_secs(3600);

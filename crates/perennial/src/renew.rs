@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use perennial_core::Timestamp;
 use perennial_core::record::{
-    Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Settled, plan, seal_state, settle,
+    Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan, seal_state,
+    settle,
 };
 use perennial_core::renewal::{Verdict, backoff, decide, due_at};
 use perennial_core::secret::RefreshToken;
@@ -52,6 +53,10 @@ impl Inner {
                 Acquired::Landed(Outcome::Kept { state: newest.clone(), retry_after: until.since(now) })
             };
             let Some(issuer) = self.issuer(&newest.provider) else { return kept(now + Duration::from_secs(60)) };
+            if let Err(error) = issuer.resolved(&self.edges).await {
+                tracing::warn!(%error, session = newest.id.fingerprint(), "renewal put off");
+                return kept(now + Duration::from_secs(1));
+            }
             match plan(standing.phase.as_ref(), Attempt::new(self.random()), &self.circumstances(&newest, issuer, now))
             {
                 Plan::Refused => return Acquired::Landed(Outcome::Refused { state: newest }),
@@ -89,6 +94,7 @@ impl Inner {
             class: issuer.provider().class,
             access_token_expires_at: newest.tokens.as_ref().and_then(|tokens| tokens.expires_at),
             lease: self.settings.renewal.lease(),
+            replicas: if self.store.shared() { Replicas::Many } else { Replicas::One },
         }
     }
 
@@ -143,10 +149,11 @@ impl Inner {
         spent: &Arc<SessionState>,
         intent: &Intent,
         issuer: &IssuerClient,
-        response: TokenResponse,
+        mut response: TokenResponse,
     ) -> (Outcome, RenewalOutcome) {
         let lifetime = issuer.lifetime(&self.settings.renewal);
-        let id_token = response.id_token.clone();
+        // The record keeps the ID token that was verified; a new one takes its place in the cookie once it is.
+        let id_token = response.id_token.take();
         let extra = response.extra.clone();
         let mut next = spent.renewed(response, lifetime);
         let sealed = seal_state(&self.record_keys, &next, self.random());
@@ -163,12 +170,12 @@ impl Inner {
         }
         if let Some(id_token) = id_token {
             match issuer.judge_renewed(&self.edges, spent, &next, &id_token).await {
-                Identity::Same => {}
-                Identity::Unproven => {
-                    if let (Some(tokens), Some(before)) = (&mut next.tokens, &spent.tokens) {
-                        tokens.id_token.clone_from(&before.id_token);
+                Identity::Same => {
+                    if let Some(tokens) = &mut next.tokens {
+                        tokens.id_token = Some(id_token);
                     }
                 }
+                Identity::Unproven => {}
                 Identity::Changed => {
                     self.end(&next, EndReason::IdentityChanged).await;
                     self.revoke(issuer, &next).await;

@@ -1,6 +1,6 @@
 //! Signing in, second half: the provider's answer becomes a session.
 
-use axum::extract::{Path, RawForm, RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use perennial_core::authorize;
@@ -11,7 +11,8 @@ use crate::auth::Auth;
 use crate::hall::Door;
 use crate::sign_in::SignInFailure;
 
-/// GET `/callback/{provider}`: response mode `query`.
+/// GET `/callback/{provider}`: response mode `query`, the only one: a form posted by the provider's site would come without the
+/// sign-in's cookie, which is `SameSite=Lax`.
 pub(super) async fn by_query(
     State(auth): State<Auth>,
     headers: HeaderMap,
@@ -19,16 +20,6 @@ pub(super) async fn by_query(
     RawQuery(query): RawQuery,
 ) -> Response {
     land(&auth, &headers, &provider, &query.unwrap_or_default()).await
-}
-
-/// POST `/callback/{provider}`: response mode `form_post`. It comes from the provider's site, and its state is its proof.
-pub(super) async fn by_form(
-    State(auth): State<Auth>,
-    headers: HeaderMap,
-    Path(provider): Path<String>,
-    RawForm(form): RawForm,
-) -> Response {
-    land(&auth, &headers, &provider, &String::from_utf8_lossy(&form)).await
 }
 
 async fn land(auth: &Auth, headers: &HeaderMap, provider: &str, answer: &str) -> Response {

@@ -31,7 +31,7 @@ impl Auth {
     /// | GET `/auth/csrf` | gives a CSRF token |
     /// | GET, POST `/auth/session` | reads, updates the session |
     /// | GET `/auth/signin`, POST `/auth/signin/{provider}` | shows the choice, starts a sign-in |
-    /// | GET, POST `/auth/callback/{provider}` | ends a sign-in |
+    /// | GET `/auth/callback/{provider}` | ends a sign-in |
     /// | GET, POST `/auth/signout` | asks, signs out |
     /// | POST `/auth/refresh` | renews now |
     /// | GET `/auth/error`, `/auth/verify-request` | say what happened |
@@ -43,7 +43,7 @@ impl Auth {
             .route("/session", get(session::read).post(session::update))
             .route("/signin", get(signin::page).post(signin::without_provider))
             .route("/signin/{provider}", get(signin::page_for_one).post(signin::start))
-            .route("/callback/{provider}", get(callback::by_query).post(callback::by_form))
+            .route("/callback/{provider}", get(callback::by_query))
             .route("/signout", get(signout::page).post(signout::sign_out))
             .route("/refresh", post(refresh::renew_now))
             .route("/error", get(pages::error))
@@ -62,6 +62,15 @@ impl Auth {
             router = router.merge(routes);
         }
         router.layer(DefaultBodyLimit::max(ENDPOINT_BODY_BYTES)).with_state(self.clone())
+    }
+
+    /// Whether a path is one of the endpoints, which open the session themselves when they need it.
+    pub(crate) fn is_endpoint(&self, path: &str) -> bool {
+        let base = self.inner.settings.base_path.as_str();
+        let name =
+            path.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')).and_then(|rest| rest.split('/').next());
+        name.is_some_and(|name| ENDPOINTS.contains(&name))
+            || (self.inner.settings.compat_routes && compat::PATHS.contains(&path))
     }
 
     /// Whether a path belongs to [`router`](Self::router).
@@ -109,6 +118,20 @@ pub fn wants_page(headers: &HeaderMap) -> bool {
     let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     accepts.contains("text/html") && !headers.contains_key("x-requested-with")
 }
+
+/// The first segments below the base path that [`Auth::router`] serves.
+const ENDPOINTS: [&str; 10] = [
+    "providers",
+    "csrf",
+    "session",
+    "signin",
+    "callback",
+    "signout",
+    "refresh",
+    "error",
+    "verify-request",
+    "style.css",
+];
 
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const RETURN_REDIRECT: HeaderName = HeaderName::from_static("x-auth-return-redirect");

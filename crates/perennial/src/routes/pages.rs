@@ -54,7 +54,7 @@ pub(super) struct ErrorQuery {
 }
 
 /// The sign-in page, for all providers or for `only` one.
-pub(super) fn sign_in(
+pub(super) async fn sign_in(
     auth: &Auth,
     headers: &HeaderMap,
     only: Option<&str>,
@@ -73,7 +73,7 @@ pub(super) fn sign_in(
         callback_url: return_url(auth, callback_url),
         problem: error.map(sign_in_problem),
     };
-    super::with_cookies(html(auth, StatusCode::OK, &page), cookies)
+    super::with_cookies(html(StatusCode::OK, &page, &authorization_origins(auth).await), cookies)
 }
 
 /// The page that asks whether to sign out.
@@ -81,7 +81,7 @@ pub(super) fn sign_out(auth: &Auth, headers: &HeaderMap, callback_url: Option<&s
     let (csrf_token, cookies) = csrf::current(auth, headers);
     let base = &auth.inner.settings.base_path;
     let page = SignOutPage { base, csrf_token, callback_url: return_url(auth, callback_url) };
-    super::with_cookies(html(auth, StatusCode::OK, &page), cookies)
+    super::with_cookies(html(StatusCode::OK, &page, &[]), cookies)
 }
 
 /// GET `/error`: what went wrong, by Auth.js's names and statuses.
@@ -115,18 +115,15 @@ pub(super) async fn error(State(auth): State<Auth>, headers: HeaderMap, Query(qu
         _ => (StatusCode::OK, "Something went wrong", "Try signing in again.", "Default", true),
     };
     let page = MessagePage { base: &auth.inner.settings.base_path, title, text, code, again };
-    html(&auth, status, &page)
+    html(status, &page, &[])
 }
 
 /// GET `/verify-request`: Auth.js's page after a sign-in link was sent.
 pub(super) async fn verify_request(State(auth): State<Auth>) -> Response {
     let base = &auth.inner.settings.base_path;
     let text = "A sign-in link has been sent to your email address.";
-    html(
-        &auth,
-        StatusCode::OK,
-        &MessagePage { base, title: "Check your email", text, code: "VerifyRequest", again: false },
-    )
+    let page = MessagePage { base, title: "Check your email", text, code: "VerifyRequest", again: false };
+    html(StatusCode::OK, &page, &[])
 }
 
 /// GET `/style.css`.
@@ -135,35 +132,36 @@ pub(super) async fn style() -> Response {
     (headers, include_str!("../../assets/style.css")).into_response()
 }
 
-fn html(auth: &Auth, status: StatusCode, page: &impl Template) -> Response {
+fn html(status: StatusCode, page: &impl Template, form_targets: &[String]) -> Response {
     let Ok(body) = page.render() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     let mut response = super::uncached((status, body).into_response());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // Not `no-referrer`: with that, browsers hide the origin of our own forms, which we could not tell from another site's.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Ok(policy) = HeaderValue::from_str(&policy(auth)) {
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' {}; frame-ancestors 'none'; base-uri 'none'",
+        form_targets.join(" ")
+    );
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
     response
 }
 
-/// Nothing is loaded but our style sheet. Forms lead to us, and from there by redirect to the providers, which browsers
-/// count as the form's action too.
-fn policy(auth: &Auth) -> String {
-    let issuers = auth.inner.issuers.iter().map(|issuer| issuer.provider());
-    let origins = issuers.flat_map(|provider| {
-        let endpoint = provider.endpoints.authorization.as_ref().map(|endpoint| endpoint.url().clone());
-        let issuer = provider.issuer.as_ref().and_then(|issuer| url::Url::parse(issuer.as_str()).ok());
-        [endpoint, issuer].into_iter().flatten().map(|url| url.origin().ascii_serialization())
-    });
-    let mut targets: Vec<_> = origins.collect();
-    targets.sort();
-    targets.dedup();
-    format!(
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' {}; frame-ancestors 'none'; base-uri 'none'",
-        targets.join(" ")
-    )
+/// Where the sign-in forms lead after our redirect, which browsers count as the form's action too.
+async fn authorization_origins(auth: &Auth) -> Vec<String> {
+    let mut origins = Vec::new();
+    for issuer in &auth.inner.issuers {
+        // A provider out of reach says so when its button is pressed.
+        if let Ok(resolved) = issuer.resolved(&auth.inner.edges).await {
+            origins.push(resolved.authorization.url().origin().ascii_serialization());
+        }
+    }
+    origins.sort();
+    origins.dedup();
+    origins
 }
 
 fn sign_in_problem(error: &str) -> &'static str {

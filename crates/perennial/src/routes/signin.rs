@@ -23,7 +23,7 @@ pub(super) async fn page(State(auth): State<Auth>, headers: HeaderMap, Query(que
     if let Some(page) = &auth.inner.settings.pages.sign_in {
         return super::go(&headers, &own_page(&auth, page, &query), Vec::new());
     }
-    pages::sign_in(&auth, &headers, None, query.callback_url.as_deref(), query.error.as_deref())
+    pages::sign_in(&auth, &headers, None, query.callback_url.as_deref(), query.error.as_deref()).await
 }
 
 /// GET `/signin/{provider}`: the page with that provider's button alone. A link must not start a sign-in by itself.
@@ -36,7 +36,7 @@ pub(super) async fn page_for_one(
     if !auth.providers().any(|id| id.as_str() == provider) {
         return Refusal::UnknownProvider.into_response();
     }
-    pages::sign_in(&auth, &headers, Some(&provider), query.callback_url.as_deref(), query.error.as_deref())
+    pages::sign_in(&auth, &headers, Some(&provider), query.callback_url.as_deref(), query.error.as_deref()).await
 }
 
 /// The application's own sign-in page, told what ours would be told.

@@ -1,0 +1,15 @@
+//! The whole engine against the development provider, over real loopback connections and a clock that tests turn by
+//! hand: each test tells one story of `design.md` §5.
+
+mod support;
+
+mod callbacks;
+mod crash;
+mod ending;
+mod endpoints;
+mod leaks;
+mod outages;
+mod renewing;
+mod signing_in;
+mod stale;
+mod store_outage;

@@ -1,0 +1,84 @@
+//! Cookies that missed renewals: an answer that never arrived, a laptop that slept, a tab that was restored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use perennial::Event;
+use perennial::provider::RefreshClass;
+use perennial::store::EmbeddedStore;
+
+use crate::support::{DEAD, DUE, World};
+
+#[tokio::test]
+async fn a_stale_cookie_gets_the_newest_generation_and_the_family_lives() {
+    for missed in [1, 5] {
+        let world = World::start().await;
+        let browser = world.alice().await;
+        let stale = browser.copy();
+        for _ in 0..missed {
+            world.clock.advance(DUE);
+            browser.get("/data").await;
+        }
+        let newest = browser.get("/data").await.bearer();
+        world.clock.advance(Duration::from_secs(30));
+        world.engine.events();
+
+        assert_eq!(stale.get("/data").await.bearer(), newest, "{missed} generations missed");
+
+        assert_eq!(stale.generation().await, missed);
+        assert_eq!((world.redemptions(), world.family_alive()), (missed, true));
+        let saved = world.engine.events().into_iter().any(|event| {
+            matches!(event, Event::StaleCookieSaved { presented, newest, .. } if presented.0 == 0 && newest.0 == missed)
+        });
+        assert!(saved, "the operator can see it");
+    }
+}
+
+#[tokio::test]
+async fn a_stale_cookie_that_comes_back_after_days_renews_with_the_newest_refresh_token() {
+    let world = World::start().await;
+    let browser = world.alice().await;
+    let stale = browser.copy();
+    for _ in 0..5 {
+        world.clock.advance(DUE);
+        browser.get("/data").await;
+    }
+    world.clock.advance(Duration::from_secs(5 * 24 * 3600));
+    assert!(world.accepts(&stale.get("/data").await.bearer()).await);
+    assert_eq!((stale.generation().await, world.redemptions(), world.family_alive()), (6, 6, true));
+}
+
+#[tokio::test]
+async fn the_record_on_disk_outlives_the_engine() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sessions");
+    let open = || Arc::new(EmbeddedStore::open(&path).expect("the store opens"));
+    let mut world = World::on(open(), RefreshClass::Family, |auth| auth).await;
+    let browser = world.alice().await;
+    let stale = browser.copy();
+    for _ in 0..5 {
+        world.clock.advance(DUE);
+        browser.get("/data").await;
+    }
+    world.crash().await;
+
+    let restarted = world.another_engine(open(), |auth| auth);
+    world.clock.advance(DEAD);
+    let stale = stale.reaching(&restarted);
+    assert!(world.accepts(&stale.get("/data").await.bearer()).await);
+    assert_eq!((stale.generation().await, world.redemptions(), world.family_alive()), (6, 6, true));
+}
+
+#[tokio::test]
+async fn without_the_record_a_stale_cookie_would_have_killed_the_family() {
+    // The counter-proof: what the record in the tests above is for.
+    let world = World::start().await;
+    let browser = world.alice().await;
+    let stale = browser.copy();
+    world.clock.advance(DUE);
+    browser.get("/data").await;
+    let forgetful = world.another_engine(Arc::new(perennial::store::MemoryStore::new()), |auth| auth);
+    world.clock.advance(DEAD);
+    assert_eq!(stale.reaching(&forgetful).get("/data").await.status, 401);
+    assert!(!world.family_alive());
+}

@@ -1,0 +1,271 @@
+//! A provider, an application and browsers: what every story needs.
+
+mod browser;
+mod clock;
+mod store;
+mod wire;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use perennial::provider::{ConsentPrompt, RefreshClass};
+use perennial::secret::{ClientSecret, CookieSecret};
+use perennial::store::{MemoryStore, SessionStore};
+use perennial::{Auth, AuthBuilder, BearerToken, Event, Provider, RenewalOutcome, RenewalPolicy, Session};
+use perennial_provider::{Client, Control, DevProvider};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::broadcast;
+
+pub(crate) use browser::{Answer, Browser};
+pub(crate) use clock::TestClock;
+pub(crate) use store::Flaky;
+pub(crate) use wire::Wire;
+
+pub(crate) const SECRET: &str = "planted-cookie-secret-of-32-bytes";
+pub(crate) const CLIENT_SECRET: &str = "planted-client-secret";
+
+/// The provider's access tokens live this long; sessions become due 30 to 60 s before the end of it.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
+
+/// Inside the renewal window of a token that was just issued.
+pub(crate) const DUE: Duration = Duration::from_secs(275);
+
+/// A token that was just issued is dead by then.
+pub(crate) const DEAD: Duration = Duration::from_secs(301);
+
+/// A provider and an engine that share a clock.
+pub(crate) struct World {
+    pub(crate) clock: TestClock,
+    pub(crate) provider: Control,
+    pub(crate) wire: Wire,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) engine: Engine,
+    issuer: String,
+    public_url: String,
+    class: RefreshClass,
+}
+
+impl World {
+    /// Reuse revokes the family, at the provider and in the engine's belief; everything else as by default.
+    pub(crate) async fn start() -> Self {
+        Self::of(RefreshClass::Family, |auth| auth).await
+    }
+
+    pub(crate) async fn of(class: RefreshClass, configure: impl FnOnce(AuthBuilder) -> AuthBuilder) -> Self {
+        Self::on(Arc::new(MemoryStore::new()), class, configure).await
+    }
+
+    pub(crate) async fn on(
+        store: Arc<dyn SessionStore>,
+        class: RefreshClass,
+        configure: impl FnOnce(AuthBuilder) -> AuthBuilder,
+    ) -> Self {
+        let clock = TestClock::new();
+        let wire = Wire::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let issuer = format!("http://{}", listener.local_addr().expect("bound"));
+        let app = bind();
+        let public_url = format!("http://{}", app.local_addr().expect("bound"));
+        let provider = DevProvider::builder()
+            .issuer(&issuer)
+            .client(Client::confidential("app", CLIENT_SECRET).redirect_uri(format!("{public_url}/auth/callback/oidc")))
+            .access_token_lifetime(LIFETIME)
+            .auto_sign_in(true)
+            .clock(clock.of_provider())
+            .build()
+            .expect("the settings are right");
+        let control = provider.control();
+        control.script(&format!("class={}", provider_class(class))).expect("a known class");
+        tokio::spawn(async move { provider.serve(listener, std::future::pending()).await });
+        let builder = builder(&clock, &wire, &store, &issuer, &public_url, class);
+        let builder = configure(builder.secret(CookieSecret::new(SECRET)));
+        let engine = Engine::start(builder, app);
+        Self { clock, provider: control, wire, store, engine, issuer, public_url, class }
+    }
+
+    /// A browser that has never been here.
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self.engine.address, &self.public_url)
+    }
+
+    /// A browser in which Alice has signed in.
+    pub(crate) async fn alice(&self) -> Browser {
+        let browser = self.browser();
+        browser.sign_in("alice").await;
+        browser
+    }
+
+    /// Another engine beside the first: another replica, or the same one after a restart.
+    pub(crate) fn another_engine(
+        &self,
+        store: Arc<dyn SessionStore>,
+        configure: impl FnOnce(AuthBuilder) -> AuthBuilder,
+    ) -> Engine {
+        let builder = builder(&self.clock, &self.wire, &store, &self.issuer, &self.public_url, self.class);
+        Engine::start(configure(builder.secret(CookieSecret::new(SECRET))), bind())
+    }
+
+    /// The engine dies and lets go of its store; in its place is one that knows nothing.
+    pub(crate) async fn crash(&mut self) {
+        self.store = Arc::new(MemoryStore::new());
+        let stranger = self.another_engine(self.store.clone(), |auth| auth);
+        std::mem::replace(&mut self.engine, stranger).crash().await;
+    }
+
+    /// Another engine on the same store with other secrets, the newest first.
+    pub(crate) fn engine_with_secrets(&self, secrets: &[&str]) -> Engine {
+        let builder = builder(&self.clock, &self.wire, &self.store, &self.issuer, &self.public_url, self.class);
+        let secrets = secrets.iter().map(|secret| CookieSecret::new(*secret));
+        Engine::start(secrets.fold(builder, |builder, secret| builder.secret(secret)), bind())
+    }
+
+    /// Refresh tokens redeemed at the provider so far.
+    pub(crate) fn redemptions(&self) -> u64 {
+        self.provider.counters().refreshes_committed
+    }
+
+    /// Whether the provider takes an access token.
+    pub(crate) async fn accepts(&self, access_token: &str) -> bool {
+        let address = self.issuer.strip_prefix("http://").and_then(|a| a.parse().ok()).expect("an address");
+        let asked = Browser::new(address, &self.issuer);
+        let authorization = format!("Bearer {access_token}");
+        asked.get_with("/userinfo", &[("authorization", &authorization)]).await.status == 200
+    }
+
+    /// Whether the first sign-in's family of refresh tokens is alive at the provider.
+    pub(crate) fn family_alive(&self) -> bool {
+        self.provider.families()[0].alive
+    }
+}
+
+fn builder(
+    clock: &TestClock,
+    wire: &Wire,
+    store: &Arc<dyn SessionStore>,
+    issuer: &str,
+    public_url: &str,
+    class: RefreshClass,
+) -> AuthBuilder {
+    let provider = Provider::preset("oidc")
+        .expect("a preset")
+        .issuer(issuer)
+        .client_id("app")
+        .client_secret(ClientSecret::new(CLIENT_SECRET))
+        .consent(ConsentPrompt::Never)
+        .class(class);
+    let policy = RenewalPolicy { wait_max: Duration::from_secs(5), ..RenewalPolicy::default() };
+    Auth::builder()
+        .public_url(public_url)
+        .provider(provider)
+        .renewal(policy)
+        .store(store.clone())
+        .clock(clock.clone())
+        .http_client(wire.clone())
+}
+
+fn provider_class(class: RefreshClass) -> String {
+    match class {
+        RefreshClass::Acknowledged => "acknowledged".into(),
+        RefreshClass::Family | RefreshClass::Unknown => "rotating".into(),
+        RefreshClass::Idempotent(window) => format!("idempotent:{}", window.as_secs()),
+        RefreshClass::Overlap(window) => format!("overlap:{}", window.as_secs()),
+        RefreshClass::Reusable => "reusable".into(),
+        RefreshClass::SingleUse => "single_use".into(),
+    }
+}
+
+fn bind() -> std::net::TcpListener {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("tokio asks for it");
+    listener
+}
+
+/// An engine behind a small application, in a runtime of its own, so that it can die at once with all its tasks.
+pub(crate) struct Engine {
+    pub(crate) auth: Auth,
+    pub(crate) address: SocketAddr,
+    runtime: Option<Runtime>,
+    events: Mutex<broadcast::Receiver<Event>>,
+}
+
+impl Engine {
+    fn start(builder: AuthBuilder, listener: std::net::TcpListener) -> Self {
+        let auth = builder.build().expect("the configuration is right");
+        let address = listener.local_addr().expect("bound");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let app = application(&auth);
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            axum::serve(listener, app).await
+        });
+        let events = Mutex::new(auth.subscribe());
+        Self { auth, address, runtime: Some(runtime), events }
+    }
+
+    /// Dies where it stands: no task runs on, nothing is cleaned up.
+    async fn crash(mut self) {
+        let runtime = self.runtime.take().expect("it lived");
+        let stopped = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(10)));
+        stopped.await.expect("the runtime stops");
+    }
+
+    /// What has happened since this was last asked.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let mut receiver = self.events.lock().expect("no test panics while it reads");
+        std::iter::from_fn(|| receiver.try_recv().ok()).collect()
+    }
+
+    /// How renewals ended since events were last asked for.
+    pub(crate) fn renewals(&self) -> Vec<RenewalOutcome> {
+        let renewal = |event| if let Event::Renewal(renewal) = event { Some(renewal.outcome) } else { None };
+        self.events().into_iter().filter_map(renewal).collect()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn application(auth: &Auth) -> Router {
+    Router::new()
+        .route("/", get(front))
+        .route("/me", get(me))
+        .route("/data", get(data))
+        .merge(auth.router())
+        .layer(auth.layer())
+}
+
+async fn front(session: Option<Session>) -> String {
+    session.map_or("stranger".into(), |session| session.user().name.unwrap_or_default())
+}
+
+async fn me(session: Session) -> Json<Value> {
+    Json(json!({ "claims": session.claims(), "generation": session.generation(), "live": session.bearer().is_ok() }))
+}
+
+/// Stands for a call to an upstream: tells which token would go there.
+async fn data(BearerToken(token): BearerToken) -> Json<Value> {
+    Json(json!({ "bearer": token.expose_secret() }))
+}
+
+/// Waits until `holds`; for what other tasks do in their own time.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+    for _ in 0..500 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came true that {what}");
+}

@@ -1,0 +1,81 @@
+//! A store that fails when told to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::BoxFuture;
+use perennial::Timestamp;
+use perennial::store::{
+    Durability, MemoryStore, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap, Version, Versioned,
+};
+
+/// A store in memory, with two switches.
+#[derive(Default)]
+pub(crate) struct Flaky {
+    store: MemoryStore,
+    /// Nothing is read.
+    pub(crate) no_load: AtomicBool,
+    /// Nothing is written.
+    pub(crate) no_swap: AtomicBool,
+}
+
+impl Flaky {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Fails altogether, or works again.
+    pub(crate) fn fail(&self, failing: bool) {
+        self.no_load.store(failing, Ordering::SeqCst);
+        self.no_swap.store(failing, Ordering::SeqCst);
+    }
+}
+
+fn failure<T: Send + 'static>() -> BoxFuture<'static, Result<T, StoreError>> {
+    // Not retryable, so that no test waits for the engine's patience.
+    Box::pin(async { Err(StoreError::new(StoreErrorKind::Corrupt, "told to fail")) })
+}
+
+impl SessionStore for Flaky {
+    fn load(&self, key: RecordKey, now: Timestamp) -> BoxFuture<'_, Result<Option<Versioned>, StoreError>> {
+        if self.no_load.load(Ordering::SeqCst) { failure() } else { self.store.load(key, now) }
+    }
+
+    fn compare_and_swap(
+        &self,
+        key: RecordKey,
+        expected: Option<Version>,
+        bytes: Vec<u8>,
+        expires: Timestamp,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Swap, StoreError>> {
+        if self.no_swap.load(Ordering::SeqCst) {
+            return failure();
+        }
+        self.store.compare_and_swap(key, expected, bytes, expires, now)
+    }
+
+    fn remove(&self, key: RecordKey, expected: Version) -> BoxFuture<'_, Result<Removal, StoreError>> {
+        self.store.remove(key, expected)
+    }
+
+    fn changed(&self, key: RecordKey, since: Option<Version>, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.changed(key, since, now)
+    }
+
+    fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
+        self.store.sweep(now)
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.check()
+    }
+
+    fn durability(&self) -> Durability {
+        self.store.durability()
+    }
+
+    fn shared(&self) -> bool {
+        false
+    }
+}
