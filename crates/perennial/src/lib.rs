@@ -10,6 +10,7 @@
 mod auth;
 mod builder;
 mod callbacks;
+mod config_error;
 mod cookies;
 mod edge;
 mod engine;
@@ -35,11 +36,12 @@ mod sign_out;
 mod tombstones;
 
 pub use auth::Auth;
-pub use builder::{AuthBuilder, ConfigError, ConfigFault};
+pub use builder::AuthBuilder;
 pub use callbacks::{
     Account, CallbackError, Callbacks, Claims, DefaultCallbacks, JwtCallback, JwtTrigger, SessionCallback,
     SignInCallback, SignInVerdict, User,
 };
+pub use config_error::{ConfigError, ConfigFault};
 pub use cookies::foreign_cookies;
 pub use edge::{Clock, HttpClient, HyperClient, SendError, SystemClock, SystemRandom};
 pub use event::{Event, Renewal, RenewalOutcome, RenewalReason};
