@@ -8,18 +8,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::IntoResponse;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, SET_COOKIE, WWW_AUTHENTICATE};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
-use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session, wants_page};
+use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Session};
 use tower_service::Service;
 
 use crate::config::Config;
 use crate::identity;
 use crate::proxy::Proxy;
-use crate::refusal::{GatewayRefusal, holding_page, json};
+use crate::refusal::{GatewayRefusal, json};
 use crate::route::{Access, Route, Routes};
 
 /// The gateway as a service, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
@@ -101,22 +100,14 @@ impl Gateway {
 impl Inner {
     async fn with_session(&self, request: Request<Body>, route: &Route, peer: SocketAddr) -> Response<Body> {
         let Entry { session, set_cookies, .. } = self.auth.enter(request.headers(), Door::Ordinary).await;
-        let refused = match (route.access, &session) {
-            (Access::Required, None) => {
-                let (parts, _) = request.into_parts();
-                let here = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-                self.auth.to_sign_in(&parts.method, &parts.headers, here).await
+        if route.access == Access::Required {
+            let (parts, body) = request.into_parts();
+            if let Some(refused) = self.auth.require(&parts, session.as_ref()).await {
+                return with_cookies(refused, set_cookies);
             }
-            (Access::Required, Some(session)) => match session.bearer() {
-                Err(Refusal::RenewalSuspended { retry_after }) if wants_page(request.headers()) => {
-                    holding_page(retry_after)
-                }
-                Err(refusal @ Refusal::RenewalSuspended { .. }) => refusal.into_response(),
-                _ => return self.forward(request, route, Some(session.clone()), set_cookies, peer).await,
-            },
-            _ => return self.forward(request, route, session, set_cookies, peer).await,
-        };
-        with_cookies(refused, set_cookies)
+            return self.forward(Request::from_parts(parts, body), route, session, set_cookies, peer).await;
+        }
+        self.forward(request, route, session, set_cookies, peer).await
     }
 
     /// Passes a request on. An upstream that calls the access token invalid is asked once more with the next one, if the

@@ -1,92 +1,133 @@
-//! Routes for signed-in users only, and what a stranger is told there.
+//! Where sign-in is required: strangers are sent to sign in or told so, and whoever's access token cannot be replaced just now
+//! is asked to wait, never to sign in again.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Method, Request};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderValue, Request, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::auth::Auth;
-use crate::refusal::Refusal;
-use crate::routes::{go, wants_page};
-use crate::session::Visitor;
+use crate::refusal::{Refusal, retry_after_seconds};
+use crate::routes::wants_page;
+use crate::session::{Session, Visitor};
 
 impl Auth {
-    /// The tower layer for routes that nobody enters without a session. It belongs inside [`layer`](Self::layer).
+    /// A tower layer that lets only those pass who are signed in. It belongs inside [`Auth::layer`], which says who is there:
     ///
     /// ```
-    /// use axum::{Router, routing::get};
-    /// use perennial::{Auth, Session};
-    ///
-    /// # fn app(auth: Auth) -> Router {
+    /// # use axum::{Router, routing::get};
+    /// # fn app(auth: perennial::Auth) -> Router {
     /// Router::new()
-    ///     .route("/me", get(|session: Session| async move { session.user().name.unwrap_or_default() }))
+    ///     .route("/account", get(|session: perennial::Session| async move { session.user().id }))
     ///     .layer(auth.require_sign_in())
-    ///     // Routes added from here on are open to strangers.
-    ///     .route("/", get(|| async { "Hello" }))
     ///     .merge(auth.router())
     ///     .layer(auth.layer())
     /// # }
     /// ```
-    pub fn require_sign_in(&self) -> RequireSignIn {
-        RequireSignIn { auth: self.clone() }
+    pub fn require_sign_in(&self) -> RequireSignInLayer {
+        RequireSignInLayer { auth: self.clone() }
     }
 
-    /// What a stranger is told who asked for `here`, a path of this site with its query.
+    /// What `session` is told where sign-in is required; `None` for those who may pass.
     ///
-    /// A browser that loads a page is sent to the provider, or to the choice between several, and comes back to `here`;
-    /// anything else gets [`Refusal::NotSignedIn`], since a script cannot follow to another site.
-    pub async fn to_sign_in(&self, method: &Method, headers: &HeaderMap, here: &str) -> Response {
-        if !wants_page(headers) || !method.is_safe() {
-            return Refusal::NotSignedIn.into_response();
+    /// A stranger's page load is redirected to the provider, or to the choice between several, and comes back afterwards; other
+    /// requests of strangers get 401. A session whose access token has died while the provider is out of reach gets 503 with
+    /// `Retry-After`, and a page load a page that tries again by itself.
+    pub async fn require(&self, request: &Parts, session: Option<&Session>) -> Option<Response> {
+        let page = wants_page(&request.headers) && request.method.is_safe();
+        match session.map(Session::bearer) {
+            None if page => Some(self.to_sign_in(request).await),
+            None => Some(Refusal::NotSignedIn.into_response()),
+            Some(Err(Refusal::RenewalSuspended { retry_after })) if page => Some(holding_page(retry_after)),
+            Some(Err(refusal @ Refusal::RenewalSuspended { .. })) => Some(refusal.into_response()),
+            Some(_) => None,
         }
+    }
+
+    async fn to_sign_in(&self, request: &Parts) -> Response {
         let settings = self.settings();
+        // A nested router has cut its prefix off the URI; the layer knows the whole.
+        let target = request.extensions.get().map_or(&request.uri, |Visitor { target, .. }| target);
+        let here = target.path_and_query().map_or("/", |path| path.as_str());
         let return_to = format!("{}{here}", settings.origin());
         let mut providers = self.providers();
-        match (providers.next(), providers.next()) {
-            (Some(only), None) => match self.begin_sign_in(headers, only.as_str(), &return_to, &[]).await {
-                Ok(start) => go(headers, &start.location, start.set_cookies),
-                Err(_) => go(headers, &settings.error_page("Configuration"), Vec::new()),
+        let (location, cookies) = match (providers.next(), providers.next()) {
+            (Some(only), None) => match self.begin_sign_in(&request.headers, only.as_str(), &return_to, &[]).await {
+                Ok(start) => (start.location, start.set_cookies),
+                Err(Refusal::RenewalSuspended { retry_after }) => return holding_page(retry_after),
+                Err(refusal) => return refusal.into_response(),
             },
             _ => {
-                let mut query = url::form_urlencoded::Serializer::new(String::new());
-                let query = query.append_pair("callbackUrl", &return_to).finish();
-                go(headers, &settings.endpoint(&format!("/signin?{query}")), Vec::new())
+                let query = url::form_urlencoded::Serializer::new(String::new())
+                    .append_pair("callbackUrl", &return_to)
+                    .finish();
+                (format!("{}/signin?{query}", settings.base_path), Vec::new())
             }
+        };
+        let mut response = StatusCode::FOUND.into_response();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            headers.insert(LOCATION, location);
         }
+        for cookie in cookies {
+            headers.append(SET_COOKIE, cookie);
+        }
+        response
     }
 }
 
-/// Turns strangers away; made by [`Auth::require_sign_in`].
+/// The page a browser gets while the provider is out of reach: it says so and tries again by itself.
+fn holding_page(retry_after: Duration) -> Response {
+    let seconds = retry_after.as_millis().div_ceil(1000).clamp(1, 60);
+    let page = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><meta http-equiv=\"refresh\" content=\"{seconds}\"><title>One moment</title></head>\
+         <body><h1>One moment</h1><p>The sign-in provider cannot be reached. If you were signed in, you still are; this page tries \
+         again by itself.</p></body></html>"
+    );
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, page).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.insert(RETRY_AFTER, retry_after_seconds(retry_after));
+    response
+}
+
+/// Lets only those pass who are signed in; made by [`Auth::require_sign_in`].
 #[derive(Clone, Debug)]
-pub struct RequireSignIn {
+pub struct RequireSignInLayer {
     auth: Auth,
 }
 
-impl<S> Layer<S> for RequireSignIn {
-    type Service = RequireSignInService<S>;
+impl<S> Layer<S> for RequireSignInLayer {
+    type Service = RequireSignIn<S>;
 
-    fn layer(&self, inner: S) -> RequireSignInService<S> {
-        RequireSignInService { auth: self.auth.clone(), inner }
+    fn layer(&self, inner: S) -> RequireSignIn<S> {
+        RequireSignIn { auth: self.auth.clone(), inner }
     }
 }
 
-/// The service of [`RequireSignIn`].
+/// The service of [`RequireSignInLayer`].
 #[derive(Clone, Debug)]
-pub struct RequireSignInService<S> {
+pub struct RequireSignIn<S> {
     auth: Auth,
     inner: S,
 }
 
-impl<S, B> Service<Request<B>> for RequireSignInService<S>
+impl<S> Service<Request<Body>> for RequireSignIn<S>
 where
-    S: Service<Request<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Response: IntoResponse,
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
-    B: Send + 'static,
 {
     type Response = Response;
     type Error = Infallible;
@@ -96,19 +137,18 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let auth = self.auth.clone();
         // The clone that was polled ready goes with the call; the fresh one stays (tower's rule).
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         Box::pin(async move {
-            let visitor = Visitor::of(request.extensions());
-            if visitor.is_some_and(|visitor| visitor.session.is_some()) {
-                return inner.call(request).await.map(IntoResponse::into_response);
+            let (parts, body) = request.into_parts();
+            let session = Visitor::of(&parts.extensions).and_then(|visitor| visitor.session.clone());
+            match auth.require(&parts, session.as_ref()).await {
+                Some(refused) => Ok(refused),
+                None => inner.call(Request::from_parts(parts, body)).await,
             }
-            let target = visitor.map_or_else(|| request.uri().clone(), |visitor| visitor.target.clone());
-            let here = target.path_and_query().map_or("/", |target| target.as_str());
-            Ok(auth.to_sign_in(request.method(), request.headers(), here).await)
         })
     }
 }

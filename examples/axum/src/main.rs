@@ -1,106 +1,75 @@
-//! An axum application whose users stay signed in: a public page, a private one, and an upstream called in their name.
+//! An axum app that signs its users in and calls an API in their name. Everything about sessions is in `main`; the handlers ask
+//! for a `Session` or a `BearerToken` and get one that is good.
 
-mod upstream;
+mod api;
 
-use std::error::Error;
-use std::future::Future;
+use std::net::SocketAddr;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::Html;
 use axum::routing::get;
 use axum::{Json, Router};
-use perennial::{Auth, BearerToken, Session, store};
+use perennial::{Auth, BearerToken, Session};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use upstream::Upstream;
+use crate::api::{Api, ApiFault};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).init();
-    let variable = |name: &str, otherwise: &str| std::env::var(name).unwrap_or_else(|_| otherwise.to_owned());
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_writer(std::io::stderr).init();
+    let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    let port: u16 = variable("PORT", "3000").parse()?;
 
-    // AUTH_SECRET, AUTH_URL, AUTH_OIDC_ISSUER and so on, as Auth.js reads them.
-    let auth =
-        Auth::builder().environment(std::env::vars()).store(store::open(&variable("STORE", "memory:"))?).build()?;
-    let upstream = Upstream::new(&variable("UPSTREAM_URL", "http://127.0.0.1:4201/userinfo"))?;
+    // AUTH_SECRET, AUTH_URL and AUTH_<PROVIDER>_{ID,SECRET,ISSUER,SCOPE} say who signs in where.
+    let auth = Auth::builder()
+        .public_url(format!("http://localhost:{port}"))
+        .environment(std::env::vars())
+        .store(perennial::store::open(&variable("AUTH_STORE", "sessions.redb"))?)
+        .build()?;
+    let api = Api::at(variable("UPSTREAM", "http://127.0.0.1:4201").parse()?);
 
-    let listener = TcpListener::bind(variable("LISTEN", "127.0.0.1:3000")).await?;
-    tracing::info!(listen = %listener.local_addr()?, public_url = %auth.settings().public_url, "ready");
-    axum::serve(listener, app(&auth, upstream)).with_graceful_shutdown(stop()).await?;
-    // A renewal under way holds a refresh token that works once: let it come home.
+    let members = Router::new()
+        .route("/me", get(me))
+        .route("/whoami", get(whoami))
+        .route("/echo", get(echo).post(echo))
+        .layer(auth.require_sign_in());
+    let app = Router::new()
+        .route("/", get(home))
+        .merge(members)
+        .merge(auth.router())
+        .layer(auth.layer())
+        // Outside the session layer: a probe is nobody's visit.
+        .route("/healthz", get(|| async { "ok" }))
+        .with_state(api);
+
+    let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+    tracing::info!("listening on {}", auth.settings().origin());
+    axum::serve(listener, app).with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) }).await?;
+    // Renewals under way come to their end although nobody waits for them any more.
     auth.drain().await;
     Ok(())
 }
 
-fn app(auth: &Auth, upstream: Upstream) -> Router {
-    Router::new()
-        .route("/me", get(me))
-        .route("/api/data", get(data))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") })
-        // Everything above is for users only; what comes below is for everybody.
-        .layer(auth.require_sign_in())
-        .route("/", get(home))
-        .with_state(upstream)
-        .merge(auth.router())
-        .layer(auth.layer())
+/// Open to everybody.
+async fn home(session: Option<Session>) -> Html<&'static str> {
+    Html(match session {
+        Some(_) => include_str!("signed_in.html"),
+        None => include_str!("stranger.html"),
+    })
 }
 
-/// For everybody.
-async fn home(session: Option<Session>) -> Html<String> {
-    let Some(session) = session else {
-        return Html("<!doctype html><title>Example</title><p>Hello stranger. <a href=/me>Sign in</a>".into());
-    };
-    let user = session.user();
-    let name = escaped(&user.name.or(user.email).unwrap_or(user.id));
-    Html(format!(
-        "<!doctype html><title>Example</title><p>Hello {name}, your session has been renewed {} times.\
-         <form method=post action=/auth/refresh><button>Refresh token</button></form>\
-         <p><a href=/api/data>Ask the upstream</a> · <a href=/auth/signout>Sign out</a>",
-        session.generation().0
-    ))
-}
-
-/// Who is signed in, as JSON. The tokens stay here.
+/// What the app knows of its user.
 async fn me(session: Session) -> Json<Value> {
-    Json(json!({
-        "claims": session.claims(),
-        "provider": session.provider(),
-        "generation": session.generation(),
-        "expires_at": session.tokens().and_then(|tokens| tokens.expires_at).map(|at| at.unix_seconds()),
-    }))
+    let user = session.user();
+    Json(json!({ "id": user.id, "name": user.name, "email": user.email, "generation": session.generation() }))
 }
 
-/// The upstream's answer to a call in the user's name. The token is a live one: renewed before it gets here if need be.
-async fn data(State(upstream): State<Upstream>, BearerToken(token): BearerToken) -> Response {
-    match upstream.ask(&token).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            tracing::warn!(%error, "the upstream did not answer");
-            let refusal =
-                json!({ "error": "upstream_unreachable", "message": "The upstream does not answer; try again later." });
-            (StatusCode::BAD_GATEWAY, Json(refusal)).into_response()
-        }
-    }
+/// Passes on what the API says about the user. The access token is renewed by the time this runs.
+async fn whoami(State(api): State<Api>, BearerToken(token): BearerToken) -> Result<Json<Value>, ApiFault> {
+    api.get("/whoami", &token).await.map(Json)
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// Resolves on Ctrl-C or SIGTERM.
-fn stop() -> impl Future<Output = ()> {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    async {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = terminated => {}
-        }
-    }
+/// Needs a live access token and no API to answer.
+async fn echo(session: Session, BearerToken(_): BearerToken, body: String) -> Json<Value> {
+    Json(json!({ "generation": session.generation(), "body": body }))
 }

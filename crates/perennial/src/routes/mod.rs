@@ -23,7 +23,7 @@ use crate::auth::Auth;
 use crate::refusal::Refusal;
 
 impl Auth {
-    /// All endpoints as an axum router, to be merged into an application's.
+    /// All endpoints as an axum router, to be merged into an application's, whatever its state.
     ///
     /// | method and path | what it does |
     /// |---|---|
@@ -35,7 +35,7 @@ impl Auth {
     /// | GET, POST `/auth/signout` | asks, signs out |
     /// | POST `/auth/refresh` | renews now |
     /// | GET `/auth/error`, `/auth/verify-request` | say what happened |
-    pub fn router(&self) -> Router {
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let base = &self.inner.settings.base_path;
         let endpoints = Router::new()
             .route("/providers", get(providers::list))
@@ -82,7 +82,7 @@ impl Auth {
 }
 
 /// A redirect, or `200 {"url":…}` for Auth.js's clients, which send `X-Auth-Return-Redirect` and navigate themselves.
-pub(crate) fn go(headers: &HeaderMap, to: &str, cookies: Vec<HeaderValue>) -> Response {
+fn go(headers: &HeaderMap, to: &str, cookies: Vec<HeaderValue>) -> Response {
     let location = HeaderValue::from_str(to).unwrap_or_else(|_| HeaderValue::from_static("/"));
     let mut response = if headers.contains_key(RETURN_REDIRECT) {
         axum::Json(serde_json::json!({ "url": to })).into_response()

@@ -6,7 +6,7 @@ use perennial::Provider;
 use perennial::provider::RefreshClass;
 use perennial::secret::ClientSecret;
 
-use crate::support::World;
+use crate::support::{DEAD, World};
 
 const PAGE: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("accept", "text/html")];
 
@@ -63,7 +63,20 @@ async fn while_the_provider_is_out_of_reach_a_page_says_so() {
     let world = World::start().await;
     world.wire.unplug(true);
     let browser = world.browser();
-    let sent = browser.get_with("/members/page", &PAGE).await;
-    assert!(sent.header("location").ends_with("/auth/error?error=Configuration"), "{}", sent.header("location"));
-    assert_eq!(browser.get("/auth/error?error=Configuration").await.status, 500);
+    let told = browser.get_with("/members/page", &PAGE).await;
+    assert_eq!((told.status.as_u16(), told.header("retry-after").is_empty()), (503, false));
+    assert!(told.text().contains("http-equiv=\"refresh\""), "it tries again by itself: {}", told.text());
+
+    // Whoever is signed in is asked to wait, not to sign in again.
+    world.wire.unplug(false);
+    world.clock.advance(std::time::Duration::from_secs(10));
+    let browser = world.alice().await;
+    world.wire.unplug(true);
+    world.clock.advance(DEAD);
+    let page = browser.get_with("/members/page", &PAGE).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (503, "text/html; charset=utf-8"));
+    assert_eq!(browser.get("/members/page").await.json()["error"], "renewal_suspended");
+    world.wire.unplug(false);
+    world.clock.advance(std::time::Duration::from_secs(30));
+    assert_eq!(browser.get_with("/members/page", &PAGE).await.text(), "Alice Archer");
 }
