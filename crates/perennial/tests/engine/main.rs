@@ -4,6 +4,7 @@
 mod support;
 
 mod callbacks;
+mod configuring;
 mod crash;
 mod ending;
 mod endpoints;
