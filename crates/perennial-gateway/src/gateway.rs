@@ -102,7 +102,7 @@ impl Inner {
         let Entry { session, set_cookies, .. } = self.auth.enter(request.headers(), Door::Ordinary).await;
         if route.access == Access::Required {
             let (parts, body) = request.into_parts();
-            if let Some(refused) = self.auth.require(&parts, &parts.uri, session.as_ref()).await {
+            if let Some(refused) = self.auth.require(&parts, session.as_ref()).await {
                 return with_cookies(refused, set_cookies);
             }
             return self.forward(Request::from_parts(parts, body), route, session, set_cookies, peer).await;

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use http::{HeaderValue, Request, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -36,16 +36,15 @@ impl Auth {
         RequireSignInLayer { auth: self.clone() }
     }
 
-    /// What `session` is told where sign-in is required; `None` for those who may pass. `target` is what was asked for, before a
-    /// router cut it down.
+    /// What `session` is told where sign-in is required; `None` for those who may pass.
     ///
     /// A stranger's page load is redirected to the provider, or to the choice between several, and comes back afterwards; other
     /// requests of strangers get 401. A session whose access token has died while the provider is out of reach gets 503 with
     /// `Retry-After`, and a page load a page that tries again by itself.
-    pub async fn require(&self, request: &Parts, target: &Uri, session: Option<&Session>) -> Option<Response> {
+    pub async fn require(&self, request: &Parts, session: Option<&Session>) -> Option<Response> {
         let page = wants_page(&request.headers) && request.method.is_safe();
         match session.map(Session::bearer) {
-            None if page => Some(self.to_sign_in(&request.headers, target).await),
+            None if page => Some(self.to_sign_in(request).await),
             None => Some(Refusal::NotSignedIn.into_response()),
             Some(Err(Refusal::RenewalSuspended { retry_after })) if page => Some(holding_page(retry_after)),
             Some(Err(refusal @ Refusal::RenewalSuspended { .. })) => Some(refusal.into_response()),
@@ -61,7 +60,7 @@ impl Auth {
         let return_to = format!("{}{here}", settings.origin());
         let mut providers = self.providers();
         let (location, cookies) = match (providers.next(), providers.next()) {
-            (Some(only), None) => match self.begin_sign_in(headers, only.as_str(), &return_to, &[]).await {
+            (Some(only), None) => match self.begin_sign_in(&request.headers, only.as_str(), &return_to, &[]).await {
                 Ok(start) => (start.location, start.set_cookies),
                 Err(Refusal::RenewalSuspended { retry_after }) => return holding_page(retry_after),
                 Err(refusal) => return refusal.into_response(),
