@@ -10,13 +10,23 @@ pub(crate) mod serve;
 use std::io::Write;
 use std::process::ExitCode;
 
+use perennial::ConfigError;
+
 /// What a command may fail with: a text for the person at the terminal.
 pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// Says on standard error what is wrong.
-pub(crate) fn fail(fault: &str) -> ExitCode {
+/// Says on standard error what is wrong; of a configuration everything, a line for each.
+pub(crate) fn fail(fault: &Fault) -> ExitCode {
+    let told = match fault.downcast_ref::<ConfigError>() {
+        None => fault.to_string(),
+        Some(ConfigError { faults }) => {
+            let count = if faults.len() == 1 { "a fault".to_owned() } else { format!("{} faults", faults.len()) };
+            let lines: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+            format!("the configuration has {count}:{lines}")
+        }
+    };
     // With standard error gone there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "perennial: {fault}");
+    let _ = writeln!(std::io::stderr(), "perennial: {told}");
     ExitCode::FAILURE
 }
 
