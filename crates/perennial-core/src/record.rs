@@ -453,7 +453,13 @@ mod tests {
     const SECONDS_10: Duration = Duration::from_secs(10);
 
     fn circumstances(now: i64, class: RefreshClass, dies: Option<i64>) -> Circumstances {
-        Circumstances { now: at(now), class, access_token_expires_at: dies.map(at), lease: Duration::from_secs(25) }
+        Circumstances {
+            now: at(now),
+            class,
+            access_token_expires_at: dies.map(at),
+            lease: Duration::from_secs(25),
+            replicas: Replicas::Many,
+        }
     }
 
     fn planned(phase: Option<&Phase>, now: i64, class: RefreshClass, dies: Option<i64>) -> Plan {
@@ -493,6 +499,23 @@ mod tests {
             ] {
                 assert_eq!(planned(phase.as_ref(), now, class, Some(300)), expected, "{class:?} {phase:?} at {now}");
             }
+        }
+    }
+
+    #[test]
+    fn alone_in_the_world_an_intent_is_nobodys_and_in_doubt_at_once() {
+        // Begun and first sent at 100, its lease running to 125.
+        let orphan = Phase::Intent(intent(1, 100, 100, 2));
+        let planned = |now, class, replicas| {
+            plan(Some(&orphan), name(9), &Circumstances { replicas, ..circumstances(now, class, Some(300)) })
+        };
+        for (class, alone) in [
+            (RefreshClass::Reusable, call(101, 100, 2)),
+            (RefreshClass::Overlap(SECONDS_10), call(101, 100, 2)),
+            (RefreshClass::Family, Plan::Hold(at(300))),
+        ] {
+            assert_eq!(planned(101, class, Replicas::One), alone, "{class:?}");
+            assert_eq!(planned(101, class, Replicas::Many), Plan::Wait(at(125)), "{class:?}");
         }
     }
 

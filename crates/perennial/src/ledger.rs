@@ -38,50 +38,73 @@ impl Inner {
         Ok(Ok(Standing { newest, phase, version }))
     }
 
-    /// Puts other claims of the newest generation into the record; gives way to anything newer.
-    pub(crate) async fn rewrite(&self, state: &SessionState) {
+    /// Changes the newest generation, whichever that is by then, and answers with it. `Err`: the session is over.
+    pub(crate) async fn amend(
+        &self,
+        cookie: &Arc<SessionState>,
+        change: impl Fn(&SessionState) -> SessionState,
+    ) -> Result<Arc<SessionState>, EndReason> {
         for _ in 0..SWAPS_MAX {
-            let Ok(stored) = self.store.load(record_key(state), self.now()).await else { return };
-            let version = stored.as_ref().map(|stored| stored.version);
-            let mut record = match stored.and_then(|stored| self.decoded(&stored)) {
-                Some(record) if record.generation > state.generation || is_ended(&record) => return,
-                Some(record) => record,
-                None => Record::idle(state.generation, Vec::new()),
+            let standing = match self.standing(cookie).await {
+                Ok(Ok(standing)) => standing,
+                Ok(Err(reason)) => return Err(reason),
+                Err(error) => {
+                    self.store_failed(cookie.clone(), &error);
+                    break;
+                }
             };
-            record.generation = state.generation;
-            record.sealed = seal_state(&self.record_keys, state, self.random());
-            match self.swap(state, version, &record).await {
+            let changed = change(&standing.newest);
+            let mut record = Record::idle(changed.generation, seal_state(&self.record_keys, &changed, self.random()));
+            record.phase = standing.phase.unwrap_or(record.phase);
+            match self.swap(&changed, standing.version, &record).await {
+                Ok(Swap::Stored(_)) => return Ok(Arc::new(changed)),
                 Ok(Swap::Conflict(_)) => {}
-                Ok(Swap::Stored(_)) => return,
-                Err(error) => return drop(self.store_failed(Arc::new(state.clone()), &error)),
+                Err(error) => {
+                    self.store_failed(cookie.clone(), &error);
+                    break;
+                }
             }
         }
+        // The cookie alone carries the change then.
+        Ok(Arc::new(change(cookie)))
     }
 
-    /// Marks the session as over in the record, for good.
-    pub(crate) async fn end(&self, state: &SessionState, reason: EndReason) {
-        let now = self.now();
+    /// Marks the session as over in the record, for good. Answers with the newest generation, whose refresh token is to
+    /// be revoked; `None` when the session was over already.
+    pub(crate) async fn end(&self, state: &Arc<SessionState>, reason: EndReason) -> Option<Arc<SessionState>> {
         self.bury(state, reason);
         for _ in 0..SWAPS_MAX {
-            let ended = async {
-                let stored = self.store.load(record_key(state), now).await?;
-                let version = stored.as_ref().map(|stored| stored.version);
-                let record = stored.and_then(|stored| self.decoded(&stored));
-                let generation =
-                    record.as_ref().map_or(state.generation, |record| record.generation.max(state.generation));
-                if record.as_ref().is_some_and(is_ended) {
-                    return Ok(None);
+            let standing = match self.standing(state).await {
+                Ok(Ok(standing)) => standing,
+                Ok(Err(_)) => return None,
+                Err(error) => {
+                    self.store_failed(state.clone(), &error);
+                    break;
                 }
-                self.swap(state, version, &Record::ended(generation, reason, now)).await.map(Some)
             };
-            match ended.await {
-                Ok(None) => return,
-                Ok(Some(Swap::Stored(_))) => {
-                    return self.emit(Event::Ended { at: now, session: state.id.fingerprint(), reason });
+            let (now, newest) = (self.now(), standing.newest);
+            match self.swap(state, standing.version, &Record::ended(newest.generation, reason, now)).await {
+                Ok(Swap::Stored(_)) => {
+                    self.emit(Event::Ended { at: now, session: state.id.fingerprint(), reason });
+                    return Some(newest);
                 }
-                Ok(Some(Swap::Conflict(_))) => {}
-                Err(error) => return drop(self.store_failed(Arc::new(state.clone()), &error)),
+                Ok(Swap::Conflict(_)) => {}
+                Err(error) => {
+                    self.store_failed(state.clone(), &error);
+                    return Some(newest);
+                }
             }
+        }
+        Some(state.clone())
+    }
+
+    /// Ends a session and has the provider forget it.
+    pub(crate) async fn end_and_revoke(&self, state: &Arc<SessionState>, reason: EndReason) {
+        if let Some(newest) = self.end(state, reason).await
+            && reason != EndReason::Refused
+            && let Some(issuer) = self.issuer(&newest.provider)
+        {
+            self.revoke(issuer, &newest).await;
         }
     }
 
@@ -89,10 +112,10 @@ impl Inner {
     pub(crate) fn end_in_background(self: &Arc<Self>, state: Arc<SessionState>, reason: EndReason) {
         self.bury(&state, reason);
         let inner = self.clone();
-        tokio::spawn(async move { inner.end(&state, reason).await });
+        tokio::spawn(async move { inner.end_and_revoke(&state, reason).await });
     }
 
-    /// The newest generation of a session, for whoever ends it: `None` when it is over already.
+    /// The newest generation of a session: `None` when it is over. While the store fails, the cookie's.
     pub(crate) async fn newest(&self, cookie: &Arc<SessionState>) -> Option<Arc<SessionState>> {
         match self.standing(cookie).await {
             Ok(Ok(standing)) => Some(standing.newest),
@@ -122,7 +145,7 @@ impl Inner {
     }
 
     /// The record's generation, or the cookie's if the record was sealed under a secret that is gone.
-    fn opened(&self, record: &Record, cookie: &Arc<SessionState>) -> Arc<SessionState> {
+    pub(crate) fn opened(&self, record: &Record, cookie: &Arc<SessionState>) -> Arc<SessionState> {
         match open_state(&self.record_keys, record, cookie.id, &cookie.share, &self.default_provider) {
             Ok(state) => Arc::new(state),
             Err(_) => {
@@ -152,10 +175,6 @@ impl Inner {
 
 pub(crate) fn record_key(state: &SessionState) -> RecordKey {
     RecordKey::from_digest(state.id.record_key())
-}
-
-fn is_ended(record: &Record) -> bool {
-    matches!(record.phase, Phase::Ended { .. })
 }
 
 /// Writes lost to others before giving up on a change that is not worth more.
