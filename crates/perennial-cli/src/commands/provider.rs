@@ -94,8 +94,9 @@ pub(crate) async fn run(args: ProviderArgs) -> Result<(), Fault> {
         builder = builder.admin_token(token);
     }
     let provider = builder.build()?;
+    let end = super::asked_to_end();
     tracing::info!(issuer = provider.issuer(), "development provider: anybody can sign in as anybody");
-    provider.serve(listener, super::asked_to_end()).await?;
+    provider.serve(listener, end).await?;
     Ok(())
 }
 

@@ -83,7 +83,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         format!("{listen} cannot be listened on: {error}; choose another with --listen or in the file")
     })?;
+    let end = super::asked_to_end();
     tracing::info!(listen = %listener.local_addr()?, url = gateway.auth().settings().origin(), "serving");
-    gateway.serve(listener, super::asked_to_end()).await;
+    gateway.serve(listener, end).await;
     Ok(())
 }

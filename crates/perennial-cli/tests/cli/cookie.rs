@@ -83,7 +83,7 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
         ("another secret", "open", other, &sealed, "secret"),
         ("no cookie", "open", KEY, "theme=dark", "there is no cookie called authjs.session-token"),
         ("nothing", "open", KEY, "", "there is no cookie called authjs.session-token"),
-        ("half a cookie", "open", KEY, torn, "changed"),
+        ("half a cookie", "open", KEY, torn, "discard it"),
         ("no JSON", "seal", KEY, "sub=alice", "JSON object"),
         ("a list", "seal", KEY, "[1]", "JSON object"),
     ] {
