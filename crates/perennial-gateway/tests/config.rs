@@ -232,7 +232,7 @@ fn the_quick_start_tells_all_faults_at_once_too() {
     };
     let told = |start: QuickStart| {
         let built = Config::quick(start, Vec::new()).and_then(Gateway::open);
-        let faults = built.err().expect("faults").faults;
+        let faults = built.expect_err("faults").faults;
         assert!(!format!("{faults:?}").contains(PLANTED), "{faults:?}");
         faults.into_iter().map(|fault| fault.key).collect::<Vec<_>>()
     };
