@@ -55,7 +55,7 @@ impl Config {
         let upstream = upstream(&start.upstream);
         let mut auth = Auth::builder().environment(variables).compat_routes(start.compat_routes);
         if let Some(url) = start.public_url {
-            auth = auth.public_url(url);
+            auth = auth.public_url(url).places([("public_url".to_owned(), "command line".to_owned())]);
         }
         if start.dangerous_allow_http {
             auth = auth.dangerous_allow_http();
