@@ -113,6 +113,8 @@ pub enum EndReason {
     IdentityChanged,
     /// The `jwt` callback returned nothing, which in Auth.js ends a session.
     Callback,
+    /// For the one who asked: the newest generation lies sealed under a secret that is no longer configured.
+    SecretGone,
     /// The session reached its absolute lifetime.
     TooOld,
 }

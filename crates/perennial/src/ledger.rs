@@ -25,16 +25,23 @@ impl Inner {
         let stored = self.store.load(record_key(cookie), self.now()).await?;
         let version = stored.as_ref().map(|stored| stored.version);
         let record = stored.and_then(|stored| self.decoded(&stored));
-        let newest = match (join(cookie.generation, record.as_ref()), &record) {
+        let alive = cookie.tokens.as_ref().is_some_and(|tokens| tokens.alive_at(self.now()));
+        let (newest, phase) = match (join(cookie.generation, record.as_ref()), record) {
             (Joined::Ended(reason), _) => {
                 self.bury(cookie, reason);
                 return Ok(Err(reason));
             }
             // The record's claims are at least as new as those of a cookie of the same generation.
-            (_, Some(record)) if record.generation >= cookie.generation => self.opened(record, cookie),
-            _ => cookie.clone(),
+            (_, Some(record)) if record.generation >= cookie.generation => match self.opened(&record, cookie) {
+                Some(state) => (Arc::new(state), Some(record.phase)),
+                None if record.generation == cookie.generation => (cookie.clone(), Some(record.phase)),
+                // The cookie's refresh token is spent and its successor cannot be read: it must not be sent again. Nothing is
+                // written either, because a replica with the right secrets may be serving this session well.
+                None if alive => (cookie.clone(), Some(Phase::Refused { at: self.now() })),
+                None => return Ok(Err(EndReason::SecretGone)),
+            },
+            _ => (cookie.clone(), None),
         };
-        let phase = record.filter(|record| record.generation == newest.generation).map(|record| record.phase);
         Ok(Ok(Standing { newest, phase, version }))
     }
 
@@ -144,18 +151,16 @@ impl Inner {
         record
     }
 
-    /// The record's generation, or the cookie's if the record was sealed under a secret that is gone.
-    pub(crate) fn opened(&self, record: &Record, cookie: &Arc<SessionState>) -> Arc<SessionState> {
-        match open_state(&self.record_keys, record, cookie.id, &cookie.share, &self.default_provider) {
-            Ok(state) => Arc::new(state),
-            Err(_) => {
-                self.alarm(
-                    "record_sealed_elsewhere",
-                    "A session's record opens under none of the configured secrets; the cookie's copy is used. Keep the old secret in the list until its sessions are over.",
-                );
-                cookie.clone()
-            }
+    /// The record's generation; `None` if it was sealed under a secret that is gone.
+    pub(crate) fn opened(&self, record: &Record, cookie: &SessionState) -> Option<SessionState> {
+        let opened = open_state(&self.record_keys, record, cookie.id, &cookie.share, &self.default_provider).ok();
+        if opened.is_none() {
+            self.alarm(
+                "record_sealed_elsewhere",
+                "A session's record opens under none of the configured secrets; what its cookie holds is used up. Keep the old secret in the list until its sessions are over.",
+            );
         }
+        opened
     }
 
     pub(crate) fn store_failed(&self, state: Arc<SessionState>, error: &StoreError) -> Outcome {

@@ -296,8 +296,9 @@ impl Inner {
         next: &mut SessionState,
     ) -> Result<Landed, StoreError> {
         self.settle(spent, intent, |record| {
-            if let Some(record) = record.filter(|record| record.generation == spent.generation) {
-                *next = next.with_claims(self.opened(record, spent).claims.clone());
+            let kept = record.filter(|record| record.generation == spent.generation);
+            if let Some(kept) = kept.and_then(|record| self.opened(record, spent)) {
+                *next = next.with_claims(kept.claims);
             }
             let sealed = seal_state(&self.record_keys, next, self.random());
             Attempted::Tokens { generation: next.generation, sealed }
