@@ -13,10 +13,17 @@ use clap::{Parser, Subcommand};
 #[command(name = "perennial", version, propagate_version = true, after_help = AFTER_HELP)]
 struct Cli {
     /// What to log: a level (error, warn, info, debug, trace), or levels by part (warn,perennial=debug).
-    #[arg(long, global = true, env = "PERENNIAL_LOG", default_value = "info", value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        env = "PERENNIAL_LOG",
+        default_value = "info",
+        value_name = "LEVEL",
+        display_order = 900
+    )]
     log: String,
     /// Log as JSON, one object a line.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 901)]
     log_json: bool,
     #[command(subcommand)]
     command: Command,
@@ -31,10 +38,12 @@ enum Command {
     /// Run the development OpenID provider by itself. Not for production: it asks for no password.
     Provider(Box<commands::provider::ProviderArgs>),
     /// Check a configuration, reach the providers, and say whether sessions will be able to renew.
+    #[command(after_help = commands::check::AFTER_HELP)]
     Check(commands::serve::ConfigArgs),
     /// Open or seal a session cookie, to find out what is in it.
     Cookie(commands::cookie::CookieArgs),
     /// Print a new secret for AUTH_SECRET: 32 random bytes.
+    #[command(after_help = commands::secret::AFTER_HELP)]
     Secret,
 }
 
@@ -52,11 +61,11 @@ Quick start, before your own app on port 5173:
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(fault) = logging::init(&cli.log, cli.log_json) {
-        return commands::fail(&fault);
+        return commands::fail(&fault.into());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return commands::fail(&format!("no runtime could be started: {error}")),
+        Err(error) => return commands::fail(&format!("no runtime could be started: {error}").into()),
     };
     let done = runtime.block_on(async {
         match cli.command {
@@ -70,6 +79,6 @@ fn main() -> ExitCode {
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => commands::fail(&fault.to_string()),
+        Err(fault) => commands::fail(&fault),
     }
 }

@@ -113,6 +113,8 @@ pub enum EndReason {
     IdentityChanged,
     /// The `jwt` callback returned nothing, which in Auth.js ends a session.
     Callback,
+    /// For the one who asked: the newest generation lies sealed under a secret that is no longer configured.
+    SecretGone,
     /// The session reached its absolute lifetime.
     TooOld,
 }
@@ -499,6 +501,23 @@ mod tests {
             ] {
                 assert_eq!(planned(phase.as_ref(), now, class, Some(300)), expected, "{class:?} {phase:?} at {now}");
             }
+        }
+    }
+
+    #[test]
+    fn alone_in_the_world_an_intent_is_nobodys_and_in_doubt_at_once() {
+        // Begun and first sent at 100, its lease running to 125.
+        let orphan = Phase::Intent(intent(1, 100, 100, 2));
+        let planned = |now, class, replicas| {
+            plan(Some(&orphan), name(9), &Circumstances { replicas, ..circumstances(now, class, Some(300)) })
+        };
+        for (class, alone) in [
+            (RefreshClass::Reusable, call(101, 100, 2)),
+            (RefreshClass::Overlap(SECONDS_10), call(101, 100, 2)),
+            (RefreshClass::Family, Plan::Hold(at(300))),
+        ] {
+            assert_eq!(planned(101, class, Replicas::One), alone, "{class:?}");
+            assert_eq!(planned(101, class, Replicas::Many), Plan::Wait(at(125)), "{class:?}");
         }
     }
 

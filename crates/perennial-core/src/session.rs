@@ -77,9 +77,24 @@ impl SessionState {
         Self { generation: self.generation.next(), tokens, ..self.clone() }
     }
 
+    /// The same session with another ID token.
+    pub fn with_id_token(self, id_token: IdToken) -> Self {
+        let tokens = self.tokens.map(|tokens| TokenSet { id_token: Some(id_token), ..tokens });
+        Self { tokens, ..self }
+    }
+
     /// The same session with other claims; names that only the engine may set are dropped.
     pub fn with_claims(&self, claims: Map<String, Value>) -> Self {
         Self { claims: without_reserved(claims), ..self.clone() }
+    }
+
+    /// The same session with what changed from `before` to `after`, so that claims which others changed meanwhile stay.
+    pub fn with_changes(&self, before: &Map<String, Value>, after: &Map<String, Value>) -> Self {
+        let mut claims = self.claims.clone();
+        claims.retain(|name, _| after.contains_key(name) || !before.contains_key(name));
+        let changed = after.iter().filter(|(name, value)| before.get(*name) != Some(*value));
+        claims.extend(changed.map(|(name, value)| (name.clone(), value.clone())));
+        self.with_claims(claims)
     }
 
     /// The claims to be sealed: Auth.js's names beside our own.
@@ -465,6 +480,23 @@ mod tests {
         assert_eq!(Value::from(fresh.claims), json!({ "sub": "u1", "theme": "dark" }));
         let sealed = began.to_claims();
         assert!(sealed.values().all(|value| value != "forged"), "{sealed:?}");
+    }
+
+    #[test]
+    fn a_change_leaves_alone_what_others_changed_meanwhile() {
+        let before = object(json!({ "sub": "u1", "theme": "light", "old": 1 }));
+        let after = object(json!({ "sub": "u1", "theme": "dark", "new": 2, "exp": 3 }));
+        for (meanwhile, expected) in [
+            (json!({ "sub": "u1", "theme": "light", "old": 1 }), json!({ "sub": "u1", "theme": "dark", "new": 2 })),
+            (
+                json!({ "sub": "u1", "theme": "blue", "old": 9, "count": 7 }),
+                json!({ "sub": "u1", "theme": "dark", "count": 7, "new": 2 }),
+            ),
+            (json!({ "sub": "u2" }), json!({ "sub": "u2", "theme": "dark", "new": 2 })),
+        ] {
+            let session = session().with_claims(object(meanwhile.clone()));
+            assert_eq!(Value::from(session.with_changes(&before, &after).claims), expected, "{meanwhile}");
+        }
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use perennial::JwsAlgorithm;
-use perennial::provider::{ClientAuthenticationMethod, RefreshClass};
-use perennial::secret::{ClientSecret, CookieSecret, PrivateKeyPem};
-use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault, Pages, Provider, ProviderBuilder, RenewalPolicy};
+use http::uri::PathAndQuery;
+use perennial::secret::CookieSecret;
+use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault, Pages, RenewalPolicy};
 use url::Url;
 
+use crate::provider_settings::provider;
 use crate::reader::{Reader, Source};
 use crate::route::{Access, Route};
 
@@ -46,16 +46,16 @@ impl Config {
     /// Builds the quick start; `variables` are usually `std::env::vars()`.
     ///
     /// # Errors
-    /// [`ConfigError`] when the upstream is no URL; the engine's own faults come when it is built.
+    /// [`ConfigError`] when the upstream is no URL, with all the engine finds wrong; if that is all there is, it comes when the
+    /// engine is built.
     pub fn quick(
         start: QuickStart,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let mut faults = Vec::new();
-        let upstream = upstream(&start.upstream, "upstream", "command line", &mut faults);
+        let upstream = upstream(&start.upstream);
         let mut auth = Auth::builder().environment(variables).compat_routes(start.compat_routes);
         if let Some(url) = start.public_url {
-            auth = auth.public_url(url);
+            auth = auth.public_url(url).places([("public_url".to_owned(), "command line".to_owned())]);
         }
         if start.dangerous_allow_http {
             auth = auth.dangerous_allow_http();
@@ -67,14 +67,15 @@ impl Config {
                 auth,
                 routes: vec![Route { path: "/".into(), upstream, access: Access::Required, bearer: true }],
             }),
-            None => Err(ConfigError { faults }),
+            None => Err(all_faults(auth, vec![ConfigFault::new("upstream", "command line", UPSTREAM_REMEDY)])),
         }
     }
 
     /// Reads a file. Secrets and whatever else Auth.js takes from the environment come from `variables`.
     ///
     /// # Errors
-    /// [`ConfigError`] with every fault of the file, each with its line; the engine's own come when it is built.
+    /// [`ConfigError`] with every fault of the file, each with its line, and all the engine finds wrong; if that is all there is,
+    /// it comes when the engine is built.
     pub fn from_toml(
         name: &str,
         text: &str,
@@ -82,38 +83,39 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let variables: Vec<(String, String)> = variables.into_iter().collect();
         let mut faults = Vec::new();
-        let mut file = Reader::open(Source { name, text }, &mut faults);
-        let mut auth = Auth::builder().environment(variables.iter().cloned());
+        let mut file = Reader::open(Source { name, text }).map_err(|faults| ConfigError { faults })?;
+        let mut auth = Auth::builder().environment(variables.iter().cloned()).places(file.places());
 
-        let listen = file.text("listen", &mut faults).unwrap_or_else(|| "127.0.0.1:4200".into());
-        let listen = listen.parse().unwrap_or_else(|_| {
-            faults.push(ConfigFault::new("listen", name, "write address and port, such as 127.0.0.1:4200"));
-            SocketAddr::from(([127, 0, 0, 1], 4200))
-        });
+        let listen_remedy = "write address and port, such as \"127.0.0.1:4200\"";
+        let listen = file.parsed("listen", listen_remedy, &mut faults, |text| text.parse().ok());
+        let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4200)));
         let store = file.text("store", &mut faults).unwrap_or_else(|| "perennial.redb".into());
+        let place = file.place_of("secret_files");
         for secret_file in file.texts("secret_files", &mut faults).unwrap_or_default() {
-            auth = with_secret_file(auth, &secret_file, name, &mut faults);
+            auth = with_secret_file(auth, &secret_file, &place, &mut faults);
         }
         auth = engine_settings(auth, &mut file, &mut faults);
         auth = session_settings(auth, file.section("session", &mut faults), &mut faults);
         auth = auth.pages(page_settings(file.section("pages", &mut faults), &mut faults));
         auth = auth.renewal(renewal_settings(file.section("renewal", &mut faults), &mut faults));
-        for (section, place) in file.sections("providers", &mut faults) {
-            if let Some(provider) = provider(section, &place, &variables, &mut faults) {
+        for (section, _) in file.sections("providers", &mut faults) {
+            if let Some(provider) = provider(section, &variables, &mut faults) {
                 auth = auth.provider(provider);
             }
         }
-        let sections = file.sections("routes", &mut faults);
-        if sections.is_empty() {
-            faults.push(ConfigFault::new(
-                "routes",
-                name,
-                "say where requests go: [[routes]] with path, upstream and access",
-            ));
-        }
-        let routes = sections.into_iter().filter_map(|(section, place)| route(section, &place, &mut faults)).collect();
+        let routes = routes(&mut file, &mut faults);
         file.close(TOP, &mut faults);
-        if faults.is_empty() { Ok(Self { listen, store, auth, routes }) } else { Err(ConfigError { faults }) }
+        if faults.is_empty() { Ok(Self { listen, store, auth, routes }) } else { Err(all_faults(auth, faults)) }
+    }
+}
+
+/// What was found here together with all that the engine finds, so that nobody has to correct a file twice.
+fn all_faults(auth: AuthBuilder, faults: Vec<ConfigFault>) -> ConfigError {
+    let found = faults.clone();
+    match faults.into_iter().fold(auth, AuthBuilder::fault).build() {
+        Err(error) => error,
+        // It was given faults, so it does not build.
+        Ok(_) => ConfigError { faults: found },
     }
 }
 
@@ -210,173 +212,61 @@ fn renewal_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> R
     policy
 }
 
-fn provider(
-    mut section: Reader<'_>,
-    place: &str,
-    variables: &[(String, String)],
-    faults: &mut Vec<ConfigFault>,
-) -> Option<ProviderBuilder> {
-    let preset = section.text("preset", faults).unwrap_or_else(|| "oidc".into());
-    let mut provider = match Provider::preset(&preset) {
-        Ok(provider) => provider,
-        Err(error) => {
-            faults.push(ConfigFault::new("providers.preset", place, error.to_string()));
-            return None;
+fn routes(file: &mut Reader<'_>, faults: &mut Vec<ConfigFault>) -> Vec<Route> {
+    let place = file.place_of("routes");
+    let sections = file.sections("routes", faults);
+    if sections.is_empty() && !faults.iter().any(|fault| fault.key == "routes") {
+        let remedy = "say where requests go: [[routes]] with path, upstream and access";
+        faults.push(ConfigFault::new("routes", place, remedy));
+    }
+    let mut routes: Vec<Route> = Vec::new();
+    for (section, place) in sections {
+        let key = section.key("path");
+        let Some(route) = route(section, &place, faults) else { continue };
+        if routes.iter().any(|other| other.path.trim_end_matches('/') == route.path.trim_end_matches('/')) {
+            faults.push(ConfigFault::new(key, place, "choose a path that no other route has"));
         }
-    };
-    type Setter = fn(ProviderBuilder, String) -> ProviderBuilder;
-    let setters: [(&str, Setter); 11] = [
-        ("id", |p, v| p.id(v)),
-        ("name", |p, v| p.name(v)),
-        ("issuer", |p, v| p.issuer(v)),
-        ("client_id", |p, v| p.client_id(v)),
-        ("scope", |p, v| p.scope(v)),
-        ("authorization_endpoint", |p, v| p.authorization_endpoint(v)),
-        ("token_endpoint", |p, v| p.token_endpoint(v)),
-        ("userinfo_endpoint", |p, v| p.userinfo_endpoint(v)),
-        ("jwks_uri", |p, v| p.jwks_uri(v)),
-        ("end_session_endpoint", |p, v| p.end_session_endpoint(v)),
-        ("revocation_endpoint", |p, v| p.revocation_endpoint(v)),
-    ];
-    for (key, set) in setters {
-        if let Some(value) = section.text(key, faults) {
-            provider = set(provider, value);
-        }
+        routes.push(route);
     }
-    let methods = ClientAuthenticationMethod::ALL.map(|method| (method.as_str(), method));
-    if let Some(method) = section.choice("client_authentication", &methods, faults) {
-        provider = provider.client_authentication_method(method);
-    }
-    if let Some(secret) = client_secret(&mut section, place, variables, faults) {
-        provider = provider.client_secret(ClientSecret::new(secret));
-    }
-    if let Some((key, alg)) = private_key(&mut section, place, faults) {
-        provider = provider.private_key(key, section.text("private_key_id", faults), alg);
-    }
-    if let Some(at_kill) = section.flag("at_kill", faults) {
-        provider = provider.at_kill(at_kill);
-    }
-    if let Some(class) = refresh_class(&mut section, place, faults) {
-        provider = provider.class(class);
-    }
-    if section.flag("dangerous_allow_http", faults) == Some(true) {
-        provider = provider.dangerous_allow_http();
-    }
-    let mut parameters = section.section("authorization_params", faults);
-    for (name, value) in parameters.take_texts(faults) {
-        provider = provider.authorization_param(name, value);
-    }
-    let mut known: Vec<&str> = setters.iter().map(|(key, _)| *key).collect();
-    known.extend([
-        "preset",
-        "client_authentication",
-        "client_secret_env",
-        "client_secret_file",
-        "private_key_file",
-        "private_key_id",
-        "private_key_alg",
-        "at_kill",
-        "refresh_class",
-        "refresh_window",
-        "dangerous_allow_http",
-        "[providers.authorization_params]",
-    ]);
-    section.close(&known, faults);
-    Some(provider)
-}
-
-/// A secret stands in a file or in the environment, not in the configuration.
-fn client_secret(
-    section: &mut Reader<'_>,
-    place: &str,
-    variables: &[(String, String)],
-    faults: &mut Vec<ConfigFault>,
-) -> Option<String> {
-    if let Some(name) = section.text("client_secret_env", faults) {
-        let found = variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.clone());
-        if found.is_none() {
-            let remedy = format!("set the environment variable {name}");
-            faults.push(ConfigFault::new("providers.client_secret_env", place, remedy));
-        }
-        return found;
-    }
-    let path = section.text("client_secret_file", faults)?;
-    match std::fs::read_to_string(&path) {
-        Ok(secret) => Some(secret.trim().to_owned()),
-        Err(error) => {
-            let remedy = format!("make `{path}` readable: {error}");
-            faults.push(ConfigFault::new("providers.client_secret_file", place, remedy));
-            None
-        }
-    }
-}
-
-/// The key of `private_key_jwt`, a PKCS#8 PEM file.
-fn private_key(
-    section: &mut Reader<'_>,
-    place: &str,
-    faults: &mut Vec<ConfigFault>,
-) -> Option<(PrivateKeyPem, JwsAlgorithm)> {
-    let algs = ["ES256", "ES384", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"];
-    let algs: Vec<_> = algs.into_iter().filter_map(|name| Some((name, JwsAlgorithm::parse(name)?))).collect();
-    let alg = section.choice("private_key_alg", &algs, faults);
-    let path = section.text("private_key_file", faults)?;
-    let pem = std::fs::read_to_string(&path).map_err(|error| {
-        let remedy = format!("make `{path}` readable: {error}");
-        faults.push(ConfigFault::new("providers.private_key_file", place, remedy));
-    });
-    if alg.is_none() {
-        let remedy = "say what the key signs with, such as \"ES256\"";
-        faults.push(ConfigFault::new("providers.private_key_alg", place, remedy));
-    }
-    Some((PrivateKeyPem::new(pem.ok()?), alg?))
-}
-
-fn refresh_class(section: &mut Reader<'_>, place: &str, faults: &mut Vec<ConfigFault>) -> Option<RefreshClass> {
-    let window = section.duration("refresh_window", faults);
-    let names = ["reusable", "acknowledged", "single_use", "family", "unknown", "overlap", "idempotent"];
-    let chosen = section.choice("refresh_class", &names.map(|name| (name, name)), faults)?;
-    Some(match (chosen, window) {
-        ("reusable", _) => RefreshClass::Reusable,
-        ("acknowledged", _) => RefreshClass::Acknowledged,
-        ("single_use", _) => RefreshClass::SingleUse,
-        ("family", _) => RefreshClass::Family,
-        ("overlap", Some(window)) => RefreshClass::Overlap(window),
-        ("idempotent", Some(window)) => RefreshClass::Idempotent(window),
-        ("overlap" | "idempotent", None) => {
-            let remedy = "say how long the old refresh token stays good, such as \"30s\"";
-            faults.push(ConfigFault::new("providers.refresh_window", place, remedy));
-            return None;
-        }
-        _ => RefreshClass::Unknown,
-    })
+    routes
 }
 
 fn route(mut section: Reader<'_>, place: &str, faults: &mut Vec<ConfigFault>) -> Option<Route> {
-    let path = section.text("path", faults).unwrap_or_else(|| "/".into());
-    if !path.starts_with('/') {
-        faults.push(ConfigFault::new("routes.path", place, "begin the path with a slash, such as /api"));
+    let before = faults.len();
+    let path_remedy = "begin the path with a slash and write it as browsers send it, without a query, such as \"/api\"";
+    let path = section.parsed("path", path_remedy, faults, |path| is_plain_path(path).then(|| path.to_owned()));
+    let missing = section.is_missing("upstream");
+    let upstream = section.parsed("upstream", UPSTREAM_REMEDY, faults, upstream);
+    if missing {
+        let remedy = "say where requests go, such as \"http://127.0.0.1:5173\"";
+        faults.push(ConfigFault::new(section.key("upstream"), place, remedy));
     }
-    let target = section.text("upstream", faults);
     let accesses = [("public", Access::Public), ("optional", Access::Optional), ("required", Access::Required)];
     // Whoever forgets to say it wants it shut.
     let access = section.choice("access", &accesses, faults).unwrap_or(Access::Required);
     let bearer = section.flag("bearer", faults).unwrap_or(true);
     section.close(&["path", "upstream", "access", "bearer"], faults);
-    let Some(target) = target else {
-        faults.push(ConfigFault::new("routes.upstream", place, "say where requests go, such as http://127.0.0.1:5173"));
-        return None;
-    };
-    Some(Route { path, upstream: upstream(&target, "routes.upstream", place, faults)?, access, bearer })
+    let good = faults.len() == before;
+    upstream.filter(|_| good).map(|upstream| Route {
+        path: path.unwrap_or_else(|| "/".into()),
+        upstream,
+        access,
+        bearer,
+    })
 }
 
-fn upstream(text: &str, key: &str, place: &str, faults: &mut Vec<ConfigFault>) -> Option<Url> {
-    match Url::parse(text) {
-        Ok(url) if url.scheme() == "http" && url.host().is_some() && url.query().is_none() => Some(url),
-        _ => {
-            let remedy = format!("write `{text}` as http://host:port, with a path if it has one");
-            faults.push(ConfigFault::new(key, place, remedy));
-            None
-        }
-    }
+/// A path as it stands in a request line: anything else would never match.
+fn is_plain_path(path: &str) -> bool {
+    let parsed: Option<PathAndQuery> = path.parse().ok();
+    path.starts_with('/') && parsed.is_some_and(|parsed| parsed.path() == path) && !path.contains("//")
 }
+
+fn upstream(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let plain = url.scheme() == "http" && url.host().is_some() && url.username().is_empty() && url.password().is_none();
+    (plain && url.query().is_none() && url.fragment().is_none()).then_some(url)
+}
+
+/// The text itself is not repeated: it may hold a password.
+const UPSTREAM_REMEDY: &str = "write it as http://host:port, with a path if it has one; https, user names and passwords are \
+                               not taken";

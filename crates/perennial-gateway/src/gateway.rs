@@ -8,19 +8,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::IntoResponse;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
-use http::request::Parts;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, SET_COOKIE, WWW_AUTHENTICATE};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
-use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session, wants_page};
+use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Session};
 use tower_service::Service;
 
 use crate::config::Config;
 use crate::identity;
 use crate::proxy::Proxy;
-use crate::refusal::{GatewayRefusal, holding_page, json};
+use crate::refusal::{GatewayRefusal, json};
 use crate::route::{Access, Route, Routes};
 
 /// The gateway as a service, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
@@ -102,21 +100,14 @@ impl Gateway {
 impl Inner {
     async fn with_session(&self, request: Request<Body>, route: &Route, peer: SocketAddr) -> Response<Body> {
         let Entry { session, set_cookies, .. } = self.auth.enter(request.headers(), Door::Ordinary).await;
-        let refused = match (route.access, &session) {
-            (Access::Required, None) => {
-                let (parts, _) = request.into_parts();
-                self.to_sign_in(&parts).await
+        if route.access == Access::Required {
+            let (parts, body) = request.into_parts();
+            if let Some(refused) = self.auth.require(&parts, session.as_ref()).await {
+                return with_cookies(refused, set_cookies);
             }
-            (Access::Required, Some(session)) => match session.bearer() {
-                Err(Refusal::RenewalSuspended { retry_after }) if wants_page(request.headers()) => {
-                    holding_page(retry_after)
-                }
-                Err(refusal @ Refusal::RenewalSuspended { .. }) => refusal.into_response(),
-                _ => return self.forward(request, route, Some(session.clone()), set_cookies, peer).await,
-            },
-            _ => return self.forward(request, route, session, set_cookies, peer).await,
-        };
-        with_cookies(refused, set_cookies)
+            return self.forward(Request::from_parts(parts, body), route, session, set_cookies, peer).await;
+        }
+        self.forward(request, route, session, set_cookies, peer).await
     }
 
     /// Passes a request on. An upstream that calls the access token invalid is asked once more with the next one, if the
@@ -161,37 +152,6 @@ impl Inner {
             None if route.access == Access::Required => drop(headers.remove(AUTHORIZATION)),
             None => {}
         }
-    }
-
-    /// A page load goes to the provider, or to the choice between several; anything else is told 401.
-    async fn to_sign_in(&self, request: &Parts) -> Response<Body> {
-        if !wants_page(&request.headers) || !request.method.is_safe() {
-            return Refusal::NotSignedIn.into_response();
-        }
-        let settings = self.auth.settings();
-        let here = request.uri.path_and_query().map_or("/", |path| path.as_str());
-        let return_to = format!("{}{here}", settings.origin());
-        let mut providers = self.auth.providers();
-        let (location, cookies) = match (providers.next(), providers.next()) {
-            (Some(only), None) => match self.auth.begin_sign_in(&request.headers, only.as_str(), &return_to, &[]).await
-            {
-                Ok(start) => (start.location, start.set_cookies),
-                Err(Refusal::RenewalSuspended { retry_after }) => return holding_page(retry_after),
-                Err(refusal) => return refusal.into_response(),
-            },
-            _ => {
-                let query = url::form_urlencoded::Serializer::new(String::new())
-                    .append_pair("callbackUrl", &return_to)
-                    .finish();
-                (format!("{}/signin?{query}", settings.base_path), Vec::new())
-            }
-        };
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::FOUND;
-        if let Ok(location) = HeaderValue::from_str(&location) {
-            response.headers_mut().insert(LOCATION, location);
-        }
-        with_cookies(response, cookies)
     }
 
     async fn readiness(&self) -> Response<Body> {

@@ -18,6 +18,7 @@
 mod config;
 mod gateway;
 mod identity;
+mod provider_settings;
 mod proxy;
 mod reader;
 mod refusal;

@@ -27,20 +27,83 @@ impl Source<'_> {
         let before = self.text.get(..offset).unwrap_or(self.text);
         format!("{}:{}", self.name, before.matches('\n').count() + 1)
     }
+
+    fn note_places(self, prefix: &str, table: &DeTable<'_>, places: &mut Vec<(String, String)>) {
+        for (key, value) in table {
+            let name = format!("{prefix}{}", key.get_ref());
+            match value.get_ref() {
+                DeValue::Table(inner) => self.note_places(&format!("{name}."), inner, places),
+                DeValue::Array(items) => items.iter().for_each(|item| self.note_item(&name, item, places)),
+                _ => {}
+            }
+            places.push((name, self.place(key.span().start)));
+        }
+    }
+
+    /// An item of an array of tables goes by its id, which is its preset's unless it says its own.
+    fn note_item(self, name: &str, item: &Spanned<DeValue<'_>>, places: &mut Vec<(String, String)>) {
+        let Some(table) = item.get_ref().as_table() else { return };
+        let text = |key: &str| table.get(key).and_then(|value| value.get_ref().as_str());
+        let id = text("id").or_else(|| text("preset")).unwrap_or("oidc");
+        places.push((format!("{name}.{id}"), self.place(item.span().start)));
+        self.note_places(&format!("{name}.{id}."), table, places);
+    }
 }
 
 impl<'a> Reader<'a> {
     /// Reads the whole of a file.
-    pub(crate) fn open(source: Source<'a>, faults: &mut Vec<ConfigFault>) -> Self {
-        let table = match DeTable::parse(source.text) {
-            Ok(table) => table.into_inner(),
-            Err(error) => {
-                let place = source.place(error.span().map_or(0, |span| span.start));
-                faults.push(ConfigFault::new("syntax", place, format!("correct the TOML: {}", error.message())));
-                DeTable::new()
-            }
-        };
-        Self { source, prefix: String::new(), table }
+    ///
+    /// # Errors
+    /// Every place where it is not TOML; what a file says that cannot be read as a whole is not judged any further.
+    pub(crate) fn open(source: Source<'a>) -> Result<Self, Vec<ConfigFault>> {
+        let (table, errors) = DeTable::parse_recoverable(source.text);
+        let faults = errors.iter().map(|error| {
+            let place = source.place(error.span().map_or(0, |span| span.start));
+            ConfigFault::new("syntax", place, format!("correct the TOML: {}", error.message()))
+        });
+        match faults.collect::<Vec<_>>() {
+            faults if faults.is_empty() => Ok(Self { source, prefix: String::new(), table: table.into_inner() }),
+            faults => Err(faults),
+        }
+    }
+
+    /// Where every setting of the table stands, by key: `session.max_age`, `providers.<id>.issuer`.
+    pub(crate) fn places(&self) -> Vec<(String, String)> {
+        let mut places = Vec::new();
+        self.source.note_places("", &self.table, &mut places);
+        places
+    }
+
+    /// Where a setting stands, or if it does not, where its table begins as far as known.
+    pub(crate) fn place_of(&self, key: &str) -> String {
+        let at = self.table.get(key).map(|value| value.span().start);
+        at.map_or_else(|| self.source.name.to_owned(), |at| self.source.place(at))
+    }
+
+    /// Whether a setting was not given.
+    pub(crate) fn is_missing(&self, key: &str) -> bool {
+        !self.table.contains_key(key)
+    }
+
+    /// A setting's name with the tables it lies in.
+    pub(crate) fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// A setting that must not stand here.
+    pub(crate) fn refuse(&mut self, key: &str, remedy: &str, faults: &mut Vec<ConfigFault>) {
+        let _: Option<()> = self.read(key, remedy, faults, |_| None);
+    }
+
+    /// A text that means something.
+    pub(crate) fn parsed<T>(
+        &mut self,
+        key: &str,
+        remedy: &str,
+        faults: &mut Vec<ConfigFault>,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.read(key, remedy, faults, |value| parse(value.as_str()?))
     }
 
     /// A text.
@@ -132,7 +195,7 @@ impl<'a> Reader<'a> {
         let converted = convert(value.get_ref());
         if converted.is_none() {
             let place = self.source.place(value.span().start);
-            faults.push(ConfigFault::new(format!("{}{key}", self.prefix), place, remedy));
+            faults.push(ConfigFault::new(self.key(key), place, remedy));
         }
         converted
     }

@@ -1,9 +1,7 @@
 //! What the gateway itself refuses: a stable code, a status, one sentence that says what to do.
 
-use std::time::Duration;
-
 use axum::body::Body;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
 /// Why the gateway does not pass a request on.
@@ -62,24 +60,6 @@ impl GatewayRefusal {
         // Codes and messages are plain ASCII without quotes.
         json(status, format!(r#"{{"error":"{code}","message":"{message}"}}"#))
     }
-}
-
-/// The page a browser gets while the access token has died and the provider is out of reach: it says so and tries again.
-pub(crate) fn holding_page(retry_after: Duration) -> Response<Body> {
-    let seconds = retry_after.as_millis().div_ceil(1000).clamp(1, 60);
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><meta http-equiv=\"refresh\" content=\"{seconds}\"><title>One moment</title></head>\
-         <body><h1>One moment</h1><p>The sign-in provider cannot be reached. You are still signed in; this page tries again by itself.</p></body></html>"
-    );
-    let mut response = Response::new(Body::from(page));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-    headers.insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
-    response
 }
 
 pub(crate) fn json(status: StatusCode, body: String) -> Response<Body> {

@@ -17,6 +17,7 @@ use crate::auth::Auth;
 use crate::callbacks::{
     CallbackError, CallbackSet, Callbacks, Claims, JwtCallback, SessionCallback, SignInCallback, SignInVerdict,
 };
+use crate::config_error::{ConfigError, ConfigFault, Places};
 use crate::cookies::CookieNames;
 use crate::edge::{Clock, Edges, HttpClient, HyperClient, SystemClock, SystemRandom};
 use crate::engine::{Inner, Listener};
@@ -48,6 +49,7 @@ pub struct AuthBuilder {
     random: Arc<dyn SecureRandom>,
     http: Option<Arc<dyn HttpClient>>,
     place: &'static str,
+    places: Places,
     faults: Vec<ConfigFault>,
 }
 
@@ -74,6 +76,7 @@ impl AuthBuilder {
             random: Arc::new(SystemRandom),
             http: None,
             place: "configuration",
+            places: Places::default(),
             faults: Vec::new(),
         }
     }
@@ -233,7 +236,14 @@ impl AuthBuilder {
         self
     }
 
-    /// What faults name as their place from here on: `environment`, a file's name.
+    /// Says where settings stand, as pairs of key and place: `("session.max_age", "perennial.toml:12")`. A fault of a setting
+    /// that is not among them is said to be where the section above it stands.
+    pub fn places(mut self, places: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.places.extend(places);
+        self
+    }
+
+    /// What faults name as their place from here on, where nothing better is known: `environment`.
     pub(crate) fn place(mut self, place: &'static str) -> Self {
         self.place = place;
         self
@@ -263,6 +273,7 @@ impl AuthBuilder {
             },
         };
         let (Some(public_url), Some(http), true) = (public_url, http, faults.is_empty()) else {
+            self.places.correct(&mut faults, self.place);
             return Err(ConfigError { faults });
         };
         let names = CookieNames::new(public_url.scheme() == "https");
@@ -384,7 +395,7 @@ impl AuthBuilder {
                 _ => faults.push(ConfigFault::new(
                     "return_origins",
                     self.place,
-                    format!("write `{origin}` as an origin without a path, such as https://www.app.example"),
+                    "write each as an origin without a path, such as https://www.app.example",
                 )),
             }
         }
@@ -393,6 +404,8 @@ impl AuthBuilder {
 
     fn checked_providers(&mut self, faults: &mut Vec<ConfigFault>) -> Vec<Provider> {
         let mut providers: Vec<Provider> = Vec::new();
+        // One that is misspelt is there all the same.
+        let none = self.providers.is_empty() && !faults.iter().any(|fault| fault.key.starts_with("providers"));
         for provider in std::mem::take(&mut self.providers) {
             match provider {
                 Ok(provider) if providers.iter().any(|other| other.id == provider.id) => {
@@ -403,49 +416,15 @@ impl AuthBuilder {
                 Err(found) => faults.extend(found.into_iter().map(|fault| ConfigFault {
                     key: format!("providers.{}.{}", fault.provider, fault.setting),
                     place: self.place.to_owned(),
-                    remedy: fault.remedy,
+                    remedy: format!("{}; {}", fault.problem, fault.remedy),
                 })),
             }
         }
-        if providers.is_empty() && faults.is_empty() {
+        if none {
             let remedy = "configure at least one provider, such as AUTH_OIDC_ISSUER, AUTH_OIDC_ID and AUTH_OIDC_SECRET";
             faults.push(ConfigFault::new("providers", self.place, remedy));
         }
         providers
-    }
-}
-
-/// Everything that is wrong with a configuration.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{}", self.listed())]
-pub struct ConfigError {
-    /// One entry for each fault, in the order of the settings.
-    pub faults: Vec<ConfigFault>,
-}
-
-impl ConfigError {
-    fn listed(&self) -> String {
-        let lines: Vec<_> = self.faults.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    }
-}
-
-/// One fault of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key} ({place}): {remedy}")]
-pub struct ConfigFault {
-    /// The setting.
-    pub key: String,
-    /// Where it is set, or should be.
-    pub place: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-impl ConfigFault {
-    /// A fault of `key` at `place`.
-    pub fn new(key: impl Into<String>, place: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { key: key.into(), place: place.into(), remedy: remedy.into() }
     }
 }
 

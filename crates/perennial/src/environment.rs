@@ -3,7 +3,8 @@
 use perennial_core::provider::{PRESETS, Provider};
 use perennial_core::secret::{ClientSecret, CookieSecret};
 
-use crate::builder::{AuthBuilder, ConfigFault};
+use crate::builder::AuthBuilder;
+use crate::config_error::ConfigFault;
 
 impl AuthBuilder {
     /// Takes from `variables` (usually `std::env::vars()`) what Auth.js would take:
@@ -52,6 +53,12 @@ impl AuthBuilder {
                 let provider = issuer.into_iter().fold(provider, |provider, issuer| provider.issuer(issuer));
                 let provider =
                     secret.into_iter().fold(provider, |provider, s| provider.client_secret(ClientSecret::new(s)));
+                let settings =
+                    [("client_id", "ID"), ("client_secret", "SECRET"), ("issuer", "ISSUER"), ("scope", "SCOPE")];
+                let places = settings.map(|(setting, part)| {
+                    (format!("providers.{}.{setting}", preset.id), format!("environment, {}", name(part)))
+                });
+                builder = builder.places(places);
                 let scope = value(&name("SCOPE"));
                 builder = builder.provider(scope.into_iter().fold(provider, |provider, scope| provider.scope(scope)));
             }

@@ -115,7 +115,8 @@ impl IssuerClient {
         let mut remarks = Vec::new();
         let reached = async {
             if let Some(request) = discovery_request(provider) {
-                let answer = edges.send(request).await.map_err(|error| error.to_string())?;
+                let url = request.uri().to_string();
+                let answer = edges.send(request).await.map_err(|error| format!("{url}: {error}"))?;
                 let metadata =
                     read_metadata(provider, answer.status(), answer.body()).map_err(|error| error.to_string())?;
                 remarks = metadata.remarks(provider);

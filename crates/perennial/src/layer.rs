@@ -61,7 +61,8 @@ where
                 return inner.call(request).await.map(IntoResponse::into_response);
             }
             let entry = auth.enter(request.headers(), Door::Ordinary).await;
-            request.extensions_mut().insert(Visitor(entry.session));
+            let target = request.uri().clone();
+            request.extensions_mut().insert(Visitor { session: entry.session, target });
             let mut response = inner.call(request).await.into_response();
             attach_cookies(&mut response, entry.set_cookies);
             Ok(response)

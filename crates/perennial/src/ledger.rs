@@ -25,63 +25,93 @@ impl Inner {
         let stored = self.store.load(record_key(cookie), self.now()).await?;
         let version = stored.as_ref().map(|stored| stored.version);
         let record = stored.and_then(|stored| self.decoded(&stored));
-        let newest = match (join(cookie.generation, record.as_ref()), &record) {
+        let alive = cookie.tokens.as_ref().is_some_and(|tokens| tokens.alive_at(self.now()));
+        let (newest, phase) = match (join(cookie.generation, record.as_ref()), record) {
             (Joined::Ended(reason), _) => {
                 self.bury(cookie, reason);
                 return Ok(Err(reason));
             }
             // The record's claims are at least as new as those of a cookie of the same generation.
-            (_, Some(record)) if record.generation >= cookie.generation => self.opened(record, cookie),
-            _ => cookie.clone(),
+            (_, Some(record)) if record.generation >= cookie.generation => match self.opened(&record, cookie) {
+                Some(state) => (Arc::new(state), Some(record.phase)),
+                None if record.generation == cookie.generation => (cookie.clone(), Some(record.phase)),
+                // The cookie's refresh token is spent and its successor cannot be read: it must not be sent again. Nothing is
+                // written either, because a replica with the right secrets may be serving this session well.
+                None if alive => (cookie.clone(), Some(Phase::Refused { at: self.now() })),
+                None => return Ok(Err(EndReason::SecretGone)),
+            },
+            _ => (cookie.clone(), None),
         };
-        let phase = record.filter(|record| record.generation == newest.generation).map(|record| record.phase);
         Ok(Ok(Standing { newest, phase, version }))
     }
 
-    /// Puts other claims of the newest generation into the record; gives way to anything newer.
-    pub(crate) async fn rewrite(&self, state: &SessionState) {
+    /// Changes the newest generation, whichever that is by then, and answers with it. `Err`: the session is over.
+    pub(crate) async fn amend(
+        &self,
+        cookie: &Arc<SessionState>,
+        change: impl Fn(&SessionState) -> SessionState,
+    ) -> Result<Arc<SessionState>, EndReason> {
         for _ in 0..SWAPS_MAX {
-            let Ok(stored) = self.store.load(record_key(state), self.now()).await else { return };
-            let version = stored.as_ref().map(|stored| stored.version);
-            let mut record = match stored.and_then(|stored| self.decoded(&stored)) {
-                Some(record) if record.generation > state.generation || is_ended(&record) => return,
-                Some(record) => record,
-                None => Record::idle(state.generation, Vec::new()),
+            let standing = match self.standing(cookie).await {
+                Ok(Ok(standing)) => standing,
+                Ok(Err(reason)) => return Err(reason),
+                Err(error) => {
+                    self.store_failed(cookie.clone(), &error);
+                    break;
+                }
             };
-            record.generation = state.generation;
-            record.sealed = seal_state(&self.record_keys, state, self.random());
-            match self.swap(state, version, &record).await {
+            let changed = change(&standing.newest);
+            let mut record = Record::idle(changed.generation, seal_state(&self.record_keys, &changed, self.random()));
+            record.phase = standing.phase.unwrap_or(record.phase);
+            match self.swap(&changed, standing.version, &record).await {
+                Ok(Swap::Stored(_)) => return Ok(Arc::new(changed)),
                 Ok(Swap::Conflict(_)) => {}
-                Ok(Swap::Stored(_)) => return,
-                Err(error) => return drop(self.store_failed(Arc::new(state.clone()), &error)),
+                Err(error) => {
+                    self.store_failed(cookie.clone(), &error);
+                    break;
+                }
             }
         }
+        // The cookie alone carries the change then.
+        Ok(Arc::new(change(cookie)))
     }
 
-    /// Marks the session as over in the record, for good.
-    pub(crate) async fn end(&self, state: &SessionState, reason: EndReason) {
-        let now = self.now();
+    /// Marks the session as over in the record, for good. Answers with the newest generation, whose refresh token is to
+    /// be revoked; `None` when the session was over already.
+    pub(crate) async fn end(&self, state: &Arc<SessionState>, reason: EndReason) -> Option<Arc<SessionState>> {
         self.bury(state, reason);
         for _ in 0..SWAPS_MAX {
-            let ended = async {
-                let stored = self.store.load(record_key(state), now).await?;
-                let version = stored.as_ref().map(|stored| stored.version);
-                let record = stored.and_then(|stored| self.decoded(&stored));
-                let generation =
-                    record.as_ref().map_or(state.generation, |record| record.generation.max(state.generation));
-                if record.as_ref().is_some_and(is_ended) {
-                    return Ok(None);
+            let standing = match self.standing(state).await {
+                Ok(Ok(standing)) => standing,
+                Ok(Err(_)) => return None,
+                Err(error) => {
+                    self.store_failed(state.clone(), &error);
+                    break;
                 }
-                self.swap(state, version, &Record::ended(generation, reason, now)).await.map(Some)
             };
-            match ended.await {
-                Ok(None) => return,
-                Ok(Some(Swap::Stored(_))) => {
-                    return self.emit(Event::Ended { at: now, session: state.id.fingerprint(), reason });
+            let (now, newest) = (self.now(), standing.newest);
+            match self.swap(state, standing.version, &Record::ended(newest.generation, reason, now)).await {
+                Ok(Swap::Stored(_)) => {
+                    self.emit(Event::Ended { at: now, session: state.id.fingerprint(), reason });
+                    return Some(newest);
                 }
-                Ok(Some(Swap::Conflict(_))) => {}
-                Err(error) => return drop(self.store_failed(Arc::new(state.clone()), &error)),
+                Ok(Swap::Conflict(_)) => {}
+                Err(error) => {
+                    self.store_failed(state.clone(), &error);
+                    return Some(newest);
+                }
             }
+        }
+        Some(state.clone())
+    }
+
+    /// Ends a session and has the provider forget it.
+    pub(crate) async fn end_and_revoke(&self, state: &Arc<SessionState>, reason: EndReason) {
+        if let Some(newest) = self.end(state, reason).await
+            && reason != EndReason::Refused
+            && let Some(issuer) = self.issuer(&newest.provider)
+        {
+            self.revoke(issuer, &newest).await;
         }
     }
 
@@ -89,10 +119,10 @@ impl Inner {
     pub(crate) fn end_in_background(self: &Arc<Self>, state: Arc<SessionState>, reason: EndReason) {
         self.bury(&state, reason);
         let inner = self.clone();
-        tokio::spawn(async move { inner.end(&state, reason).await });
+        tokio::spawn(async move { inner.end_and_revoke(&state, reason).await });
     }
 
-    /// The newest generation of a session, for whoever ends it: `None` when it is over already.
+    /// The newest generation of a session: `None` when it is over. While the store fails, the cookie's.
     pub(crate) async fn newest(&self, cookie: &Arc<SessionState>) -> Option<Arc<SessionState>> {
         match self.standing(cookie).await {
             Ok(Ok(standing)) => Some(standing.newest),
@@ -121,18 +151,16 @@ impl Inner {
         record
     }
 
-    /// The record's generation, or the cookie's if the record was sealed under a secret that is gone.
-    fn opened(&self, record: &Record, cookie: &Arc<SessionState>) -> Arc<SessionState> {
-        match open_state(&self.record_keys, record, cookie.id, &cookie.share, &self.default_provider) {
-            Ok(state) => Arc::new(state),
-            Err(_) => {
-                self.alarm(
-                    "record_sealed_elsewhere",
-                    "A session's record opens under none of the configured secrets; the cookie's copy is used. Keep the old secret in the list until its sessions are over.",
-                );
-                cookie.clone()
-            }
+    /// The record's generation; `None` if it was sealed under a secret that is gone.
+    pub(crate) fn opened(&self, record: &Record, cookie: &SessionState) -> Option<SessionState> {
+        let opened = open_state(&self.record_keys, record, cookie.id, &cookie.share, &self.default_provider).ok();
+        if opened.is_none() {
+            self.alarm(
+                "record_sealed_elsewhere",
+                "A session's record opens under none of the configured secrets; what its cookie holds is used up. Keep the old secret in the list until its sessions are over.",
+            );
         }
+        opened
     }
 
     pub(crate) fn store_failed(&self, state: Arc<SessionState>, error: &StoreError) -> Outcome {
@@ -152,10 +180,6 @@ impl Inner {
 
 pub(crate) fn record_key(state: &SessionState) -> RecordKey {
     RecordKey::from_digest(state.id.record_key())
-}
-
-fn is_ended(record: &Record) -> bool {
-    matches!(record.phase, Phase::Ended { .. })
 }
 
 /// Writes lost to others before giving up on a change that is not worth more.

@@ -10,6 +10,7 @@
 mod auth;
 mod builder;
 mod callbacks;
+mod config_error;
 mod cookies;
 mod edge;
 mod engine;
@@ -26,6 +27,7 @@ mod machine;
 mod outcome;
 mod refusal;
 mod renew;
+mod require;
 mod routes;
 mod session;
 mod settings;
@@ -34,11 +36,12 @@ mod sign_out;
 mod tombstones;
 
 pub use auth::Auth;
-pub use builder::{AuthBuilder, ConfigError, ConfigFault};
+pub use builder::AuthBuilder;
 pub use callbacks::{
     Account, CallbackError, Callbacks, Claims, DefaultCallbacks, JwtCallback, JwtTrigger, SessionCallback,
     SignInCallback, SignInVerdict, User,
 };
+pub use config_error::{ConfigError, ConfigFault};
 pub use cookies::foreign_cookies;
 pub use edge::{Clock, HttpClient, HyperClient, SendError, SystemClock, SystemRandom};
 pub use event::{Event, Renewal, RenewalOutcome, RenewalReason};
@@ -54,6 +57,7 @@ pub use perennial_core::session::Generation;
 pub use perennial_core::{SecureRandom, Timestamp, cookie, names, provider, record, secret};
 pub use perennial_store as store;
 pub use refusal::Refusal;
+pub use require::{RequireSignIn, RequireSignInLayer};
 pub use routes::wants_page;
 pub use session::{BearerToken, Session};
 pub use settings::{Pages, Settings};

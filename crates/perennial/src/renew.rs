@@ -12,7 +12,7 @@ use perennial_core::record::{
     settle,
 };
 use perennial_core::renewal::{Verdict, backoff, decide, due_at};
-use perennial_core::secret::RefreshToken;
+use perennial_core::secret::{IdToken, RefreshToken};
 use perennial_core::session::SessionState;
 use perennial_core::token::{TokenFailure, TokenResponse, Verdict as FailureVerdict};
 use perennial_store::{StoreError, Swap, Version};
@@ -135,7 +135,7 @@ impl Inner {
         let (outcome, told) = match answer {
             Ok(response) => self.commit(&newest, &intent, issuer, response).await,
             Err(failure) => match &failure.salvaged {
-                Some(refresh_token) => self.salvage(&newest, &intent, refresh_token, &failure).await,
+                Some(refresh_token) => self.salvage(&newest, &intent, issuer, refresh_token, &failure).await,
                 None => self.note_failure(&newest, &intent, issuer, &failure).await,
             },
         };
@@ -156,9 +156,7 @@ impl Inner {
         let id_token = response.id_token.take();
         let extra = response.extra.clone();
         let mut next = spent.renewed(response, lifetime);
-        let sealed = seal_state(&self.record_keys, &next, self.random());
-        let tokens = Attempted::Tokens { generation: next.generation, sealed };
-        match self.settle(spent, intent, tokens).await {
+        match self.settle_tokens(spent, intent, &mut next).await {
             Ok(Landed::Written) => {}
             Ok(Landed::Superseded) => return self.superseded(spent).await,
             Ok(Landed::Ended(reason)) => {
@@ -168,30 +166,38 @@ impl Inner {
             // The cookie is a durable copy too: the user gets it with this answer.
             Err(error) => drop(self.store_failed(spent.clone(), &error)),
         }
-        if let Some(id_token) = id_token {
-            match issuer.judge_renewed(&self.edges, spent, &next, &id_token).await {
-                Identity::Same => {
-                    if let Some(tokens) = &mut next.tokens {
-                        tokens.id_token = Some(id_token);
-                    }
-                }
-                Identity::Unproven => {}
-                Identity::Changed => {
-                    self.end(&next, EndReason::IdentityChanged).await;
-                    self.revoke(issuer, &next).await;
-                    return (Outcome::Ended(EndReason::IdentityChanged), RenewalOutcome::Ended);
-                }
+        let next = match self.with_proven_identity(spent, next, issuer, id_token).await {
+            Ok(next) => self.asked_at_renewal(Arc::new(next), extra).await,
+            Err(reason) => Err(reason),
+        };
+        match next {
+            Ok(state) => (Outcome::Newest { state, renewed: true }, RenewalOutcome::Renewed),
+            Err(reason) => (Outcome::Ended(reason), RenewalOutcome::Ended),
+        }
+    }
+
+    /// `next` with the ID token that came with its tokens, if it is proven; the end, if it is about somebody else.
+    async fn with_proven_identity(
+        &self,
+        spent: &SessionState,
+        next: SessionState,
+        issuer: &IssuerClient,
+        id_token: Option<IdToken>,
+    ) -> Result<SessionState, EndReason> {
+        let Some(id_token) = id_token else { return Ok(next) };
+        match issuer.judge_renewed(&self.edges, spent, &next, &id_token).await {
+            Identity::Same => Ok(next.with_id_token(id_token)),
+            Identity::Unproven => Ok(next),
+            Identity::Changed => {
+                self.end_and_revoke(&Arc::new(next), EndReason::IdentityChanged).await;
+                Err(EndReason::IdentityChanged)
             }
         }
-        let Some(state) = self.asked_at_renewal(next, extra).await else {
-            return (Outcome::Ended(EndReason::Callback), RenewalOutcome::Ended);
-        };
-        (Outcome::Newest { state: Arc::new(state), renewed: true }, RenewalOutcome::Renewed)
     }
 
     /// The `jwt` callback with trigger `renewal`; what it changes is written after the tokens, which are safe already.
-    async fn asked_at_renewal(&self, next: SessionState, extra: Claims) -> Option<SessionState> {
-        let tokens = next.tokens.clone()?;
+    async fn asked_at_renewal(&self, next: Arc<SessionState>, extra: Claims) -> Result<Arc<SessionState>, EndReason> {
+        let Some(tokens) = next.tokens.clone() else { return Ok(next) };
         let subject = next.claims.get("sub").and_then(|sub| sub.as_str()).unwrap_or_default();
         let ask = JwtCallback {
             token: next.claims.clone(),
@@ -207,19 +213,15 @@ impl Inner {
             session: None,
         };
         match self.callbacks.jwt(ask).await {
-            Ok(Some(claims)) if claims == next.claims => Some(next),
-            Ok(Some(claims)) => {
-                let next = next.with_claims(claims);
-                self.rewrite(&next).await;
-                Some(next)
-            }
+            Ok(Some(claims)) if claims == next.claims => Ok(next),
+            Ok(Some(claims)) => self.amend(&next, |newest| newest.with_changes(&next.claims, &claims)).await,
             Ok(None) => {
-                self.end(&next, EndReason::Callback).await;
-                None
+                self.end_and_revoke(&next, EndReason::Callback).await;
+                Err(EndReason::Callback)
             }
             Err(error) => {
                 tracing::error!(%error, "the jwt callback failed at renewal; the claims stay as they were");
-                Some(next)
+                Ok(next)
             }
         }
     }
@@ -252,7 +254,7 @@ impl Inner {
         }
         tracing::warn!(session = newest.id.fingerprint(), why, error = failure.error.as_deref(), "renewal failed");
         let refused = attempted == Attempted::Refused;
-        match self.settle(newest, intent, attempted).await {
+        match self.settle(newest, intent, |_| attempted.clone()).await {
             Ok(Landed::Superseded) => self.superseded(newest).await,
             Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
             Ok(Landed::Written) if refused => (Outcome::Refused { state: newest.clone() }, RenewalOutcome::Refused),
@@ -267,15 +269,18 @@ impl Inner {
         &self,
         newest: &Arc<SessionState>,
         intent: &Intent,
+        issuer: &IssuerClient,
         refresh_token: &RefreshToken,
         failure: &TokenFailure,
     ) -> (Outcome, RenewalOutcome) {
         tracing::warn!(session = newest.id.fingerprint(), %failure, "renewal failed, but its refresh token was saved");
-        let next = newest.with_refresh_token(refresh_token.clone());
-        let sealed = seal_state(&self.record_keys, &next, self.random());
-        match self.settle(newest, intent, Attempted::Tokens { generation: next.generation, sealed }).await {
+        let mut next = newest.with_refresh_token(refresh_token.clone());
+        match self.settle_tokens(newest, intent, &mut next).await {
             Ok(Landed::Superseded) => self.superseded(newest).await,
-            Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
+            Ok(Landed::Ended(reason)) => {
+                self.revoke(issuer, &next).await;
+                (Outcome::Ended(reason), RenewalOutcome::Ended)
+            }
             Ok(Landed::Written) | Err(_) => {
                 let kept = RenewalOutcome::Kept { why: "salvaged" };
                 (Outcome::Kept { state: Arc::new(next), retry_after: self.settings.renewal.min_interval }, kept)
@@ -283,16 +288,39 @@ impl Inner {
         }
     }
 
+    /// Writes received tokens into the record. Claims that were changed there while the provider was asked go along.
+    async fn settle_tokens(
+        &self,
+        spent: &Arc<SessionState>,
+        intent: &Intent,
+        next: &mut SessionState,
+    ) -> Result<Landed, StoreError> {
+        self.settle(spent, intent, |record| {
+            let kept = record.filter(|record| record.generation == spent.generation);
+            if let Some(kept) = kept.and_then(|record| self.opened(record, spent)) {
+                *next = next.with_claims(kept.claims);
+            }
+            let sealed = seal_state(&self.record_keys, next, self.random());
+            Attempted::Tokens { generation: next.generation, sealed }
+        })
+        .await
+    }
+
     /// Writes the outcome of an attempt into the record, whatever others wrote meanwhile.
-    async fn settle(&self, spent: &SessionState, intent: &Intent, outcome: Attempted) -> Result<Landed, StoreError> {
+    async fn settle(
+        &self,
+        spent: &SessionState,
+        intent: &Intent,
+        mut outcome: impl FnMut(Option<&Record>) -> Attempted,
+    ) -> Result<Landed, StoreError> {
         let mut failures = 0;
         loop {
             let settled = async {
                 let stored = self.store.load(record_key(spent), self.now()).await?;
                 let version = stored.as_ref().map(|stored| stored.version);
                 let record = stored.and_then(|stored| self.decoded(&stored));
-                let now = self.now();
-                match settle(record.as_ref(), &intent.attempt, spent.generation, outcome.clone(), now) {
+                let outcome = outcome(record.as_ref().filter(|record| !record.sealed.is_empty()));
+                match settle(record.as_ref(), &intent.attempt, spent.generation, outcome, self.now()) {
                     Settled::Superseded => Ok::<_, StoreError>(Some(Landed::Superseded)),
                     Settled::Ended(reason) => Ok(Some(Landed::Ended(reason))),
                     Settled::Write(record) => match self.swap(spent, version, &record).await? {

@@ -105,9 +105,25 @@ impl Session {
     }
 }
 
-/// Put into a request's extensions by the layer: who is there.
+/// Put into a request's extensions by the layer: who is there, and what was asked for before any router cut it down.
 #[derive(Clone, Debug)]
-pub(crate) struct Visitor(pub(crate) Option<Session>);
+pub(crate) struct Visitor {
+    pub(crate) session: Option<Session>,
+    pub(crate) target: http::Uri,
+}
+
+impl Visitor {
+    /// The visitor of a request, if it came through the layer.
+    pub(crate) fn of(extensions: &http::Extensions) -> Option<&Self> {
+        let visitor = extensions.get();
+        if visitor.is_none() {
+            tracing::error!(
+                "a session was asked for on a route without the session layer: add `.layer(auth.layer())` to the router"
+            );
+        }
+        visitor
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Refusal;
@@ -142,13 +158,7 @@ impl<S: Send + Sync> FromRequestParts<S> for BearerToken {
 }
 
 fn visitor(parts: &Parts) -> Option<Session> {
-    let visitor = parts.extensions.get::<Visitor>();
-    if visitor.is_none() {
-        tracing::error!(
-            "a session was asked for on a route without the session layer: add `.layer(auth.layer())` to the router"
-        );
-    }
-    visitor.and_then(|Visitor(session)| session.clone())
+    Visitor::of(&parts.extensions)?.session.clone()
 }
 
 pub(crate) fn user_of(claims: &Claims) -> User {

@@ -19,8 +19,7 @@ impl Auth {
         if let Some(opened) = inner.open(headers)
             && inner.tombstones.find(opened.state.id).is_none()
         {
-            let newest = inner.newest(&opened.state).await;
-            inner.end(&opened.state, EndReason::SignedOut).await;
+            let newest = inner.end(&opened.state, EndReason::SignedOut).await;
             inner.emit(Event::SignedOut { at: inner.now(), session: opened.state.id.fingerprint() });
             if let Some(newest) = newest {
                 let inner = inner.clone();

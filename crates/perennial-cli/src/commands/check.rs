@@ -8,10 +8,21 @@ use perennial_gateway::Gateway;
 use super::serve::ConfigArgs;
 use super::{Fault, answer};
 
+pub(crate) const AFTER_HELP: &str = "\
+It takes the arguments of `perennial serve` and starts nothing. Its exit code is 0 when all is usable, warnings included, and 1
+when the configuration has faults or a provider cannot be used.
+
+  perennial check --config perennial.toml
+  perennial check --upstream http://127.0.0.1:5173";
+
 /// Validates the configuration, reaches the providers, and says what was found about refresh.
 pub(crate) async fn run(args: ConfigArgs) -> Result<(), Fault> {
     let config = args.load()?;
-    let mut report = format!("configuration: good ({} routes, store {})\n", config.routes.len(), config.store);
+    let routes = match config.routes.len() {
+        1 => "1 route".to_owned(),
+        count => format!("{count} routes"),
+    };
+    let mut report = format!("configuration: good ({routes}, store {})\n", config.store);
     let gateway = Gateway::build(config)?;
     let auth = gateway.auth();
     let settings = auth.settings();

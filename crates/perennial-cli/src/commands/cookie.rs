@@ -13,6 +13,7 @@ use super::{Fault, answer};
 
 /// Open or seal a session cookie. Secrets come from AUTH_SECRET (and AUTH_SECRET_3, _2, _1 before it).
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct CookieArgs {
     #[command(subcommand)]
     action: Action,
@@ -39,6 +40,11 @@ enum Action {
         max_age: Duration,
     },
 }
+
+const AFTER_HELP: &str = "\
+Secrets come from the environment, as for `perennial serve`: AUTH_SECRET, and AUTH_SECRET_3, _2, _1 before it.
+  echo 'authjs.session-token=eyJ...' | perennial cookie open
+  echo '{\"sub\":\"alice\"}' | perennial cookie seal --max-age 1h";
 
 /// Opens or seals.
 pub(crate) fn run(args: CookieArgs) -> Result<(), Fault> {
@@ -80,13 +86,22 @@ fn keys(name: &str) -> Result<KeyRing, Fault> {
 }
 
 /// Whoever holds a refresh token, an access token or our key share can act as the user.
-fn redacted(mut claims: Map<String, Value>) -> Map<String, Value> {
-    for (name, value) in &mut claims {
-        match value {
-            Value::Object(inner) => *inner = redacted(std::mem::take(inner)),
-            _ if name.ends_with("token") || ["key", "sid"].contains(&name.as_str()) => *value = "[redacted]".into(),
-            _ => {}
-        }
+fn redacted(claims: Map<String, Value>) -> Map<String, Value> {
+    claims.into_iter().map(|(name, value)| (name.clone(), redacted_value(is_secret(&name), value))).collect()
+}
+
+fn redacted_value(secret: bool, value: Value) -> Value {
+    match value {
+        Value::Object(inner) => redacted(inner).into(),
+        Value::Array(items) => items.into_iter().map(|item| redacted_value(secret, item)).collect(),
+        Value::Null => Value::Null,
+        _ if secret => "[redacted]".into(),
+        value => value,
     }
-    claims
+}
+
+/// `refresh_token`, and what `jwt` callbacks written for Auth.js call it: `refreshToken`, `rt_token`, `tokens`.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["token", "tokens", "secret", "password", "key"].iter().any(|end| name.ends_with(end)) || name == "sid"
 }

@@ -10,13 +10,23 @@ pub(crate) mod serve;
 use std::io::Write;
 use std::process::ExitCode;
 
+use perennial::ConfigError;
+
 /// What a command may fail with: a text for the person at the terminal.
 pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// Says on standard error what is wrong.
-pub(crate) fn fail(fault: &str) -> ExitCode {
+/// Says on standard error what is wrong; of a configuration everything, a line for each.
+pub(crate) fn fail(fault: &Fault) -> ExitCode {
+    let told = match fault.downcast_ref::<ConfigError>() {
+        None => fault.to_string(),
+        Some(ConfigError { faults }) => {
+            let count = if faults.len() == 1 { "a fault".to_owned() } else { format!("{} faults", faults.len()) };
+            let lines: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+            format!("the configuration has {count}:{lines}")
+        }
+    };
     // With standard error gone there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "perennial: {fault}");
+    let _ = writeln!(std::io::stderr(), "perennial: {told}");
     ExitCode::FAILURE
 }
 
@@ -29,21 +39,34 @@ pub(crate) fn answer(lines: &str) -> Result<(), Fault> {
     }
 }
 
-/// Resolves when the process is asked to end: Ctrl-C, or SIGTERM from a supervisor.
-pub(crate) async fn asked_to_end() {
-    let interrupted = tokio::signal::ctrl_c();
+/// Listens from now on, and resolves when the process is asked to end: Ctrl-C, or SIGTERM from a supervisor. Called before
+/// anybody is told that the command serves, so that no signal meets the default of ending at once.
+pub(crate) fn asked_to_end() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
-    {
-        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(terminate) => terminate,
-            Err(_) => return drop(interrupted.await),
-        };
-        tokio::select! {
-            _ = interrupted => {}
-            _ = terminate.recv() => {}
+    let asked = {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+        async move {
+            let [interrupt, terminate] = signals.map(|listener| async {
+                match listener {
+                    Ok(mut listener) => drop(listener.recv().await),
+                    // Then the signal still ends the process, only not gently.
+                    Err(error) => {
+                        tracing::warn!(%error, "a signal cannot be listened for");
+                        std::future::pending::<()>().await;
+                    }
+                }
+            });
+            tokio::select! {
+                () = interrupt => {}
+                () = terminate => {}
+            }
         }
-    }
+    };
     #[cfg(not(unix))]
-    drop(interrupted.await);
-    tracing::info!("ending: requests and renewals under way are finished first");
+    let asked = async { drop(tokio::signal::ctrl_c().await) };
+    async move {
+        asked.await;
+        tracing::info!("ending: requests and renewals under way are finished first");
+    }
 }

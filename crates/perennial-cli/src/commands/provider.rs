@@ -11,6 +11,7 @@ use super::Fault;
 
 /// Run the development OpenID provider. It signs in whoever is chosen on its page and asks for no password.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct ProviderArgs {
     /// Address and port to listen on; the issuer is http:// and this.
     #[arg(long, default_value = "127.0.0.1:4201", value_name = "ADDRESS")]
@@ -61,15 +62,26 @@ pub(crate) struct ProviderArgs {
     dangerous_allow_remote: bool,
 }
 
+const AFTER_HELP: &str = "\
+To try the gateway with it, in another terminal:
+  export AUTH_SECRET=$(perennial secret)
+  export AUTH_OIDC_ISSUER=http://127.0.0.1:4201 AUTH_OIDC_ID=app AUTH_OIDC_SECRET=development-secret
+  export AUTH_OIDC_SCOPE='openid profile email offline_access'
+  perennial serve --upstream http://127.0.0.1:5173";
+
 /// Serves until asked to end.
 pub(crate) async fn run(args: ProviderArgs) -> Result<(), Fault> {
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .map_err(|error| format!("{} cannot be listened on: {error}; choose another with --listen", args.listen))?;
+    let listen = listener.local_addr()?;
     let client = match args.public {
         true => Client::public(args.client_id),
         false => Client::confidential(args.client_id, args.client_secret),
     };
     let client = args.redirect_uri.into_iter().fold(client.any_loopback_port(true), Client::redirect_uri);
     let mut builder = DevProvider::builder()
-        .issuer(args.issuer.unwrap_or_else(|| format!("http://{}", args.listen)))
+        .issuer(args.issuer.unwrap_or_else(|| format!("http://{listen}")))
         .client(client)
         .access_token_lifetime(args.access_token_lifetime)
         .refresh_token_lifetime(args.refresh_token_lifetime)
@@ -82,11 +94,9 @@ pub(crate) async fn run(args: ProviderArgs) -> Result<(), Fault> {
         builder = builder.admin_token(token);
     }
     let provider = builder.build()?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .map_err(|error| format!("{} cannot be listened on: {error}; choose another with --listen", args.listen))?;
+    let end = super::asked_to_end();
     tracing::info!(issuer = provider.issuer(), "development provider: anybody can sign in as anybody");
-    provider.serve(listener, super::asked_to_end()).await?;
+    provider.serve(listener, end).await?;
     Ok(())
 }
 

@@ -9,8 +9,9 @@ use tokio::net::TcpListener;
 
 use super::Fault;
 
-/// Run the gateway.
+/// Run the gateway: every request passes it on its way to the app, and whoever is not signed in is sent to the provider.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -20,7 +21,7 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
     /// A TOML file with everything; see docs/configuration.md. The other arguments are for the start without one.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "public_url", "upstream", "store", "compat_routes"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "public_url", "upstream", "store", "compat_routes", "dangerous_allow_http"])]
     config: Option<PathBuf>,
     /// Address and port to listen on.
     #[arg(long, default_value = "127.0.0.1:4200", value_name = "ADDRESS")]
@@ -41,6 +42,18 @@ pub(crate) struct ConfigArgs {
     #[arg(long)]
     dangerous_allow_http: bool,
 }
+
+const AFTER_HELP: &str = "\
+Without --config sign-in is required on every path, and the environment says the rest:
+  AUTH_SECRET         seals the session cookies: the output of `perennial secret`
+  AUTH_OIDC_ISSUER    the provider's address, such as https://id.example
+  AUTH_OIDC_ID        the name of this application there
+  AUTH_OIDC_SECRET    its secret there
+  AUTH_OIDC_SCOPE     'openid profile email offline_access': without offline_access most providers give no refresh token
+Register <public URL>/auth/callback/oidc as redirect URI there. `perennial check` with the same arguments says whether all
+this fits together. The app finds the user in X-Forwarded-User and -Email, and an access token in Authorization.
+
+It ends on Ctrl-C or SIGTERM, after the requests and renewals under way.";
 
 impl ConfigArgs {
     pub(crate) fn load(self) -> Result<Config, Fault> {
@@ -67,10 +80,11 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
     let config = args.config.load()?;
     let listen = config.listen;
     let gateway = Gateway::open(config)?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| format!("{listen} cannot be listened on: {error}; choose another with --listen"))?;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        format!("{listen} cannot be listened on: {error}; choose another with --listen or in the file")
+    })?;
+    let end = super::asked_to_end();
     tracing::info!(listen = %listener.local_addr()?, url = gateway.auth().settings().origin(), "serving");
-    gateway.serve(listener, super::asked_to_end()).await;
+    gateway.serve(listener, end).await;
     Ok(())
 }

@@ -141,6 +141,7 @@ pub(super) fn end(reason: EndReason) -> &'static str {
             "The provider answered a renewal with somebody else’s tokens. Please sign in again."
         }
         EndReason::Callback => "The app ended the session. Please sign in again.",
+        EndReason::SecretGone => "The session lies under a secret that is gone. Please sign in again.",
         EndReason::TooOld => "The session has reached its absolute age. Please sign in again.",
     }
 }

@@ -58,7 +58,8 @@ pub(crate) struct Stage {
     pub(crate) provider: Control,
     pub(crate) upstream: Upstream,
     pub(crate) gateway: Running,
-    _provider: oneshot::Sender<()>,
+    /// Resolves when the provider no longer listens.
+    provider_runs: (oneshot::Sender<()>, JoinHandle<()>),
 }
 
 /// A gateway that serves.
@@ -126,7 +127,7 @@ impl Stage {
             gateway: gateway.local_addr().expect("an address"),
             upstream: upstream.address,
         };
-        let (provider, stop) = serve_provider(provider, &time);
+        let (provider, provider_runs) = serve_provider(provider, &time);
         let variables = [
             ("AUTH_SECRET", "a secret for tests, long enough".to_owned()),
             ("AUTH_OIDC_ISSUER", format!("http://{}", ports.provider)),
@@ -137,7 +138,7 @@ impl Stage {
         let mut config = config(&ports, variables.map(|(name, value)| (name.to_owned(), value)).to_vec());
         config.auth = config.auth.clock(time.clone());
         let gateway = Running::start(config, gateway).await;
-        Self { time, provider, upstream, gateway, _provider: stop }
+        Self { time, provider, upstream, gateway, provider_runs }
     }
 
     pub(crate) fn browser(&self) -> Browser {
@@ -159,6 +160,14 @@ impl Stage {
         self.time.forward(LIFETIME + 1);
     }
 
+    /// The provider's port is closed from now on.
+    pub(crate) async fn end_provider(self) -> Running {
+        let (stop, task) = self.provider_runs;
+        drop(stop);
+        tokio::time::timeout(PATIENCE, task).await.expect("ended").expect("no panic");
+        self.gateway
+    }
+
     pub(crate) fn refreshes(&self) -> u64 {
         self.provider.counters().refreshes_committed
     }
@@ -174,7 +183,7 @@ pub(crate) async fn bind() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.expect("a free port")
 }
 
-fn serve_provider(listener: TcpListener, time: &Time) -> (Control, oneshot::Sender<()>) {
+fn serve_provider(listener: TcpListener, time: &Time) -> (Control, (oneshot::Sender<()>, JoinHandle<()>)) {
     let address = listener.local_addr().expect("an address");
     let clock = time.clone();
     let provider = DevProvider::builder()
@@ -191,8 +200,10 @@ fn serve_provider(listener: TcpListener, time: &Time) -> (Control, oneshot::Send
         .expect("a provider");
     let control = provider.control();
     let (stop, stopped) = oneshot::channel::<()>();
-    tokio::spawn(async move { provider.serve(listener, async { drop(stopped.await) }).await });
-    (control, stop)
+    let task = tokio::spawn(async move {
+        provider.serve(listener, async { drop(stopped.await) }).await.expect("served");
+    });
+    (control, (stop, task))
 }
 
 /// An answer, read to its end.

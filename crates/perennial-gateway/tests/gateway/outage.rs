@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use crate::harness::Stage;
+use crate::harness::{Browser, Stage};
 
 #[tokio::test]
 async fn whoever_fetches_is_told_when_to_come_back() {
@@ -90,22 +90,24 @@ async fn optional_routes_stay_open() {
 
 #[tokio::test]
 async fn a_stranger_waits_on_a_page_while_the_provider_cannot_even_be_discovered() {
-    let stage = Stage::with(
-        r#"
-        [[providers]]
-        preset = "oidc"
-        id = "gone"
-        issuer = "http://127.0.0.1:9"
-        client_id = "app"
-        client_secret_env = "AUTH_OIDC_SECRET"
-        [[routes]]
-        path = "/"
-        upstream = "UPSTREAM"
-        "#,
-    )
-    .await;
-    // Two providers: the choice is shown whatever their state.
-    assert_eq!(stage.browser().page("/").await.status, StatusCode::FOUND);
+    let gateway = Stage::quick().await.end_provider().await;
+    let mut stranger = Browser::new(gateway.address);
+    let answer = stranger.page("/inbox").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    assert!(answer.text().contains("http-equiv=\"refresh\"") && answer.cookies_set().is_empty());
+    assert_eq!(stranger.fetch("/inbox").await.verdict(), (401, "not_signed_in".into()));
+    assert_eq!(stranger.fetch("/readyz").await.status, StatusCode::OK, "the gateway itself is ready");
+}
+
+#[tokio::test]
+async fn a_closed_port_is_an_outage_too() {
+    let stage = Stage::quick().await;
+    let mut alice = stage.signed_in().await;
+    stage.time.forward(61);
+    let _gateway = stage.end_provider().await;
+    assert_eq!(alice.fetch("/").await.verdict(), (503, "renewal_suspended".into()));
+    assert_eq!(alice.page("/").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(alice.has_session());
 }
 
 #[tokio::test]

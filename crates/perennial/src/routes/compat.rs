@@ -1,7 +1,5 @@
 //! The four `/api` routes of the SvelteKitAuth recipe this project began with, doing what it meant them to do.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -71,22 +69,23 @@ fn status(entry: Entry) -> Response {
 /// POST `/api/update-user-data?query=update-user-data`: merges allow-listed names of the JSON body into the claims.
 pub(super) async fn update_user_data(State(auth): State<Auth>, posted: Posted) -> Response {
     let Entry { session, mut set_cookies, .. } = auth.enter(&posted.headers, Door::Ordinary).await;
-    let Some(session) = session else {
+    let refused = |cookies| {
         let data = json!({ "data": "user is not authorized to update data" });
-        return super::with_cookies(
-            super::uncached((StatusCode::UNAUTHORIZED, Json(data)).into_response()),
-            set_cookies,
-        );
+        super::with_cookies(super::uncached((StatusCode::UNAUTHORIZED, Json(data)).into_response()), cookies)
     };
+    let Some(session) = session else { return refused(set_cookies) };
+    let mut state = session.state().clone();
     let mut claims = session.claims().clone();
     if asks_for(&posted, "update-user-data") {
         let allowed = &auth.inner.settings.updatable_claims;
         claims
             .extend(posted.body.iter().filter(|(name, _)| allowed.contains(name)).map(|(n, v)| (n.clone(), v.clone())));
     }
-    let state = Arc::new(session.state().with_claims(claims));
-    if state.claims != session.state().claims {
-        set_cookies = super::session::keep(&auth, &posted.headers, &state).await;
+    if claims != state.claims {
+        (state, set_cookies) = match super::session::keep(&auth, &posted.headers, &state, &claims).await {
+            Some(kept) => kept,
+            None => return refused(auth.inner.cleared(&posted.headers)),
+        };
     }
     let mut data = default_session(&auth, &state).remove("user").unwrap_or_default();
     if let Value::Object(user) = &mut data {

@@ -23,7 +23,7 @@ use crate::auth::Auth;
 use crate::refusal::Refusal;
 
 impl Auth {
-    /// All endpoints as an axum router, to be merged into an application's.
+    /// All endpoints as an axum router, to be merged into an application's, whatever its state.
     ///
     /// | method and path | what it does |
     /// |---|---|
@@ -35,7 +35,7 @@ impl Auth {
     /// | GET, POST `/auth/signout` | asks, signs out |
     /// | POST `/auth/refresh` | renews now |
     /// | GET `/auth/error`, `/auth/verify-request` | say what happened |
-    pub fn router(&self) -> Router {
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let base = &self.inner.settings.base_path;
         let endpoints = Router::new()
             .route("/providers", get(providers::list))

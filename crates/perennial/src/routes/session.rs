@@ -39,8 +39,10 @@ pub(super) async fn update(State(auth): State<Auth>, posted: Result<Posted, Resp
     let Some(session) = entry.session else {
         return super::with_cookies(Json(Value::Null).into_response(), entry.set_cookies);
     };
+    // The cookie may be stale although its access token lives: the update belongs to the newest generation.
+    let Some(newest) = auth.inner.newest(session.state()).await else { return gone(&auth, &posted) };
     let ask = JwtCallback {
-        token: session.claims().clone(),
+        token: newest.claims.clone(),
         trigger: Some(JwtTrigger::Update),
         user: None,
         account: None,
@@ -48,15 +50,13 @@ pub(super) async fn update(State(auth): State<Auth>, posted: Result<Posted, Resp
         session: posted.body.get("data").cloned(),
     };
     let (state, cookies) = match auth.inner.callbacks.jwt(ask).await {
-        Ok(Some(claims)) => {
-            let state = Arc::new(session.state().with_claims(claims));
-            let cookies = keep(&auth, &posted.headers, &state).await;
-            (state, cookies)
-        }
+        Ok(Some(claims)) => match keep(&auth, &posted.headers, &newest, &claims).await {
+            Some(kept) => kept,
+            None => return gone(&auth, &posted),
+        },
         Ok(None) => {
-            auth.inner.end(session.state(), EndReason::Callback).await;
-            let cookies = auth.inner.cleared(&posted.headers);
-            return super::with_cookies(Json(Value::Null).into_response(), cookies);
+            auth.inner.end_in_background(newest, EndReason::Callback);
+            return gone(&auth, &posted);
         }
         Err(error) => {
             tracing::error!(%error, "the jwt callback failed at an update; the session stays as it was");
@@ -66,12 +66,23 @@ pub(super) async fn update(State(auth): State<Auth>, posted: Result<Posted, Resp
     super::with_cookies(super::uncached(Json(shaped(&auth, &state).await).into_response()), cookies)
 }
 
-/// Writes changed claims into the record, so that no renewal loses them, and into the cookie.
-pub(super) async fn keep(auth: &Auth, headers: &HeaderMap, state: &Arc<SessionState>) -> Vec<HeaderValue> {
-    auth.inner.rewrite(state).await;
+fn gone(auth: &Auth, posted: &Posted) -> Response {
+    super::with_cookies(super::uncached(Json(Value::Null).into_response()), auth.inner.cleared(&posted.headers))
+}
+
+/// Brings what `claims` change about `state` into the newest generation, so that no renewal loses it. Answers with that
+/// generation and its cookies; `None` when the session is over.
+pub(super) async fn keep(
+    auth: &Auth,
+    headers: &HeaderMap,
+    state: &Arc<SessionState>,
+    claims: &Claims,
+) -> Option<(Arc<SessionState>, Vec<HeaderValue>)> {
+    let newest = auth.inner.amend(state, |newest| newest.with_changes(&state.claims, claims)).await.ok()?;
     let cookies = RequestCookies::read(headers);
     let present = perennial_core::cookie::join(&auth.inner.names.session, cookies.iter());
-    auth.inner.session_cookies(state, &present.map(|joined| joined.names).unwrap_or_default())
+    let cookies = auth.inner.session_cookies(&newest, &present.map(|joined| joined.names).unwrap_or_default());
+    Some((newest, cookies))
 }
 
 /// The default shape through the `session` callback; an error there shows the default.

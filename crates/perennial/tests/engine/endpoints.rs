@@ -288,3 +288,23 @@ async fn a_new_secret_in_front_signs_nobody_out() {
     assert_eq!(browser.reaching(&last).generation().await, 2);
     assert_eq!(leftover.reaching(&last).get("/").await.text(), "stranger");
 }
+
+/// The record held the successor under a secret that was taken off the list: the old cookie's refresh token was sent instead,
+/// which the provider took for theft.
+#[tokio::test]
+async fn a_spent_refresh_token_is_not_sent_because_its_successor_cannot_be_read() {
+    let world = World::start().await;
+    let browser = world.alice().await;
+    let newer = "a-newer-secret-of-32-bytes-or-more";
+    let both = world.engine_with_secrets(&[newer, SECRET]);
+    let stale = browser.copy().reaching(&both);
+    assert_eq!(stale.generation().await, 0, "sealed anew, not renewed");
+    world.clock.advance(DUE);
+    browser.get("/data").await;
+    assert_eq!(world.redemptions(), 1, "the newest generation lies in the record, under the older secret");
+    let last = world.engine_with_secrets(&[newer]);
+    world.clock.advance(DUE);
+    stale.reaching(&last).get("/data").await;
+    assert!(world.family_alive(), "a spent refresh token was sent");
+    assert_eq!(browser.generation().await, 2);
+}

@@ -4,12 +4,14 @@
 mod support;
 
 mod callbacks;
+mod configuring;
 mod crash;
 mod ending;
 mod endpoints;
 mod leaks;
 mod outages;
 mod renewing;
+mod requiring;
 mod signing_in;
 mod stale;
 mod store_outage;

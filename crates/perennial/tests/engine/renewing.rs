@@ -5,7 +5,7 @@ use std::time::Duration;
 use perennial::provider::RefreshClass;
 use perennial::{Door, RenewalOutcome, RenewalPolicy};
 
-use crate::support::{DEAD, DUE, World, eventually};
+use crate::support::{DEAD, DUE, Flaky, World, eventually};
 
 #[tokio::test]
 async fn nothing_is_renewed_before_its_time() {
@@ -163,7 +163,7 @@ async fn pressing_refresh_again_and_again_is_held_to_the_shortest_interval() {
 
 #[tokio::test]
 async fn two_replicas_with_one_store_redeem_once() {
-    let world = World::start().await;
+    let world = World::on(Flaky::new(), RefreshClass::Family, |auth| auth).await;
     let browser = world.alice().await;
     let other = world.another_engine(world.store.clone(), |auth| auth);
     world.clock.advance(DEAD);

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial::Event;
+use perennial::cookie::{KeyRing, seal};
 use perennial::provider::RefreshClass;
+use perennial::secret::CookieSecret;
 use perennial::store::EmbeddedStore;
+use perennial::{Clock, Event, SystemRandom};
 
-use crate::support::{DEAD, DUE, World};
+use crate::support::{DEAD, DUE, SECRET, World};
 
 #[tokio::test]
 async fn a_stale_cookie_gets_the_newest_generation_and_the_family_lives() {
@@ -81,4 +83,30 @@ async fn without_the_record_a_stale_cookie_would_have_killed_the_family() {
     world.clock.advance(DEAD);
     assert_eq!(stale.reaching(&forgetful).get("/data").await.status, 401);
     assert!(!world.family_alive());
+}
+
+#[tokio::test]
+async fn a_cookie_that_authjs_wrote_is_adopted_and_two_requests_with_it_redeem_once() {
+    let world = World::start().await;
+    let browser = world.alice().await;
+    browser.get("/me").await;
+    let refresh_token =
+        world.wire.secrets().into_iter().find(|secret| secret.starts_with("rt_")).expect("one was issued");
+    let now = world.clock.now();
+    let claims = serde_json::json!({
+        "name": "Alice Archer", "email": "alice@example.test", "sub": "alice", "access_token": "of-another-life",
+        "refresh_token": refresh_token, "expires_at": now.unix_seconds() - 5,
+    });
+    let claims = claims.as_object().expect("an object");
+    let ring = KeyRing::new(&[CookieSecret::new(SECRET)], "authjs.session-token").expect("a secret");
+    let sealed = seal(&ring, claims, now, Duration::from_secs(3600), &SystemRandom);
+    let visitors = [world.browser(), world.browser()];
+    for visitor in &visitors {
+        visitor.set_cookie("authjs.session-token", &sealed);
+    }
+    let (one, two) = tokio::join!(visitors[0].get("/data"), visitors[1].get("/data"));
+    assert_eq!(one.bearer(), two.bearer());
+    assert!(world.accepts(&one.bearer()).await);
+    assert_eq!((world.redemptions(), world.family_alive()), (1, true));
+    assert_eq!(visitors[0].get("/me").await.json()["claims"]["sub"], "alice");
 }

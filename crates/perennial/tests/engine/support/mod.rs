@@ -238,10 +238,12 @@ impl Drop for Engine {
 }
 
 fn application(auth: &Auth) -> Router {
+    let members = Router::new().route("/page", get(front).post(front)).layer(auth.require_sign_in());
     Router::new()
         .route("/", get(front))
         .route("/me", get(me))
         .route("/data", get(data))
+        .nest("/members", members)
         .merge(auth.router())
         .layer(auth.layer())
 }

@@ -1,4 +1,4 @@
-//! A store that fails when told to.
+//! A store for several engines, which fails when told to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use perennial::store::{
     Durability, MemoryStore, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap, Version, Versioned,
 };
 
-/// A store in memory, with two switches.
+/// A store in memory that claims to be shared, as a server's would be, with two switches.
 #[derive(Default)]
 pub(crate) struct Flaky {
     store: MemoryStore,
@@ -76,6 +76,6 @@ impl SessionStore for Flaky {
     }
 
     fn shared(&self) -> bool {
-        false
+        true
     }
 }

@@ -10,6 +10,9 @@ use perennial::{HttpClient, HyperClient, SendError};
 use serde_json::Value;
 use tokio::sync::watch;
 
+/// Rewrites a token answer.
+type Tamper = fn(Value) -> Value;
+
 /// The real HTTP client, with a hand on the line.
 #[derive(Clone)]
 pub(crate) struct Wire {
@@ -23,7 +26,7 @@ struct Line {
     /// How many answers to refresh requests have arrived so far.
     arrived: watch::Sender<u32>,
     unplugged: Mutex<bool>,
-    tamper: Mutex<Option<fn(Value) -> Value>>,
+    tamper: Mutex<Option<Tamper>>,
     /// Every token and code that went over the line.
     heard: Mutex<Vec<String>>,
     /// The tokens that were sent to be revoked.
@@ -67,7 +70,7 @@ impl Wire {
     }
 
     /// Rewrites answers to refresh requests.
-    pub(crate) fn tamper(&self, with: Option<fn(Value) -> Value>) {
+    pub(crate) fn tamper(&self, with: Option<Tamper>) {
         *self.line.tamper.lock().expect("no panic while locked") = with;
     }
 

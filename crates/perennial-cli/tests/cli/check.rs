@@ -1,0 +1,85 @@
+//! `perennial check`: what it finds, says, and exits with.
+
+use std::net::TcpListener;
+
+use crate::harness::{Done, SECRET, Served, run};
+
+const UPSTREAM: [&str; 3] = ["check", "--upstream", "http://127.0.0.1:5173"];
+
+fn check(issuer: &str, scope: &str, args: &[&str]) -> Done {
+    let variables = [
+        ("AUTH_SECRET", SECRET),
+        ("AUTH_OIDC_ISSUER", issuer),
+        ("AUTH_OIDC_ID", "app"),
+        ("AUTH_OIDC_SECRET", "planted client secret"),
+        ("AUTH_OIDC_SCOPE", scope),
+    ];
+    let done = run(&[&UPSTREAM[..], args].concat(), &variables);
+    assert!(!format!("{done:?}").contains("planted"), "{done:?}");
+    done
+}
+
+#[test]
+fn a_provider_that_is_there_is_described() {
+    let (_provider, issuer) = Served::provider(&[]);
+    let done = check(&issuer, "openid offline_access", &["--public-url", "http://localhost:4200"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    for sentence in [
+        "configuration: good (1 route, store perennial.redb)",
+        "public URL: http://localhost:4200 (cookies not Secure: plain http)",
+        "reached: yes",
+        "register there as redirect URI: http://localhost:4200/auth/callback/oidc",
+        "refresh: a refresh token can be expected",
+    ] {
+        assert!(done.out.contains(sentence), "{sentence:?} is missing: {}", done.out);
+    }
+    assert!(!done.out.contains("WARNING"), "{}", done.out);
+}
+
+#[test]
+fn a_scope_without_offline_access_is_warned_of() {
+    let (_provider, issuer) = Served::provider(&[]);
+    let done = check(&issuer, "openid profile", &[]);
+    assert_eq!(done.code, Some(0), "a warning is no failure: {done:?}");
+    assert!(done.out.contains("WARNING: no refresh token can be expected"), "{}", done.out);
+    assert!(done.out.contains("offline_access"), "{}", done.out);
+}
+
+#[test]
+fn a_provider_that_cannot_be_used_fails_the_check() {
+    let (_provider, issuer) = Served::provider(&[]);
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let other_name = issuer.replace("127.0.0.1", "localhost");
+    for (what, issuer, word) in [
+        ("nobody there", format!("http://{closed}"), closed.to_string()),
+        ("another issuer than it says", other_name.clone(), issuer.clone()),
+        ("a slash too many", format!("{issuer}/"), issuer.clone()),
+        ("no provider at all", format!("{issuer}/nothing"), "404".to_owned()),
+    ] {
+        let done = check(&issuer, "openid offline_access", &[]);
+        assert_eq!(done.code, Some(1), "{what}: {done:?}");
+        assert!(done.out.contains("reached: NO: ") && done.out.contains(&word), "{what}: {}", done.out);
+        assert!(done.err.contains("a provider cannot be used as configured"), "{what}: {}", done.err);
+        assert!(done.out.contains("register there as redirect URI"), "the rest is said all the same: {}", done.out);
+    }
+}
+
+#[test]
+fn faults_of_a_file_are_listed_with_their_lines() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("perennial.toml");
+    std::fs::write(&path, "lissten = 1\n[session]\nmax_age = \"30\"\n").expect("written");
+    let path = path.to_str().expect("UTF-8");
+    let done = run(&["check", "--config", path], &[]);
+    assert_eq!((done.code, done.out.as_str()), (Some(1), ""));
+    let lines: Vec<_> = done.err.lines().collect();
+    assert_eq!(lines[0], "perennial: the configuration has 6 faults:", "{}", done.err);
+    assert_eq!(lines.len(), 7, "{}", done.err);
+    for (key, line) in [("lissten", 1), ("session.max_age", 3)] {
+        let found = lines.iter().any(|told| told.starts_with(&format!("  {key} ({path}:{line}): ")));
+        assert!(found, "{key}: {}", done.err);
+    }
+    let done = run(&["check", "--config", "/no/such/file"], &[]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.err.starts_with("perennial: /no/such/file cannot be read: "), "{}", done.err);
+}

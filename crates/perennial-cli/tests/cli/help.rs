@@ -1,0 +1,109 @@
+//! `--help` teaches, and wrong arguments are answered with what would be right.
+
+use crate::harness::run;
+
+#[test]
+fn the_help_of_every_command_says_what_one_needs() {
+    let table: &[(&[&str], &[&str])] = &[
+        (
+            &[],
+            &[
+                "dev",
+                "serve",
+                "provider",
+                "check",
+                "cookie",
+                "secret",
+                "perennial dev",
+                "AUTH_OIDC_ISSUER",
+                "offline_access",
+            ],
+        ),
+        (&["dev"], &["--port", "4200", "--provider-port", "--access-token-lifetime", "--data-dir"]),
+        (
+            &["serve"],
+            &[
+                "--config",
+                "--listen",
+                "--public-url",
+                "--upstream",
+                "--store",
+                "--compat-routes",
+                "--dangerous-allow-http",
+                "AUTH_SECRET",
+                "AUTH_OIDC_ISSUER",
+                "AUTH_OIDC_SCOPE",
+                "/auth/callback/oidc",
+                "SIGTERM",
+                "--log-json",
+            ],
+        ),
+        (
+            &["provider"],
+            &[
+                "--listen",
+                "--client-id",
+                "--client-secret",
+                "--redirect-uri",
+                "--access-token-lifetime",
+                "--behaviour",
+                "--auto-sign-in",
+                "--always-refresh-token",
+                "Not for production",
+                "AUTH_OIDC_SECRET=development-secret",
+            ],
+        ),
+        (&["check"], &["--config", "--upstream", "exit code", "starts nothing"]),
+        (&["cookie"], &["open", "seal", "AUTH_SECRET"]),
+        (&["cookie", "open"], &["--name", "--dangerous-show-tokens", "standard input", "__Secure-"]),
+        (&["cookie", "seal"], &["--name", "--max-age", "standard input"]),
+        (&["secret"], &["AUTH_SECRET", "32 random bytes"]),
+    ];
+    for (command, words) in table {
+        let done = run(&[command, &["--help"][..]].concat(), &[]);
+        assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{command:?}");
+        for word in *words {
+            assert!(done.out.contains(word), "{command:?} does not say {word}: {}", done.out);
+        }
+    }
+}
+
+#[test]
+fn wrong_arguments_exit_with_2_and_say_what_is_right() {
+    for (args, words) in [
+        (&[][..], "Usage: perennial"),
+        (&["serv"], "serve"),
+        (&["serve"], "--upstream <URL>"),
+        (&["check"], "--upstream <URL>"),
+        (&["serve", "--upstream"], "--upstream <URL>"),
+        (&["serve", "--upstream", "http://h", "--listen", "4200"], "--listen <ADDRESS>"),
+        (&["serve", "--config", "x.toml", "--upstream", "http://h"], "cannot be used with"),
+        (&["serve", "--config", "x.toml", "--dangerous-allow-http"], "cannot be used with"),
+        (&["provider", "--access-token-lifetime", "60"], "--access-token-lifetime <TIME>"),
+        (&["provider", "--alg", "none"], "choose es256 or rs256"),
+        (&["provider", "--behaviour", "explode=1"], "explode"),
+        (&["cookie"], "open"),
+    ] {
+        let done = run(args, &[]);
+        assert_eq!(done.code, Some(2), "{args:?}: {}", done.err);
+        assert!(done.err.contains(words), "{args:?} does not say {words}: {}", done.err);
+    }
+}
+
+#[test]
+fn a_log_level_that_is_none_is_explained() {
+    let done = run(&["secret", "--log", "perennial=loud"], &[]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.err.contains("--log perennial=loud") && done.err.contains("info"), "{}", done.err);
+}
+
+#[test]
+fn each_secret_is_32_new_random_bytes() {
+    let secrets: Vec<String> = (0..3).map(|_| run(&["secret"], &[]).out).collect();
+    for secret in &secrets {
+        let line = secret.strip_suffix('\n').expect("a line");
+        assert_eq!(line.len(), 43, "{line}");
+        assert!(line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{line}");
+    }
+    assert!(secrets[0] != secrets[1] && secrets[1] != secrets[2] && secrets[0] != secrets[2]);
+}

@@ -1,0 +1,7 @@
+//! The built binary as a person at a terminal or a supervisor meets it.
+
+mod check;
+mod cookie;
+mod harness;
+mod help;
+mod serve;

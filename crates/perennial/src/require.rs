@@ -1,0 +1,154 @@
+//! Where sign-in is required: strangers are sent to sign in or told so, and whoever's access token cannot be replaced just now
+//! is asked to wait, never to sign in again.
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderValue, Request, StatusCode};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::auth::Auth;
+use crate::refusal::{Refusal, retry_after_seconds};
+use crate::routes::wants_page;
+use crate::session::{Session, Visitor};
+
+impl Auth {
+    /// A tower layer that lets only those pass who are signed in. It belongs inside [`Auth::layer`], which says who is there:
+    ///
+    /// ```
+    /// # use axum::{Router, routing::get};
+    /// # fn app(auth: perennial::Auth) -> Router {
+    /// Router::new()
+    ///     .route("/account", get(|session: perennial::Session| async move { session.user().id }))
+    ///     .layer(auth.require_sign_in())
+    ///     .merge(auth.router())
+    ///     .layer(auth.layer())
+    /// # }
+    /// ```
+    pub fn require_sign_in(&self) -> RequireSignInLayer {
+        RequireSignInLayer { auth: self.clone() }
+    }
+
+    /// What `session` is told where sign-in is required; `None` for those who may pass.
+    ///
+    /// A stranger's page load is redirected to the provider, or to the choice between several, and comes back afterwards; other
+    /// requests of strangers get 401. A session whose access token has died while the provider is out of reach gets 503 with
+    /// `Retry-After`, and a page load a page that tries again by itself.
+    pub async fn require(&self, request: &Parts, session: Option<&Session>) -> Option<Response> {
+        let page = wants_page(&request.headers) && request.method.is_safe();
+        match session.map(Session::bearer) {
+            None if page => Some(self.to_sign_in(request).await),
+            None => Some(Refusal::NotSignedIn.into_response()),
+            Some(Err(Refusal::RenewalSuspended { retry_after })) if page => Some(holding_page(retry_after)),
+            Some(Err(refusal @ Refusal::RenewalSuspended { .. })) => Some(refusal.into_response()),
+            Some(_) => None,
+        }
+    }
+
+    async fn to_sign_in(&self, request: &Parts) -> Response {
+        let settings = self.settings();
+        // A nested router has cut its prefix off the URI; the layer knows the whole.
+        let target = request.extensions.get().map_or(&request.uri, |Visitor { target, .. }| target);
+        let here = target.path_and_query().map_or("/", |path| path.as_str());
+        let return_to = format!("{}{here}", settings.origin());
+        let mut providers = self.providers();
+        let (location, cookies) = match (providers.next(), providers.next()) {
+            (Some(only), None) => match self.begin_sign_in(&request.headers, only.as_str(), &return_to, &[]).await {
+                Ok(start) => (start.location, start.set_cookies),
+                Err(Refusal::RenewalSuspended { retry_after }) => return holding_page(retry_after),
+                Err(refusal) => return refusal.into_response(),
+            },
+            _ => {
+                let query = url::form_urlencoded::Serializer::new(String::new())
+                    .append_pair("callbackUrl", &return_to)
+                    .finish();
+                (format!("{}/signin?{query}", settings.base_path), Vec::new())
+            }
+        };
+        let mut response = StatusCode::FOUND.into_response();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            headers.insert(LOCATION, location);
+        }
+        for cookie in cookies {
+            headers.append(SET_COOKIE, cookie);
+        }
+        response
+    }
+}
+
+/// The page a browser gets while the provider is out of reach: it says so and tries again by itself.
+fn holding_page(retry_after: Duration) -> Response {
+    let seconds = retry_after.as_millis().div_ceil(1000).clamp(1, 60);
+    let page = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><meta http-equiv=\"refresh\" content=\"{seconds}\"><title>One moment</title></head>\
+         <body><h1>One moment</h1><p>The sign-in provider cannot be reached. If you were signed in, you still are; this page tries \
+         again by itself.</p></body></html>"
+    );
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, page).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.insert(RETRY_AFTER, retry_after_seconds(retry_after));
+    response
+}
+
+/// Lets only those pass who are signed in; made by [`Auth::require_sign_in`].
+#[derive(Clone, Debug)]
+pub struct RequireSignInLayer {
+    auth: Auth,
+}
+
+impl<S> Layer<S> for RequireSignInLayer {
+    type Service = RequireSignIn<S>;
+
+    fn layer(&self, inner: S) -> RequireSignIn<S> {
+        RequireSignIn { auth: self.auth.clone(), inner }
+    }
+}
+
+/// The service of [`RequireSignInLayer`].
+#[derive(Clone, Debug)]
+pub struct RequireSignIn<S> {
+    auth: Auth,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for RequireSignIn<S>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let auth = self.auth.clone();
+        // The clone that was polled ready goes with the call; the fresh one stays (tower's rule).
+        let fresh = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, fresh);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let session = Visitor::of(&parts.extensions).and_then(|visitor| visitor.session.clone());
+            match auth.require(&parts, session.as_ref()).await {
+                Some(refused) => Ok(refused),
+                None => inner.call(Request::from_parts(parts, body)).await,
+            }
+        })
+    }
+}

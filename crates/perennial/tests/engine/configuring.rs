@@ -1,0 +1,116 @@
+//! Configurations: all faults at once, the environment as Auth.js reads it, an application's own pages.
+
+use std::time::Duration;
+
+use perennial::provider::RefreshClass;
+use perennial::secret::{ClientSecret, CookieSecret};
+use perennial::{Auth, AuthBuilder, Pages, Provider, RenewalPolicy};
+
+use crate::support::{SECRET, World};
+
+fn right() -> AuthBuilder {
+    let provider = Provider::preset("oidc").expect("a preset").issuer("https://id.example").client_id("app");
+    Auth::builder()
+        .secret(CookieSecret::new(SECRET))
+        .public_url("https://app.example")
+        .provider(provider.client_secret(ClientSecret::new("planted-client-secret")))
+}
+
+#[tokio::test]
+async fn every_fault_is_told_with_key_and_remedy_and_no_secret() {
+    type Spoil = fn(AuthBuilder) -> AuthBuilder;
+    let cases: [(&str, Spoil); 12] = [
+        ("AUTH_SECRET", |auth| auth.secret(CookieSecret::new("planted-short"))),
+        ("public_url", |auth| auth.public_url("app.example")),
+        ("public_url", |auth| auth.public_url("http://app.example")),
+        ("public_url", |auth| auth.public_url("ftp://app.example")),
+        ("base_path", |auth| auth.base_path("auth")),
+        ("base_path", |auth| auth.base_path("/auth/")),
+        ("session.max_age", |auth| auth.max_age(Duration::from_secs(401 * 24 * 3600))),
+        ("session.update_age", |auth| auth.update_age(Duration::from_secs(31 * 24 * 3600))),
+        ("renewal.call_deadline", |auth| {
+            auth.renewal(RenewalPolicy { call_deadline: Duration::from_secs(61), ..Default::default() })
+        }),
+        ("renewal.renew_before", |auth| {
+            auth.renewal(RenewalPolicy { renew_before: Duration::ZERO, ..Default::default() })
+        }),
+        ("return_origins", |auth| auth.return_origin("https://other.example/path")),
+        ("providers.google.client_id", |auth| auth.provider(Provider::preset("google").expect("a preset"))),
+    ];
+    right().build().expect("the basis is right");
+    for (key, spoil) in cases {
+        let error = spoil(right()).build().expect_err(key);
+        assert!(error.faults.iter().any(|fault| fault.key == key), "{key}: {error}");
+        assert!(error.faults.iter().all(|fault| fault.remedy.len() > 10), "{key}: {error}");
+        assert!(!format!("{error} {error:?}").contains("planted"), "{key}: {error}");
+    }
+    let all = cases.into_iter().fold(right(), |auth, (_, spoil)| spoil(auth)).build().expect_err("all of them");
+    // Later settings replace earlier ones; one fault of each setting is left, and all are told in one go.
+    let keys: std::collections::BTreeSet<_> = all.faults.iter().map(|fault| fault.key.as_str()).collect();
+    for key in ["AUTH_SECRET", "public_url", "base_path", "session.max_age", "renewal.renew_before", "return_origins"] {
+        assert!(keys.contains(key), "{key}: {all}");
+    }
+    let nothing = Auth::builder().build().expect_err("nothing is set");
+    assert!(nothing.to_string().contains("AUTH_SECRET") && nothing.to_string().contains("public_url"), "{nothing}");
+}
+
+#[tokio::test]
+async fn the_environment_is_read_as_authjs_reads_it() {
+    let built = |variables: &[(&str, &str)]| {
+        let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Auth::builder().environment(pairs).build()
+    };
+    let auth = built(&[
+        ("AUTH_SECRET_1", "the-newer-one-of-the-two-secrets"),
+        ("AUTH_SECRET", SECRET),
+        ("AUTH_URL", "https://app.example/api/auth"),
+        ("AUTH_GOOGLE_ID", "google-id"),
+        ("AUTH_GOOGLE_SECRET", "google-secret"),
+        ("AUTH_OIDC_ISSUER", "https://id.example"),
+        ("AUTH_OIDC_ID", "app"),
+        ("AUTH_OIDC_SECRET", "app-secret"),
+        ("AUTH_GITHUB_ID", ""),
+        ("PATH", "/bin"),
+    ])
+    .expect("complete");
+    let providers: Vec<_> = auth.providers().map(|id| id.as_str().to_owned()).collect();
+    assert!(providers.len() == 2 && providers.contains(&"google".into()) && providers.contains(&"oidc".into()));
+    assert_eq!(
+        (auth.settings().base_path.as_str(), auth.settings().origin()),
+        ("/api/auth", "https://app.example".into())
+    );
+    let fault = built(&[("AUTH_SECRET", SECRET), ("AUTH_URL", "nonsense")]).expect_err("no URL");
+    assert!(fault.to_string().contains("AUTH_URL (environment)"), "{fault}");
+}
+
+#[tokio::test]
+async fn the_applications_own_pages_stand_in_for_ours() {
+    let world = World::of(RefreshClass::Family, |auth| {
+        auth.pages(Pages { sign_in: Some("/login".into()), sign_out: Some("/bye".into()), error: Some("/oops".into()) })
+    })
+    .await;
+    let browser = world.browser();
+    let sent = browser.get("/auth/signin?callbackUrl=/me").await;
+    assert!(sent.header("location").contains("/login?callbackUrl=http"), "{}", sent.header("location"));
+    let lost = browser.get("/auth/callback/oidc?state=unknown&code=x").await;
+    assert!(lost.header("location").ends_with("/login?error=Verification"), "{}", lost.header("location"));
+    let asked = browser.begin_sign_in("alice", "/").await;
+    let callback = browser.ask_provider(&asked).await.replace("code=", "code=x");
+    let failed = browser.get(&callback).await;
+    assert!(failed.header("location").ends_with("/oops?error=Configuration"), "{}", failed.header("location"));
+}
+
+#[tokio::test]
+async fn a_machine_token_is_the_applications_own_and_asked_for_once() {
+    let world = World::start().await;
+    let auth = &world.engine.auth;
+    let (one, two) = tokio::join!(auth.machine_token("oidc", None), auth.machine_token("oidc", None));
+    let (one, two) = (one.expect("granted"), two.expect("granted"));
+    assert_eq!(one, two);
+    assert_eq!(world.provider.counters().token_requests, 1);
+    world.clock.advance(crate::support::DEAD);
+    assert_ne!(auth.machine_token("oidc", None).await.expect("granted"), one);
+    assert!(auth.machine_token("nobody", None).await.is_err());
+    // Nobody is signed in by it.
+    assert_eq!(world.browser().get("/").await.text(), "stranger");
+}

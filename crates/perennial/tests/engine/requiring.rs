@@ -1,0 +1,82 @@
+//! Routes for signed-in users only.
+
+use bytes::Bytes;
+use http::Method;
+use perennial::Provider;
+use perennial::provider::RefreshClass;
+use perennial::secret::ClientSecret;
+
+use crate::support::{DEAD, World};
+
+const PAGE: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("accept", "text/html")];
+
+#[tokio::test]
+async fn a_page_load_goes_to_the_provider_and_comes_back_to_where_it_wanted() {
+    let world = World::start().await;
+    let browser = world.browser();
+    let sent = browser.get_with("/members/page?tab=2&login_hint=bob", &PAGE).await;
+    assert_eq!(sent.status, 302, "{}", sent.text());
+    assert!(sent.header("location").contains("/authorize?"), "{}", sent.header("location"));
+    assert!(sent.header("cache-control").contains("no-store"));
+    let asked = format!("{}&login_hint=alice", sent.header("location"));
+    let callback = browser.ask_provider(&asked).await;
+    let landed = browser.get(&callback).await;
+    assert!(landed.header("location").ends_with("/members/page?tab=2&login_hint=bob"), "{}", landed.header("location"));
+    assert_eq!(browser.get_with("/members/page?tab=2", &PAGE).await.text(), "Alice Archer");
+}
+
+#[tokio::test]
+async fn what_is_no_page_load_is_told_401() {
+    let world = World::start().await;
+    let browser = world.browser();
+    for headers in [
+        &[("sec-fetch-mode", "cors"), ("accept", "text/html")][..],
+        &[("accept", "application/json")],
+        &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")],
+        &[],
+    ] {
+        let refused = browser.get_with("/members/page", headers).await;
+        assert_eq!((refused.status.as_u16(), refused.json()["error"].as_str()), (401, Some("not_signed_in")));
+    }
+    // What a form would have sent would be lost on the way.
+    let posted = browser.send(Method::POST, "/members/page", &PAGE, Bytes::from_static(b"a=b")).await;
+    assert_eq!(posted.status, 401);
+}
+
+#[tokio::test]
+async fn with_several_providers_the_user_chooses() {
+    let world = World::of(RefreshClass::Family, |auth| {
+        let other = Provider::preset("google").expect("a preset").client_id("id");
+        auth.provider(other.client_secret(ClientSecret::new("secret-of-the-other")))
+    })
+    .await;
+    let browser = world.browser();
+    let sent = browser.get_with("/members/page", &PAGE).await;
+    let to = sent.header("location");
+    assert!(to.contains("/auth/signin?callbackUrl=http") && to.ends_with("members%2Fpage"), "{to}");
+    let page = browser.get(&to[to.find("/auth").expect("ours")..]).await;
+    assert!(page.text().contains("/auth/signin/oidc") && page.text().contains("/auth/signin/google"));
+}
+
+#[tokio::test]
+async fn while_the_provider_is_out_of_reach_a_page_says_so() {
+    let world = World::start().await;
+    world.wire.unplug(true);
+    let browser = world.browser();
+    let told = browser.get_with("/members/page", &PAGE).await;
+    assert_eq!((told.status.as_u16(), told.header("retry-after").is_empty()), (503, false));
+    assert!(told.text().contains("http-equiv=\"refresh\""), "it tries again by itself: {}", told.text());
+
+    // Whoever is signed in is asked to wait, not to sign in again.
+    world.wire.unplug(false);
+    world.clock.advance(std::time::Duration::from_secs(10));
+    let browser = world.alice().await;
+    world.wire.unplug(true);
+    world.clock.advance(DEAD);
+    let page = browser.get_with("/members/page", &PAGE).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (503, "text/html; charset=utf-8"));
+    assert_eq!(browser.get("/members/page").await.json()["error"], "renewal_suspended");
+    world.wire.unplug(false);
+    world.clock.advance(std::time::Duration::from_secs(30));
+    assert_eq!(browser.get_with("/members/page", &PAGE).await.text(), "Alice Archer");
+}
