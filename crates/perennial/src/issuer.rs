@@ -12,6 +12,7 @@ use perennial_core::id_token::{
 };
 use perennial_core::metadata::{JwkSet, discovery_request, jwks_request, read_jwk_set, read_metadata};
 use perennial_core::provider::{Profile, Provider, ProviderKind, RefreshClass, ResolvedProvider};
+use perennial_core::record::Intent;
 use perennial_core::renewal::{RenewalPolicy, backoff};
 use perennial_core::secret::{AccessToken, IdToken, RefreshToken};
 use perennial_core::session::{SessionState, TokenSet};
@@ -207,10 +208,16 @@ impl IssuerClient {
         &self,
         edges: &Edges,
         refresh_token: &RefreshToken,
+        intent: &Intent,
     ) -> Result<TokenResponse, TokenFailure> {
         let resolved = self.resolved(edges).await.map_err(|_| TokenFailure::not_sent())?;
         let request = refresh_request(&resolved, refresh_token, edges.now(), &*edges.random);
         let request = request.map_err(|_| TokenFailure::not_sent())?;
+        // Too late when the store or discovery took so long that somebody else may call before our call is over.
+        if !intent.covers(edges.now() + edges.call_deadline) {
+            tracing::warn!(provider = self.provider.id.as_str(), "the lease was nearly over before the call: not sent");
+            return Err(TokenFailure::not_sent());
+        }
         let answer = self.call_token_endpoint(edges, request, Some(refresh_token)).await;
         if answer.is_ok() {
             *self.outage() = Outage::default();

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use perennial_core::Timestamp;
 use perennial_core::record::{
-    Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan, seal_state,
-    settle,
+    Attempt, Attempted, Circumstances, DRAIN, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan,
+    seal_state, settle,
 };
 use perennial_core::renewal::{Verdict, backoff, decide, due_at};
 use perennial_core::secret::{IdToken, RefreshToken};
@@ -57,6 +57,8 @@ impl Inner {
                 tracing::warn!(%error, session = newest.id.fingerprint(), "renewal put off");
                 return kept(now + Duration::from_secs(1));
             }
+            // Discovery may have taken longer than a lease has to spare.
+            let now = self.now();
             match plan(standing.phase.as_ref(), Attempt::new(self.random()), &self.circumstances(&newest, issuer, now))
             {
                 Plan::Refused => return Acquired::Landed(Outcome::Refused { state: newest }),
@@ -130,7 +132,7 @@ impl Inner {
             return Outcome::Kept { state: newest, retry_after: Duration::from_secs(60) };
         };
         let called_at = self.now();
-        let answer = issuer.refresh(&self.edges, refresh_token).await;
+        let answer = issuer.refresh(&self.edges, refresh_token, &intent).await;
         let provider_time = self.now().since(called_at);
         let (outcome, told) = match answer {
             Ok(response) => self.commit(&newest, &intent, issuer, response).await,
@@ -404,9 +406,6 @@ enum Landed {
     Superseded,
     Ended(EndReason),
 }
-
-/// How long after our deadline a request we gave up may still reach the provider.
-const DRAIN: Duration = Duration::from_secs(30);
 
 /// How often a commit of received tokens is tried again while the store fails, over 3 s.
 const COMMIT_RETRIES: u32 = 5;
