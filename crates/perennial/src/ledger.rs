@@ -77,9 +77,12 @@ impl Inner {
     }
 
     /// Marks the session as over in the record, for good. Answers with the newest generation, whose refresh token is to
-    /// be revoked; `None` when the session was over already.
+    /// be revoked; `None` when the session was over already, or the refusal that was to end it has been overcome.
     pub(crate) async fn end(&self, state: &Arc<SessionState>, reason: EndReason) -> Option<Arc<SessionState>> {
-        self.bury(state, reason);
+        // A refusal may prove out of date, so that only the written one counts.
+        if reason != EndReason::Refused {
+            self.bury(state, reason);
+        }
         for _ in 0..SWAPS_MAX {
             let standing = match self.standing(state).await {
                 Ok(Ok(standing)) => standing,
@@ -89,9 +92,14 @@ impl Inner {
                     break;
                 }
             };
+            // Between the refusal and now a cookie may have brought a newer generation, or a late answer its tokens.
+            if reason == EndReason::Refused && !matches!(standing.phase, Some(Phase::Refused { .. })) {
+                return None;
+            }
             let (now, newest) = (self.now(), standing.newest);
             match self.swap(state, standing.version, &Record::ended(newest.generation, reason, now)).await {
                 Ok(Swap::Stored(_)) => {
+                    self.bury(state, reason);
                     self.emit(Event::Ended { at: now, session: state.id.fingerprint(), reason });
                     return Some(newest);
                 }
@@ -117,7 +125,9 @@ impl Inner {
 
     /// Ends a session without keeping the request that noticed waiting.
     pub(crate) fn end_in_background(self: &Arc<Self>, state: Arc<SessionState>, reason: EndReason) {
-        self.bury(&state, reason);
+        if reason != EndReason::Refused {
+            self.bury(&state, reason);
+        }
         let inner = self.clone();
         tokio::spawn(async move { inner.end_and_revoke(&state, reason).await });
     }
