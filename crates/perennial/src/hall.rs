@@ -203,13 +203,17 @@ impl Inner {
         }
     }
 
+    /// What a flight's outcome means to a request that came with `cookie`, which may hold a later generation than the
+    /// flight knew, when the record lags behind.
     fn found(&self, cookie: &Arc<SessionState>, outcome: &Outcome) -> Found {
         match outcome {
-            Outcome::Newest { state, renewed } => Found::Serve { state: state.clone(), renewed: *renewed },
-            Outcome::Kept { state, retry_after } => {
-                let state = if state.generation >= cookie.generation { state } else { cookie };
-                self.without_news(state.clone(), *retry_after)
+            Outcome::Newest { state, .. } | Outcome::Kept { state, .. } | Outcome::Refused { state }
+                if state.generation < cookie.generation =>
+            {
+                self.without_news(cookie.clone(), RETRY_SOON)
             }
+            Outcome::Newest { state, renewed } => Found::Serve { state: state.clone(), renewed: *renewed },
+            Outcome::Kept { state, retry_after } => self.without_news(state.clone(), *retry_after),
             Outcome::Refused { state } => match self.without_news(state.clone(), RETRY_SOON) {
                 Found::Suspended { .. } => Found::Ended(EndReason::Refused),
                 serve => serve,
