@@ -2,11 +2,11 @@
 
 use perennial_core::Timestamp;
 use perennial_core::provider::RefreshClass;
-use perennial_core::record::{EndReason, Intent, Phase};
+use perennial_core::record::{DRAIN, EndReason, Phase};
 use stateright::Property;
 
 use crate::provider::Serial;
-use crate::state::{Law, Replica, State};
+use crate::state::{Law, Replica, Sent, State};
 use crate::system::System;
 use crate::values::Tokens;
 
@@ -20,25 +20,48 @@ pub(crate) fn of(system: &System) -> Vec<Property<System>> {
         Property::always("S6 refused is the newest", |_, state| keeps(state, Law::S6)),
         Property::always("S7 no fault signs out", |_, state| keeps(state, Law::S7) && has_ground(state)),
         Property::always("S8 received is durable first", |_, state| keeps(state, Law::S8)),
-        Property::always("L2 a harmless class never refuses", |system: &System, state: &State| {
-            !state.is_refused() || !is_harmless(system.class) || state.witness.missed_window || state.witness.uncommitted
-        }),
-        Property::always("L3 nothing lost, nothing refused", |_, state: &State| {
-            !state.is_refused() || state.witness.lost_successor || state.witness.uncommitted
-        }),
     ];
-    if system.sabotage.is_none() {
-        laws.push(Property::sometimes("a session renews twice", |_, state: &State| {
-            state.record().is_some_and(|record| record.generation.0 == 2)
+    // A request may linger longer than such a window is open: nothing can be promised then but the steps above.
+    let brief = system.window().is_some_and(|window| window < system.policy.call_deadline + DRAIN);
+    if !brief {
+        laws.push(Property::always("L2 a harmless class never refuses", |system: &System, state: &State| {
+            !is_harmless(system.class) || !is_lost(state) || state.witness.missed_window || state.witness.uncommitted
         }));
-        laws.push(Property::sometimes("a sign-out overtakes a renewal", |_, state: &State| {
-            state.is_ended() && state.replicas.iter().any(|place| matches!(place, Replica::Call { .. }))
-        }));
-        laws.push(Property::sometimes("doubt is overcome", |_, state: &State| {
-            state.witness.lost_successor && matches!(state.phase(), Some(Phase::InDoubt { .. }))
+        laws.push(Property::always("L3 nothing lost, nothing refused", |_, state: &State| {
+            !is_lost(state) || state.witness.lost_successor || state.witness.uncommitted
         }));
     }
+    if system.sabotage.is_none() {
+        laws.extend(signs_of_life(system));
+    }
     laws
+}
+
+/// What must be possible, lest the invariants hold because nothing happens.
+fn signs_of_life(system: &System) -> Vec<Property<System>> {
+    let mut signs = vec![
+        Property::sometimes("all renewals succeed", |system: &System, state: &State| {
+            state.record().is_some_and(|record| record.generation.0 == system.renewals)
+        }),
+        Property::sometimes("a refresh token sent twice buys a successor", |_, state: &State| {
+            let twice = state.witness.sent.iter().any(|sent| sent.refresh_token == 0 && sent.times > 1);
+            twice && state.record().is_some_and(|record| record.generation.0 > 0)
+        }),
+    ];
+    if !is_harmless(system.class) {
+        signs.push(Property::sometimes("a lost answer costs the session", |_, state: &State| state.is_refused()));
+    }
+    if system.sign_out {
+        signs.push(Property::sometimes("a sign-out overtakes a renewal", |_, state: &State| {
+            state.is_ended() && state.replicas.iter().any(|place| matches!(place, Replica::Call { .. }))
+        }));
+    }
+    signs
+}
+
+/// Whether the session is refused, or will be: the family is dead and nobody asked for that.
+fn is_lost(state: &State) -> bool {
+    state.is_refused() || state.provider.is_revoked() && !state.signing_out
 }
 
 fn keeps(state: &State, law: Law) -> bool {
@@ -67,54 +90,52 @@ fn is_harmless(class: RefreshClass) -> bool {
     }
 }
 
-/// A refresh token is about to go out.
-pub(crate) fn judge_send(
-    system: &System,
-    state: &mut State,
-    sender: usize,
-    refresh_token: Serial,
-    _claimed_first: Timestamp,
-) {
+/// A refresh token is about to go out, as was decided at `decided`: a lease allows the way from there a few seconds.
+pub(crate) fn judge_send(system: &System, state: &mut State, sender: usize, refresh_token: Serial, decided: Timestamp) {
     let in_flight = state.replicas.iter().enumerate().any(|(replica, place)| {
-        replica != sender
-            && matches!(place, Replica::Call { newest, .. } if newest.refresh_token == refresh_token)
+        replica != sender && matches!(place, Replica::Call { newest, .. } if newest.refresh_token == refresh_token)
     });
     if in_flight {
         state.witness.accuse(Law::S1);
     }
     let now = state.now;
-    let Some((_, first)) = state.witness.sent.iter().find(|(sent, _)| *sent == refresh_token).copied() else {
-        state.witness.sent.push((refresh_token, now));
-        return;
+    let Some(earlier) = state.witness.sent.iter_mut().find(|sent| sent.refresh_token == refresh_token) else {
+        return state.witness.sent.push(Sent { refresh_token, first: now, times: 1 });
     };
+    earlier.times += 1;
+    let first = earlier.first;
     let permitted = match system.class {
         RefreshClass::Reusable | RefreshClass::Acknowledged => true,
-        RefreshClass::Overlap(window) | RefreshClass::Idempotent(window) if now < first + window => true,
-        // Last resort: nothing left to lose, and nothing under way that ours could make a reuse of.
+        RefreshClass::Overlap(window) | RefreshClass::Idempotent(window) if decided < first + window => true,
+        // Last resort: nothing left to lose, and nothing under way that ours would be a reuse of or make one of.
         _ => {
             let stray = state.strays.iter().any(|stray| stray.refresh_token == refresh_token);
-            let holder = state.cookies.iter().copied().chain(state.record().and_then(Tokens::opened));
-            let alive = holder.filter(|tokens| tokens.refresh_token == refresh_token).any(|t| now < t.die_at());
+            let mut held = state.cookies.iter().copied().chain(state.record().and_then(Tokens::opened));
+            let alive = held.any(|tokens| tokens.refresh_token == refresh_token && now < tokens.die_at());
             !stray && !alive && !in_flight
         }
     };
     if !permitted {
         state.witness.accuse(Law::S2);
     }
-    judge_presentation(system, state, refresh_token);
+    note_lateness(system, state, refresh_token);
 }
 
 /// Notes when a caller comes too late for the window of its class.
-pub(crate) fn judge_presentation(system: &System, state: &mut State, refresh_token: Serial) {
-    let first = state.witness.sent.iter().find(|(sent, _)| *sent == refresh_token).map(|(_, first)| *first);
+pub(crate) fn note_lateness(system: &System, state: &mut State, refresh_token: Serial) {
+    let first = state.witness.sent.iter().find(|sent| sent.refresh_token == refresh_token).map(|sent| sent.first);
     if let (Some(window), Some(first)) = (system.window(), first) {
         state.witness.missed_window |= state.now >= first + window;
     }
 }
 
-/// The only request that carried this refresh token was not processed: as if it had not been sent.
-pub(crate) fn forget_send(state: &mut State, refresh_token: Serial, intent: &Intent) {
-    if intent.first_sent == intent.started {
-        state.witness.sent.retain(|(sent, _)| *sent != refresh_token);
+/// The request on this replica's line comes back unprocessed: as if it had not been sent.
+pub(crate) fn forget_send(state: &mut State, replica: usize) {
+    let Replica::Call { newest, .. } = &state.replicas[replica] else { return };
+    for sent in &mut state.witness.sent {
+        if sent.refresh_token == newest.refresh_token {
+            sent.times -= 1;
+        }
     }
+    state.witness.sent.retain(|sent| sent.times > 0);
 }

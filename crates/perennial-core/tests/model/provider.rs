@@ -36,11 +36,7 @@ pub(crate) enum Answer {
 impl Provider {
     /// Signed in: one refresh token is out.
     pub(crate) fn signed_in() -> Self {
-        Self {
-            tokens: vec![Minted { parent: None, spent_at: None, used: true }],
-            revoked: false,
-            refused: Vec::new(),
-        }
+        Self { tokens: vec![Minted { parent: None, spent_at: None, used: true }], revoked: false, refused: Vec::new() }
     }
 
     /// Judges a presented refresh token.
@@ -48,7 +44,11 @@ impl Provider {
         if self.revoked {
             return self.refuse(presented);
         }
-        self.tokens[usize::from(presented)].used = true;
+        // A new one each time, and the old one stays good: nothing to remember.
+        if class == RefreshClass::Reusable {
+            return Answer::Tokens { refresh_token: presented + 1, first: false };
+        }
+        self.access_token_used(class, presented);
         let Some(spent_at) = self.tokens[usize::from(presented)].spent_at else {
             let windowed = matches!(class, RefreshClass::Overlap(_) | RefreshClass::Idempotent(_));
             self.tokens[usize::from(presented)].spent_at =
@@ -56,8 +56,6 @@ impl Provider {
             return self.mint(presented, true);
         };
         match class {
-            // A new one each time, and the old one stays good.
-            RefreshClass::Reusable => self.mint(presented, false),
             RefreshClass::Acknowledged if self.children(presented).all(|(_, child)| !child.used) => {
                 self.mint(presented, false)
             }
@@ -66,9 +64,10 @@ impl Provider {
                 Answer::Tokens { refresh_token: successor.expect("a spent token has a successor"), first: false }
             }
             RefreshClass::Overlap(window) if now < spent_at + window => self.mint(presented, false),
-            RefreshClass::Acknowledged | RefreshClass::Idempotent(_) | RefreshClass::SingleUse => {
-                self.refuse(presented)
-            }
+            RefreshClass::Acknowledged
+            | RefreshClass::Idempotent(_)
+            | RefreshClass::SingleUse
+            | RefreshClass::Reusable => self.refuse(presented),
             // The strictest of those with an overlap detect reuse once it is over.
             RefreshClass::Overlap(_) | RefreshClass::Family | RefreshClass::Unknown => {
                 self.revoked = true;
@@ -87,6 +86,11 @@ impl Provider {
     /// RFC 7009: the whole grant goes.
     pub(crate) fn revoke(&mut self) {
         self.revoked = true;
+    }
+
+    /// Whether all refresh tokens of the family are dead.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.revoked
     }
 
     /// Whether this refresh token was ever refused.

@@ -83,8 +83,18 @@ pub(crate) struct Witness {
     pub(crate) missed_window: bool,
     /// Received tokens could not be written into the record: a cookie carries them.
     pub(crate) uncommitted: bool,
-    /// Refresh tokens that went out and may be spent, and when each did first.
-    pub(crate) sent: Vec<(Serial, Timestamp)>,
+    /// Refresh tokens that went out and may be spent.
+    pub(crate) sent: Vec<Sent>,
+}
+
+/// A refresh token that went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sent {
+    pub(crate) refresh_token: Serial,
+    /// When it did first.
+    pub(crate) first: Timestamp,
+    /// How often, without the times it came back unspent for certain.
+    pub(crate) times: u8,
 }
 
 /// The invariants that are about a step rather than about a state.
@@ -101,11 +111,12 @@ pub(crate) enum Law {
 
 impl Came {
     /// In the engine's words. A failed call may be repeated at once: the least `backoff` there is.
-    pub(crate) fn attempted(self, now: Timestamp) -> Attempted {
+    pub(crate) fn attempted(self) -> Attempted {
+        let not_before = Timestamp::from_unix_seconds(0);
         match self {
             Came::Tokens(tokens) => Attempted::Tokens { generation: tokens.generation, sealed: tokens.sealed() },
-            Came::NotSpent => Attempted::NotSpent { not_before: now },
-            Came::InDoubt { drained_at } => Attempted::InDoubt { not_before: now, drained_at },
+            Came::NotSpent => Attempted::NotSpent { not_before },
+            Came::InDoubt { drained_at } => Attempted::InDoubt { not_before, drained_at },
             Came::Refused => Attempted::Refused,
         }
     }
