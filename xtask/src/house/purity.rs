@@ -19,6 +19,7 @@ const CORE_MAY_USE: &[&str] = &[
     "proptest",
     "serde",
     "serde_json",
+    "stateright",
     "thiserror",
     "url",
     "uuid",

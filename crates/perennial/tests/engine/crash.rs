@@ -37,7 +37,8 @@ async fn die_in_flight(
     age: Duration,
     store: impl Fn() -> Arc<dyn SessionStore>,
 ) -> (World, Engine, Browser) {
-    let mut world = World::on(store(), class, impatient).await;
+    // The first engine is patient: its caller is to be cut off, not put off.
+    let mut world = World::on(store(), class, |auth| auth).await;
     let browser = world.alice().await;
     world.clock.advance(age);
     world.wire.hold();
