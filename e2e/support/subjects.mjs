@@ -84,7 +84,7 @@ export class AxumSubject {
       AUTH_URL: this.url,
       AUTH_STORE: store,
       PORT: String(port),
-      UPSTREAM: upstream.url,
+      UPSTREAM: new URL('/whoami', upstream.url).href,
       RUST_LOG: 'info',
     }
   }

@@ -16,6 +16,7 @@
 //! ```
 
 mod config;
+mod deadline;
 mod gateway;
 mod identity;
 mod provider_settings;

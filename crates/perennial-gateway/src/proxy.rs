@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use perennial::{ConfigError, Settings};
 use url::Url;
 
+use crate::deadline;
 use crate::identity;
 use crate::refusal::GatewayRefusal;
 use crate::tunnel;
@@ -58,13 +59,17 @@ impl Proxy {
         }
         *request.uri_mut() = target;
         *request.version_mut() = Version::HTTP_11;
-        match tokio::time::timeout(ANSWER_DEADLINE, self.client.request(request)).await {
-            Err(_) => GatewayRefusal::UpstreamTimeout.into_response(),
-            Ok(Err(error)) => {
+        let (request, progress) = deadline::watched(request);
+        match deadline::within(ANSWER_DEADLINE, progress, self.client.request(request)).await {
+            None => {
+                tracing::warn!(%upstream, "the upstream did not begin its answer in time");
+                GatewayRefusal::UpstreamTimeout.into_response()
+            }
+            Some(Err(error)) => {
                 tracing::warn!(%error, cause = ?std::error::Error::source(&error), %upstream, "the upstream cannot be reached");
                 GatewayRefusal::UpstreamUnreachable.into_response()
             }
-            Ok(Ok(response)) => {
+            Some(Ok(response)) => {
                 let mut response = tunnel::join(response, upgrade);
                 if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
                     remove_hop_by_hop(response.headers_mut());
@@ -132,7 +137,8 @@ static HOP_BY_HOP: [HeaderName; 9] = [
 /// The longest a connection to an upstream may take to open.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The longest an upstream may take to begin its answer; the answer itself may stream for ever.
+/// The longest an upstream may take to begin its answer, from the last piece of the request on; the answer itself may stream for
+/// ever.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(300);
 
 /// How long an unused connection to an upstream is kept: shorter than the keep-alive of common servers.

@@ -88,7 +88,7 @@ impl AuthBuilder {
         self
     }
 
-    /// Where browsers reach this site: `https://app.example`.
+    /// Where browsers reach this site: `https://app.example`, an origin without a path.
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
         self.public_url = Some(url.into());
         self
@@ -341,6 +341,12 @@ impl AuthBuilder {
             }
             Ok(url) if url.scheme() == "http" && !is_loopback(&url) && !self.dangerous_allow_http => {
                 fault("use https, or dangerous_allow_http if you accept that cookies and codes travel in clear");
+                None
+            }
+            Ok(url) if Url::parse(&url.origin().ascii_serialization()).ok().as_ref() != Some(&url) => {
+                fault(
+                    "leave out what follows host and port; base_path, or the path of AUTH_URL, says where the endpoints lie",
+                );
                 None
             }
             Ok(url) => Some(url),

@@ -437,6 +437,11 @@ impl IssuerClient {
         outage.failures += 1;
         let wait = backoff(outage.failures, failure.retry_after(), edges.roll());
         outage.until = Some(edges.now() + wait.min(OUTAGE_HOLD_MAX));
+        self.to_mend(failure)
+    }
+
+    /// What an operator must mend, if that is why the provider refused.
+    pub(crate) fn to_mend(&self, failure: &TokenFailure) -> Option<String> {
         (failure.verdict == Verdict::Misconfigured).then(|| {
             format!(
                 "{} refuses our client ({}): check client id, secret and grant types there. Sessions are kept.",

@@ -89,7 +89,15 @@ impl Inner {
             }
         })?;
         let response = issuer.exchange(&self.edges, code).await.map_err(|failure| {
-            tracing::error!(error = failure.error.as_deref(), verdict = ?failure.verdict, "the code exchange failed");
+            tracing::error!(
+                provider = provider.as_str(),
+                error = failure.error.as_deref(),
+                verdict = ?failure.verdict,
+                "the code exchange failed"
+            );
+            if let Some(message) = issuer.to_mend(&failure) {
+                self.alarm("provider_refuses_client", &message);
+            }
             SignInFailure::Configuration
         })?;
         let extra = response.extra.clone();

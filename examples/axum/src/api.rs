@@ -13,7 +13,7 @@ use serde_json::Value;
 /// A client of the API.
 #[derive(Clone)]
 pub(crate) struct Api {
-    base: Uri,
+    address: Uri,
     client: Client<HttpConnector, Empty<&'static [u8]>>,
 }
 
@@ -22,16 +22,15 @@ pub(crate) struct Api {
 pub(crate) struct ApiFault(StatusCode);
 
 impl Api {
-    pub(crate) fn at(base: Uri) -> Self {
-        Self { base, client: Client::builder(TokioExecutor::new()).build_http() }
+    pub(crate) fn at(address: Uri) -> Self {
+        Self { address, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    pub(crate) async fn get(&self, path: &str, token: &AccessToken) -> Result<Value, ApiFault> {
+    pub(crate) async fn get(&self, token: &AccessToken) -> Result<Value, ApiFault> {
         let bad_gateway = ApiFault(StatusCode::BAD_GATEWAY);
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| bad_gateway)?;
         bearer.set_sensitive(true);
-        let uri = format!("{}{path}", self.base.to_string().trim_end_matches('/'));
-        let request = Request::get(uri).header(AUTHORIZATION, bearer).body(Empty::new());
+        let request = Request::get(&self.address).header(AUTHORIZATION, bearer).body(Empty::new());
         let answered = async {
             let response = self.client.request(request.ok()?).await.ok()?;
             let status = response.status();

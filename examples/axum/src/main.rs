@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .environment(std::env::vars())
         .store(perennial::store::open(&variable("AUTH_STORE", "sessions.redb"))?)
         .build()?;
-    let api = Api::at(variable("UPSTREAM", "http://127.0.0.1:4201").parse()?);
+    let api = Api::at(variable("UPSTREAM", "http://127.0.0.1:4201/api").parse()?);
 
     let members = Router::new()
         .route("/me", get(me))
@@ -66,7 +66,7 @@ async fn me(session: Session) -> Json<Value> {
 
 /// Passes on what the API says about the user. The access token is renewed by the time this runs.
 async fn whoami(State(api): State<Api>, BearerToken(token): BearerToken) -> Result<Json<Value>, ApiFault> {
-    api.get("/whoami", &token).await.map(Json)
+    api.get(&token).await.map(Json)
 }
 
 /// Needs a live access token and no API to answer.

@@ -9,8 +9,8 @@ use super::serve::ConfigArgs;
 use super::{Fault, answer};
 
 pub(crate) const AFTER_HELP: &str = "\
-It takes the arguments of `perennial serve` and starts nothing. Its exit code is 0 when all is usable, warnings included, and 1
-when the configuration has faults or a provider cannot be used.
+It takes the arguments of `perennial serve` and starts nothing: it opens neither the store nor a connection to an upstream. Its
+exit code is 0 when all else is usable, warnings included, and 1 when the configuration has faults or a provider cannot be used.
 
   perennial check --config perennial.toml
   perennial check --upstream http://127.0.0.1:5173";
@@ -22,7 +22,7 @@ pub(crate) async fn run(args: ConfigArgs) -> Result<(), Fault> {
         1 => "1 route".to_owned(),
         count => format!("{count} routes"),
     };
-    let mut report = format!("configuration: good ({routes}, store {})\n", config.store);
+    let mut report = format!("configuration: good ({routes}, store {}, not opened)\n", config.store);
     let gateway = Gateway::build(config)?;
     let auth = gateway.auth();
     let settings = auth.settings();

@@ -8,6 +8,7 @@ pub(crate) mod secret;
 pub(crate) mod serve;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use perennial::ConfigError;
@@ -37,6 +38,12 @@ pub(crate) fn answer(lines: &str) -> Result<(), Fault> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
+}
+
+/// An argument that is an address and a port. Names are not looked up: they can stand for several addresses.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, such as 127.0.0.1:4200, or 0.0.0.0:4200 for all".to_owned())
 }
 
 /// Listens from now on, and resolves when the process is asked to end: Ctrl-C, or SIGTERM from a supervisor. Called before

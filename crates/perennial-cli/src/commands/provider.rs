@@ -14,7 +14,7 @@ use super::Fault;
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct ProviderArgs {
     /// Address and port to listen on; the issuer is http:// and this.
-    #[arg(long, default_value = "127.0.0.1:4201", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:4201", value_name = "ADDRESS", value_parser = super::address)]
     listen: SocketAddr,
     /// The issuer, where it is not http:// and the listen address.
     #[arg(long, value_name = "URL")]

@@ -24,7 +24,7 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "public_url", "upstream", "store", "compat_routes", "dangerous_allow_http"])]
     config: Option<PathBuf>,
     /// Address and port to listen on.
-    #[arg(long, default_value = "127.0.0.1:4200", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:4200", value_name = "ADDRESS", value_parser = super::address)]
     listen: SocketAddr,
     /// Where browsers reach the gateway; AUTH_URL if absent, else http:// and the listen address.
     #[arg(long, value_name = "URL")]

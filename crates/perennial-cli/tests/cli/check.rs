@@ -25,7 +25,7 @@ fn a_provider_that_is_there_is_described() {
     let done = check(&issuer, "openid offline_access", &["--public-url", "http://localhost:4200"]);
     assert_eq!(done.code, Some(0), "{done:?}");
     for sentence in [
-        "configuration: good (1 route, store perennial.redb)",
+        "configuration: good (1 route, store perennial.redb, not opened)",
         "public URL: http://localhost:4200 (cookies not Secure: plain http)",
         "reached: yes",
         "register there as redirect URI: http://localhost:4200/auth/callback/oidc",

@@ -77,6 +77,7 @@ fn wrong_arguments_exit_with_2_and_say_what_is_right() {
         (&["check"], "--upstream <URL>"),
         (&["serve", "--upstream"], "--upstream <URL>"),
         (&["serve", "--upstream", "http://h", "--listen", "4200"], "--listen <ADDRESS>"),
+        (&["provider", "--listen", "localhost:4201"], "write an IP address and a port, such as 127.0.0.1:4200"),
         (&["serve", "--config", "x.toml", "--upstream", "http://h"], "cannot be used with"),
         (&["serve", "--config", "x.toml", "--dangerous-allow-http"], "cannot be used with"),
         (&["provider", "--access-token-lifetime", "60"], "--access-token-lifetime <TIME>"),

@@ -19,10 +19,15 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
         Ok(false) => create(path, &place)?,
         Err(error) => return Err(not_opened(place, error)),
     }
-    match open_private(path) {
-        Ok(file) => open_file(&place, file),
-        Err(error) => Err(not_opened(place, error)),
-    }
+    let failed = |error| not_opened(place.clone(), error);
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    #[cfg(unix)]
+    let opened = file.try_clone().map_err(failed)?;
+    let database = open_file(&place, file)?;
+    // Only what has proved to be ours: a path given by mistake must not lock others out of a file of theirs.
+    #[cfg(unix)]
+    keep_private(path, &opened).map_err(failed)?;
+    Ok(database)
 }
 
 /// Lays a store out beside `path` and gives it that name when it is complete.
@@ -131,13 +136,6 @@ fn not_opened(place: String, source: io::Error) -> OpenError {
         _ => "look at its disk",
     };
     OpenError::Io { place, remedy, source }
-}
-
-fn open_private(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    #[cfg(unix)]
-    keep_private(path, &file)?;
-    Ok(file)
 }
 
 #[cfg(unix)]

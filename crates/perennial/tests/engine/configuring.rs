@@ -19,11 +19,13 @@ fn right() -> AuthBuilder {
 #[tokio::test]
 async fn every_fault_is_told_with_key_and_remedy_and_no_secret() {
     type Spoil = fn(AuthBuilder) -> AuthBuilder;
-    let cases: [(&str, Spoil); 12] = [
+    let cases: [(&str, Spoil); 14] = [
         ("AUTH_SECRET", |auth| auth.secret(CookieSecret::new("planted-short"))),
         ("public_url", |auth| auth.public_url("app.example")),
         ("public_url", |auth| auth.public_url("http://app.example")),
         ("public_url", |auth| auth.public_url("ftp://app.example")),
+        ("public_url", |auth| auth.public_url("https://app.example/app")),
+        ("public_url", |auth| auth.public_url("https://user:planted@app.example")),
         ("base_path", |auth| auth.base_path("auth")),
         ("base_path", |auth| auth.base_path("/auth/")),
         ("session.max_age", |auth| auth.max_age(Duration::from_secs(401 * 24 * 3600))),

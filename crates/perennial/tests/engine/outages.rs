@@ -106,6 +106,22 @@ async fn a_refused_client_is_an_operators_matter_not_the_users() {
 }
 
 #[tokio::test]
+async fn a_client_refused_at_sign_in_is_an_operators_matter_too() {
+    let world = World::start().await;
+    world.provider.script("invalid_client").expect("a script");
+    let browser = world.browser();
+    let asked = browser.begin_sign_in("alice", "/me").await;
+    let answer = browser.get(&browser.ask_provider(&asked).await).await;
+    assert!(answer.header("location").contains("error=Configuration"), "{}", answer.header("location"));
+    let alarms = world.engine.events().into_iter().filter_map(|event| match event {
+        Event::Alarm { code: "provider_refuses_client", message, .. } => Some(message),
+        _ => None,
+    });
+    let alarms: Vec<_> = alarms.collect();
+    assert!(alarms.len() == 1 && alarms[0].contains("check client id, secret"), "{alarms:?}");
+}
+
+#[tokio::test]
 async fn a_refused_refresh_token_lasts_as_long_as_the_access_token_then_the_session_ends() {
     let world = World::start().await;
     let browser = world.alice().await;

@@ -30,6 +30,12 @@ fn the_file_is_for_its_owner_alone() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     drop(EmbeddedStore::open(&path).unwrap());
     assert_eq!(mode(&path), 0o600, "an older file");
+
+    let passwords = folder.path().join("passwd");
+    fs::write(&passwords, "a path given by mistake").unwrap();
+    fs::set_permissions(&passwords, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(refused(&passwords).code(), "store_foreign_file");
+    assert_eq!(mode(&passwords), 0o644, "a file that is not ours");
 }
 
 #[test]
