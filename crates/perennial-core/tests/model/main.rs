@@ -45,12 +45,14 @@ fn two_renewals_on_two_replicas_with_a_fault() {
 
 #[test]
 fn one_renewal_with_more_of_everything() {
-    for class in EVERY_CLASS {
+    // Idempotent and unknown differ from their neighbours in nothing that these runs are about.
+    let differs = |class: &RefreshClass| !matches!(class, RefreshClass::Idempotent(_) | RefreshClass::Unknown);
+    for class in EVERY_CLASS.into_iter().filter(differs) {
         let once = System { renewals: 1, ..two_replicas(class) };
         holds(System { replicas: 3, ..once.clone() });
         holds(System { sign_out: true, ..once.clone() });
         holds(System { replicas: 1, faults: 2, ..once.clone() });
-        if !matches!(class, RefreshClass::Idempotent(_) | RefreshClass::Overlap(WINDOW)) {
+        if class != RefreshClass::Overlap(WINDOW) {
             holds(System { faults: 2, ..once });
         }
     }
