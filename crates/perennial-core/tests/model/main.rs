@@ -51,8 +51,9 @@ fn one_renewal_with_more_of_everything() {
         let once = System { renewals: 1, ..two_replicas(class) };
         holds(System { replicas: 3, ..once.clone() });
         holds(System { sign_out: true, ..once.clone() });
-        holds(System { replicas: 1, faults: 2, ..once.clone() });
-        if class != RefreshClass::Overlap(WINDOW) {
+        // Doubt upon doubt: what is forgotten about the first attempt when there was a second.
+        if matches!(class, RefreshClass::Overlap(BRIEF_WINDOW) | RefreshClass::SingleUse | RefreshClass::Family) {
+            holds(System { replicas: 1, faults: 2, ..once.clone() });
             holds(System { faults: 2, ..once });
         }
     }
