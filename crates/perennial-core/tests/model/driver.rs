@@ -18,13 +18,10 @@ use crate::system::{Sabotage, System};
 use crate::values::{Held, Stored, Tokens, new_attempt};
 
 impl System {
-    /// `Auth::enter` up to the end of `acquire`. Whoever has to wait comes again: a wait is a request that changes
+    /// `Auth::enter` up to the end of `acquire`, when there is something to do. Whoever has to wait comes again: a wait is a request that changes
     /// nothing, and a conflict is one that is repeated.
     pub(crate) fn request(&self, state: &mut State, replica: usize, cookie: Tokens, on_demand: bool) -> bool {
         let now = state.now;
-        if !on_demand && decide(&cookie.session(), &self.policy, now) == Verdict::Fresh {
-            return false;
-        }
         if let Joined::Ended(_) = join(cookie.generation, state.record()) {
             return false;
         }

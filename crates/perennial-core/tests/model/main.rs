@@ -45,12 +45,15 @@ fn two_renewals_on_two_replicas_with_a_fault() {
 
 #[test]
 fn one_renewal_with_more_of_everything() {
-    for class in EVERY_CLASS {
+    // Idempotent and unknown differ from their neighbours in nothing that these runs are about.
+    let differs = |class: &RefreshClass| !matches!(class, RefreshClass::Idempotent(_) | RefreshClass::Unknown);
+    for class in EVERY_CLASS.into_iter().filter(differs) {
         let once = System { renewals: 1, ..two_replicas(class) };
         holds(System { replicas: 3, ..once.clone() });
         holds(System { sign_out: true, ..once.clone() });
-        holds(System { replicas: 1, faults: 2, ..once.clone() });
-        if !matches!(class, RefreshClass::Idempotent(_) | RefreshClass::Overlap(WINDOW)) {
+        // Doubt upon doubt: what is forgotten about the first attempt when there was a second.
+        if matches!(class, RefreshClass::Overlap(BRIEF_WINDOW) | RefreshClass::SingleUse | RefreshClass::Family) {
+            holds(System { replicas: 1, faults: 2, ..once.clone() });
             holds(System { faults: 2, ..once });
         }
     }

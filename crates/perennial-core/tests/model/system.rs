@@ -52,7 +52,7 @@ pub(crate) enum Sabotage {
     EndsWithoutALookAtTheRecord,
 }
 
-/// One step of somebody.
+/// One step of somebody. A replica's number is its place in the state it steps from: places are sorted after each step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Time passes until the next moment that makes a difference.
