@@ -9,6 +9,8 @@ use tracing_subscriber::{Layer, fmt};
 
 /// Starts logging at `level`.
 pub(crate) fn init(level: &str, json: bool) -> Result<(), String> {
+    // An empty variable counts as absent; taken at its word it would silence everything.
+    let level = if level.is_empty() { "info" } else { level };
     let filter: Targets = level
         .parse()
         .map_err(|error| format!("--log {level}: {error}; write a level such as info, or warn,perennial=debug"))?;

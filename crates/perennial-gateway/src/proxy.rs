@@ -66,7 +66,9 @@ impl Proxy {
                 GatewayRefusal::UpstreamTimeout.into_response()
             }
             Some(Err(error)) => {
-                tracing::warn!(%error, cause = ?std::error::Error::source(&error), %upstream, "the upstream cannot be reached");
+                let what =
+                    if error.is_connect() { "the upstream cannot be reached" } else { "the upstream gave no answer" };
+                tracing::warn!(error = root_cause(&error), %upstream, "{what}");
                 GatewayRefusal::UpstreamUnreachable.into_response()
             }
             Some(Ok(response)) => {
@@ -78,6 +80,11 @@ impl Proxy {
             }
         }
     }
+}
+
+/// The innermost cause: hyper's own words say little, the operating system's say what to do.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The upstream's address with the request's path and query.

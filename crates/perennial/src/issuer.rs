@@ -46,6 +46,8 @@ pub struct ProviderReport {
     pub name: String,
     /// Whether metadata and keys could be fetched and are usable; if not, why.
     pub reached: Result<(), String>,
+    /// Whether it publishes metadata; where endpoints are known beforehand, nothing is asked of it.
+    pub discovered: bool,
     /// What its metadata say against this configuration.
     pub remarks: Vec<String>,
     /// Whether sessions will be able to renew.
@@ -130,6 +132,7 @@ impl IssuerClient {
             id: provider.id.to_string(),
             name: provider.name.clone(),
             reached,
+            discovered: discovery_request(provider).is_some(),
             remarks,
             refreshing: match provider.refresh_token_expected() {
                 true => Refreshing::Expected,

@@ -49,7 +49,8 @@ fn describe(report: &mut String, origin: String, base_path: &str, provider: &Pro
     // Writing to a String cannot fail.
     let _ = writeln!(report, "\nprovider {id} ({})", provider.name);
     match &provider.reached {
-        Ok(()) => drop(writeln!(report, "  reached: yes, metadata and keys are usable")),
+        Ok(()) if provider.discovered => drop(writeln!(report, "  reached: yes, metadata and keys are usable")),
+        Ok(()) => drop(writeln!(report, "  reached: not asked; only a sign-in shows whether its endpoints are right")),
         Err(problem) => drop(writeln!(report, "  reached: NO: {problem}")),
     }
     let _ = writeln!(report, "  register there as redirect URI: {origin}{base_path}/callback/{id}");

@@ -60,9 +60,10 @@ impl ConfigArgs {
         if let Some(path) = &self.config {
             let name = path.display().to_string();
             let text = std::fs::read_to_string(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
-            return Ok(Config::from_toml(&name, &text, std::env::vars())?);
+            return Ok(Config::from_toml(&name, &text, variables())?);
         }
-        let inferred = std::env::var("AUTH_URL").is_err().then(|| format!("http://{}", self.listen));
+        let given = variables().any(|(name, value)| name == "AUTH_URL" && !value.is_empty());
+        let inferred = (!given).then(|| format!("http://{}", self.listen));
         let start = QuickStart {
             listen: self.listen,
             public_url: self.public_url.or(inferred),
@@ -71,8 +72,13 @@ impl ConfigArgs {
             compat_routes: self.compat_routes,
             dangerous_allow_http: self.dangerous_allow_http,
         };
-        Ok(Config::quick(start, std::env::vars())?)
+        Ok(Config::quick(start, variables())?)
     }
+}
+
+/// The environment. What is not UTF-8 is none of ours, and must not keep us from starting.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Serves until asked to end.

@@ -65,6 +65,19 @@ fn a_provider_that_cannot_be_used_fails_the_check() {
 }
 
 #[test]
+fn a_provider_without_metadata_is_not_said_to_be_reached() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("perennial.toml");
+    let file = "public_url = \"http://127.0.0.1:4200\"\nstore = \"memory:\"\n[[routes]]\nupstream = \"http://127.0.0.1:1\"\n\
+                [[providers]]\npreset = \"github\"\nclient_id = \"app\"\nclient_secret_env = \"GITHUB\"\n";
+    std::fs::write(&path, file).expect("written");
+    let variables = [("AUTH_SECRET", "planted-secret-of-32-characters!"), ("GITHUB", "planted")];
+    let done = run(&["check", "--config", path.to_str().expect("UTF-8")], &variables);
+    assert_eq!(done.code, Some(0), "{}{}", done.out, done.err);
+    assert!(done.out.contains("reached: not asked; ") && !done.out.contains("metadata and keys"), "{}", done.out);
+}
+
+#[test]
 fn faults_of_a_file_are_listed_with_their_lines() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("perennial.toml");

@@ -67,6 +67,14 @@ fn it_serves_and_its_log_is_plain_text_without_secrets() {
 }
 
 #[test]
+fn empty_variables_count_as_absent() {
+    let variables = [GOOD, &[("AUTH_URL", ""), ("PERENNIAL_LOG", "")]].concat();
+    let mut served = Served::start(&[SERVE, &["--store", "memory:"]].concat(), &variables);
+    // The address is read from the log: an empty level must not silence it.
+    assert!(get(served.address(), "/healthz").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
 fn two_gateways_cannot_share_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("sessions.redb");
