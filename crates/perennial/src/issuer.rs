@@ -202,14 +202,14 @@ impl IssuerClient {
         self.call_token_endpoint(edges, request.map_err(|_| TokenFailure::not_sent())?, None).await
     }
 
-    /// Sends a refresh token. Called by `renew` alone, after its intent is written.
+    /// Sends a refresh token, and nothing before it. Called by `renew` alone, after its intent is written.
     pub(crate) async fn refresh(
         &self,
         edges: &Edges,
+        resolved: &ResolvedProvider,
         refresh_token: &RefreshToken,
     ) -> Result<TokenResponse, TokenFailure> {
-        let resolved = self.resolved(edges).await.map_err(|_| TokenFailure::not_sent())?;
-        let request = refresh_request(&resolved, refresh_token, edges.now(), &*edges.random);
+        let request = refresh_request(resolved, refresh_token, edges.now(), &*edges.random);
         let request = request.map_err(|_| TokenFailure::not_sent())?;
         let answer = self.call_token_endpoint(edges, request, Some(refresh_token)).await;
         if answer.is_ok() {
@@ -415,8 +415,9 @@ impl IssuerClient {
     }
 
     /// Until when the provider is left alone, after failures that concern all sessions alike.
-    pub(crate) fn held_until(&self) -> Option<Timestamp> {
-        self.outage().until
+    pub(crate) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        // Further ahead than anybody is ever held: the clock was set back since.
+        self.outage().until.filter(|until| now < *until && *until <= now + OUTAGE_HOLD_MAX)
     }
 
     /// Takes note of a failure: what concerns all sessions holds them all back. Answers with what an operator must mend.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::Timestamp;
+use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
     Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan, seal_state,
     settle,
@@ -31,7 +32,9 @@ impl Inner {
     pub(crate) async fn renew(self: Arc<Self>, cookie: Arc<SessionState>, ask: Ask, flight: Departure<Outcome>) {
         let outcome = match self.acquire(&cookie, ask).await {
             Acquired::Landed(outcome) => outcome,
-            Acquired::Permit { newest, intent } => self.fly_with(newest, intent, ask, &flight).await,
+            Acquired::Permit { newest, intent, provider } => {
+                self.fly_with(newest, intent, &provider, ask, &flight).await
+            }
         };
         flight.land(outcome);
     }
@@ -53,21 +56,27 @@ impl Inner {
                 Acquired::Landed(Outcome::Kept { state: newest.clone(), retry_after: until.since(now) })
             };
             let Some(issuer) = self.issuer(&newest.provider) else { return kept(now + Duration::from_secs(60)) };
-            if let Err(error) = issuer.resolved(&self.edges).await {
-                tracing::warn!(%error, session = newest.id.fingerprint(), "renewal put off");
-                return kept(now + Duration::from_secs(1));
+            // Had before the intent is written: discovery may take as long as a call, and the lease covers one call.
+            let provider = match issuer.resolved(&self.edges).await {
+                Ok(provider) => provider,
+                Err(error) => {
+                    tracing::warn!(%error, session = newest.id.fingerprint(), "renewal put off");
+                    return kept(now + Duration::from_secs(1));
+                }
+            };
+            let now = self.now();
+            let at = self.circumstances(&newest, issuer, now);
+            let planned = plan(standing.phase.as_ref(), Attempt::new(self.random()), &at);
+            if let (Plan::Call(_), Some(until)) = (&planned, issuer.held_until(now)) {
+                return kept(until);
             }
-            match plan(standing.phase.as_ref(), Attempt::new(self.random()), &self.circumstances(&newest, issuer, now))
-            {
+            match planned {
                 Plan::Refused => return Acquired::Landed(Outcome::Refused { state: newest }),
                 Plan::Hold(until) => return kept(until),
                 Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
                 Plan::Wait(until) => self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await,
-                Plan::Call(_) if issuer.held_until().is_some_and(|until| now < until) => {
-                    return kept(issuer.held_until().unwrap_or(now));
-                }
                 Plan::Call(intent) => match self.write_intent(&newest, &intent, standing.version).await {
-                    Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent },
+                    Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
                     Ok(Swap::Conflict(_)) => {}
                     Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
                 },
@@ -82,7 +91,9 @@ impl Inner {
             Verdict::Fresh => {
                 let tokens = newest.tokens.as_ref();
                 let renewable = tokens.is_some_and(|tokens| tokens.refresh_token.is_some());
-                let settled = tokens.is_some_and(|t| now.since(t.issued_at) >= self.settings.renewal.min_interval);
+                // A clock that was set back must not bar renewal until it has caught up.
+                let settled = tokens
+                    .is_some_and(|t| now < t.issued_at || now.since(t.issued_at) >= self.settings.renewal.min_interval);
                 ask.seen.is_some_and(|seen| seen >= newest.generation) && renewable && settled
             }
         }
@@ -120,6 +131,7 @@ impl Inner {
         &self,
         newest: Arc<SessionState>,
         intent: Intent,
+        provider: &ResolvedProvider,
         ask: Ask,
         flight: &Departure<Outcome>,
     ) -> Outcome {
@@ -130,7 +142,7 @@ impl Inner {
             return Outcome::Kept { state: newest, retry_after: Duration::from_secs(60) };
         };
         let called_at = self.now();
-        let answer = issuer.refresh(&self.edges, refresh_token).await;
+        let answer = issuer.refresh(&self.edges, provider, refresh_token).await;
         let provider_time = self.now().since(called_at);
         let (outcome, told) = match answer {
             Ok(response) => self.commit(&newest, &intent, issuer, response).await,
@@ -274,6 +286,9 @@ impl Inner {
         failure: &TokenFailure,
     ) -> (Outcome, RenewalOutcome) {
         tracing::warn!(session = newest.id.fingerprint(), %failure, "renewal failed, but its refresh token was saved");
+        if let Some(message) = issuer.note_failure(&self.edges, failure) {
+            self.alarm("provider_refuses_client", &message);
+        }
         let mut next = newest.with_refresh_token(refresh_token.clone());
         match self.settle_tokens(newest, intent, &mut next).await {
             Ok(Landed::Superseded) => self.superseded(newest).await,
@@ -396,7 +411,7 @@ enum Acquired {
     /// Nothing to call for.
     Landed(Outcome),
     /// The intent is written: call.
-    Permit { newest: Arc<SessionState>, intent: Intent },
+    Permit { newest: Arc<SessionState>, intent: Intent, provider: Arc<ResolvedProvider> },
 }
 
 enum Landed {
