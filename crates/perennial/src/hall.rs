@@ -205,7 +205,10 @@ impl Inner {
 
     fn found(&self, cookie: &Arc<SessionState>, outcome: &Outcome) -> Found {
         match outcome {
-            Outcome::Newest { state, renewed } => Found::Serve { state: state.clone(), renewed: *renewed },
+            Outcome::Newest { state, renewed } => match self.without_news(state.clone(), RETRY_SOON) {
+                Found::Serve { state, .. } => Found::Serve { state, renewed: *renewed },
+                died_meanwhile => died_meanwhile,
+            },
             Outcome::Kept { state, retry_after } => {
                 let state = if state.generation >= cookie.generation { state } else { cookie };
                 self.without_news(state.clone(), *retry_after)
