@@ -30,7 +30,7 @@ pub(crate) struct IssuerClient {
     provider: Arc<Provider>,
     /// Held while it is fetched, so that a burst of sign-ins fetches once.
     metadata: AsyncMutex<Metadata>,
-    keys: AsyncMutex<Option<Cached<Arc<JwkSet>>>>,
+    keys: AsyncMutex<Keys>,
     outage: Mutex<Outage>,
     pub(crate) machine_tokens: MachineTokens,
 }
@@ -78,6 +78,13 @@ struct Metadata {
 }
 
 #[derive(Default)]
+struct Keys {
+    known: Option<Cached<Arc<JwkSet>>>,
+    /// The last attempt that failed: renewals must not queue up behind keys that do not come.
+    failed: Option<Cached<String>>,
+}
+
+#[derive(Default)]
 struct Outage {
     failures: u32,
     until: Option<Timestamp>,
@@ -103,7 +110,7 @@ impl IssuerClient {
         Self {
             provider: Arc::new(provider),
             metadata: AsyncMutex::default(),
-            keys: AsyncMutex::new(None),
+            keys: AsyncMutex::default(),
             outage: Mutex::default(),
             machine_tokens: MachineTokens::default(),
         }
@@ -392,25 +399,29 @@ impl IssuerClient {
     ) -> Result<Arc<JwkSet>, IssuerError> {
         let now = edges.now();
         let mut keys = self.keys.lock().await;
-        if let Some(cached) = keys.as_ref().filter(|cached| now.since(cached.at) < age_max) {
+        if let Some(cached) = keys.known.as_ref().filter(|cached| now.since(cached.at) < age_max) {
             return Ok(cached.value.clone());
         }
-        let Some(request) = jwks_request(resolved) else { return Ok(Arc::new(JwkSet::default())) };
-        let fetched = match edges.send(request).await {
-            Ok(answer) => read_jwk_set(answer.status(), answer.body()).map_err(|error| IssuerError(error.to_string())),
-            Err(error) => Err(IssuerError(error.to_string())),
+        let retry_interval = if keys.known.is_some() { KEYS_REFETCH_INTERVAL } else { METADATA_RETRY_INTERVAL };
+        let error = match keys.failed.as_ref().filter(|failed| edges.now().since(failed.at) < retry_interval) {
+            Some(failed) => IssuerError(failed.value.clone()),
+            None => match fetch_keys(edges, resolved).await {
+                Ok(value) => {
+                    *keys = Keys { known: Some(Cached { value: value.clone(), at: now }), failed: None };
+                    return Ok(value);
+                }
+                Err(error) => {
+                    keys.failed = Some(Cached { value: error.to_string(), at: edges.now() });
+                    error
+                }
+            },
         };
-        match (fetched, keys.as_ref()) {
-            (Ok(fetched), _) => {
-                let value = Arc::new(fetched);
-                *keys = Some(Cached { value: value.clone(), at: now });
-                Ok(value)
-            }
-            (Err(error), Some(stale)) => {
+        match keys.known.as_ref() {
+            Some(stale) => {
                 tracing::warn!(%error, "the provider's keys could not be fetched; those of before serve on");
                 Ok(stale.value.clone())
             }
-            (Err(error), None) => Err(error),
+            None => Err(error),
         }
     }
 
@@ -445,6 +456,13 @@ impl IssuerClient {
     }
 }
 
+async fn fetch_keys(edges: &Edges, resolved: &ResolvedProvider) -> Result<Arc<JwkSet>, IssuerError> {
+    let Some(request) = jwks_request(resolved) else { return Ok(Arc::default()) };
+    let answer = edges.send(request).await.map_err(|error| IssuerError(error.to_string()))?;
+    let keys = read_jwk_set(answer.status(), answer.body()).map_err(|error| IssuerError(error.to_string()))?;
+    Ok(Arc::new(keys))
+}
+
 /// After this long, metadata are fetched anew.
 const METADATA_AGE_MAX: Duration = Duration::from_secs(3600);
 
@@ -459,3 +477,79 @@ const KEYS_REFETCH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The longest all sessions are held back because of one failure: a probe every few seconds notices recovery.
 const OUTAGE_HOLD_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+    use bytes::Bytes;
+    use futures_util::future::BoxFuture;
+    use http::Response;
+
+    use super::*;
+    use crate::edge::{Clock, HttpClient, SystemRandom};
+
+    /// A provider that answers discovery and whose key set is out of reach while `down`.
+    #[derive(Default)]
+    struct Net {
+        now: AtomicI64,
+        down: std::sync::atomic::AtomicBool,
+        key_requests: AtomicU32,
+    }
+
+    impl Clock for Arc<Net> {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_seconds(self.now.load(Ordering::SeqCst))
+        }
+    }
+
+    impl HttpClient for Arc<Net> {
+        fn send(&self, request: Request<Vec<u8>>, _: Duration) -> BoxFuture<'_, Result<Response<Bytes>, SendError>> {
+            let answer = if request.uri().path() == "/keys" {
+                self.key_requests.fetch_add(1, Ordering::SeqCst);
+                r#"{"keys":[]}"#
+            } else {
+                r#"{"issuer":"https://idp.example","authorization_endpoint":"https://idp.example/authorize",
+                    "token_endpoint":"https://idp.example/token","jwks_uri":"https://idp.example/keys"}"#
+            };
+            let down = self.down.load(Ordering::SeqCst) && request.uri().path() == "/keys";
+            Box::pin(async move {
+                if down { Err(SendError::InDoubt("told to fail".into())) } else { Ok(Response::new(answer.into())) }
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_that_do_not_come_are_not_asked_for_by_everyone_in_the_queue() {
+        let net = Arc::new(Net::default());
+        let edges = Edges {
+            clock: Arc::new(net.clone()),
+            random: Arc::new(SystemRandom),
+            http: Arc::new(net.clone()),
+            call_deadline: Duration::from_secs(10),
+        };
+        let provider = Provider::preset("oidc").expect("a preset").issuer("https://idp.example").client_id("app");
+        let secret = perennial_core::secret::ClientSecret::new("secret");
+        let issuer = IssuerClient::new(provider.client_secret(secret).build().expect("complete"));
+        let resolved = issuer.resolved(&edges).await.expect("discovery answers");
+        for (at, down, requests, had) in [
+            (0, true, 1, false),
+            (1, true, 1, false),
+            (2, true, 2, false),
+            (4, false, 3, true),
+            (3_603, false, 3, true),
+            (3_604, true, 4, true),
+            (3_613, true, 4, true),
+            (3_614, true, 5, true),
+            (3_624, false, 6, true),
+        ] {
+            net.now.store(at, Ordering::SeqCst);
+            net.down.store(down, Ordering::SeqCst);
+            for _ in 0..3 {
+                let keys = issuer.keys(&edges, &resolved, KEYS_AGE_MAX).await;
+                assert_eq!(keys.is_ok(), had, "at {at} s");
+            }
+            assert_eq!(net.key_requests.load(Ordering::SeqCst), requests, "at {at} s");
+        }
+    }
+}
