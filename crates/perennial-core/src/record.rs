@@ -17,6 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::cookie::{RecordKeys, open_at_rest, seal_at_rest};
+use crate::limits::RETRY_AFTER_MAX;
 use crate::names::ProviderId;
 use crate::provider::RefreshClass;
 use crate::random::{SecureRandom, random_bytes};
@@ -255,7 +256,7 @@ pub fn plan(phase: Option<&Phase>, attempt: Attempt, at: &Circumstances) -> Plan
     };
     match phase {
         None => call(at.now, None, 0),
-        Some(Phase::Idle { not_before: Some(until), .. }) if at.now < *until => Plan::Hold(*until),
+        Some(Phase::Idle { not_before: Some(until), .. }) if holds(at.now, *until) => Plan::Hold(*until),
         Some(Phase::Idle { failures, .. }) => call(at.now, None, *failures),
         Some(Phase::Intent(other)) if at.replicas == Replicas::Many && at.now < other.lease_until => {
             Plan::Wait(other.lease_until)
@@ -269,13 +270,18 @@ pub fn plan(phase: Option<&Phase>, attempt: Attempt, at: &Circumstances) -> Plan
                 Resend::NotBefore(until) => Plan::Hold(until),
             }
         }
-        Some(Phase::InDoubt { not_before, .. }) if at.now < *not_before => Plan::Hold(*not_before),
+        Some(Phase::InDoubt { not_before, .. }) if holds(at.now, *not_before) => Plan::Hold(*not_before),
         Some(Phase::InDoubt { first_sent, drained_at, failures, .. }) => match resend(at, *first_sent, *drained_at) {
             Resend::Now => call(*first_sent, Some(*drained_at), *failures),
             Resend::NotBefore(until) => Plan::Hold(until),
         },
         Some(Phase::Refused { .. } | Phase::Ended { .. }) => Plan::Refused,
     }
+}
+
+/// Whether a pause is still on. One that ends later than any pause can was written before the clock was set back.
+fn holds(now: Timestamp, until: Timestamp) -> bool {
+    now < until && until <= now + RETRY_AFTER_MAX
 }
 
 enum Resend {
@@ -668,6 +674,25 @@ mod tests {
                 let over = record(generation, ended());
                 let expected = Settled::Ended(EndReason::SignedOut);
                 assert_eq!(settled(Some(&over), outcome.clone()), expected, "{outcome:?} on {over:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_pause_endless() {
+        let at_now = Circumstances {
+            now: at(1_000),
+            class: RefreshClass::Reusable,
+            access_token_expires_at: None,
+            lease: Duration::from_secs(15),
+            replicas: Replicas::One,
+        };
+        let longest = 1_000 + RETRY_AFTER_MAX.as_secs() as i64;
+        for (until, held) in [(999, false), (1_001, true), (longest, true), (longest + 1, false), (90_000, false)] {
+            let phases = [Phase::Idle { failures: 1, not_before: Some(at(until)) }, in_doubt(900, 900, until)];
+            for phase in phases {
+                let planned = plan(Some(&phase), Attempt::new(&Fixed(1)), &at_now);
+                assert_eq!(matches!(planned, Plan::Hold(_)), held, "{phase:?}: {planned:?}");
             }
         }
     }

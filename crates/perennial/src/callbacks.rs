@@ -148,7 +148,7 @@ pub struct User {
 }
 
 /// A provider's answer to a sign-in or a renewal (Auth.js `account`).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Account {
     /// The provider's id.
     pub provider: String,
@@ -156,8 +156,20 @@ pub struct Account {
     pub provider_account_id: String,
     /// The tokens.
     pub tokens: TokenSet,
-    /// Members of the token answer that no standard names.
+    /// Members of the token answer that no standard names. They may hold secrets.
     pub extra: Claims,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let extra: Vec<&String> = self.extra.keys().collect();
+        f.debug_struct("Account")
+            .field("provider", &self.provider)
+            .field("provider_account_id", &self.provider_account_id)
+            .field("tokens", &self.tokens)
+            .field("extra", &extra)
+            .finish()
+    }
 }
 
 impl Account {

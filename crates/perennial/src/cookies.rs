@@ -55,7 +55,10 @@ impl CookieNames {
             }
         }
         // Names are ours, values base64url or percent-encoded: nothing here is outside visible ASCII.
-        HeaderValue::from_str(&cookie.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
+        let mut line = HeaderValue::from_str(&cookie.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""));
+        // Whoever has the value is signed in: no `Debug` shows it, and HTTP/2 keeps it out of its tables.
+        line.set_sensitive(true);
+        line
     }
 
     /// A `Set-Cookie` value that deletes `name`.
@@ -92,8 +95,10 @@ pub(crate) struct RequestCookies<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> RequestCookies<'a> {
     pub(crate) fn read(headers: &'a HeaderMap) -> Self {
-        let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+        // Pair by pair: browsers send what others set in whatever encoding, and one such value must not hide the session.
+        let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        let ascii = pairs.filter(|pair| pair.is_ascii()).filter_map(|pair| std::str::from_utf8(pair).ok());
+        let pairs = ascii.filter_map(|pair| pair.split_once('='));
         Self(pairs.map(|(name, value)| (name.trim(), value.trim().trim_matches('"'))).collect())
     }
 
@@ -144,6 +149,22 @@ mod tests {
         );
         let gone = CookieNames::new(false).delete("authjs.session-token.1");
         assert_eq!(gone.to_str().expect("ASCII"), "authjs.session-token.1=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0");
+    }
+
+    #[test]
+    fn a_value_in_another_encoding_hides_only_itself() {
+        for foreign in [&b"name=J\xc3\xbcrgen; s=1; t=2"[..], b"s=1; name=J\xfcrgen; t=2", b"s=1; t=2; \xff; \xff=x"] {
+            let mut headers = HeaderMap::new();
+            headers.append(COOKIE, HeaderValue::from_bytes(foreign).expect("a header may hold it"));
+            let cookies = RequestCookies::read(&headers);
+            assert_eq!(cookies.iter().collect::<Vec<_>>(), [("s", "1"), ("t", "2")]);
+        }
+    }
+
+    #[test]
+    fn no_debug_output_holds_a_cookie_that_signs_in() {
+        let set = CookieNames::new(true).set("authjs.session-token", "planted", Life::BrowserSession);
+        assert!(!format!("{set:?}").contains("planted"));
     }
 
     #[test]

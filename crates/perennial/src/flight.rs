@@ -99,8 +99,8 @@ impl<T> Departure<T> {
         self.passengers.load(Ordering::Relaxed)
     }
 
-    /// Tells everyone aboard and closes the gate.
-    pub(crate) fn land(self, outcome: T) {
+    /// Tells everyone aboard, and whoever boards before the flight is dropped, which opens the gate for the next.
+    pub(crate) fn tell(&self, outcome: T) {
         self.sender.send_replace(Some(Arc::new(outcome)));
     }
 }
@@ -155,8 +155,11 @@ mod tests {
         let Gate::First(departure) = flights.board(an_id()) else { panic!("nobody was flying") };
         let Gate::Aboard(passenger) = flights.board(an_id()) else { panic!("a flight was under way") };
         assert_eq!(departure.passengers(), 1);
-        departure.land(7);
+        departure.tell(7);
         assert_eq!(passenger.arrival().await.as_deref(), Some(&7));
+        let Gate::Aboard(late) = flights.board(an_id()) else { panic!("the flight has not been dropped") };
+        drop(departure);
+        assert_eq!(late.arrival().await.as_deref(), Some(&7));
         assert!(matches!(flights.board(an_id()), Gate::First(_)));
     }
 

@@ -212,7 +212,10 @@ impl Inner {
             {
                 self.without_news(cookie.clone(), RETRY_SOON)
             }
-            Outcome::Newest { state, renewed } => Found::Serve { state: state.clone(), renewed: *renewed },
+            Outcome::Newest { state, renewed } => match self.without_news(state.clone(), RETRY_SOON) {
+                Found::Serve { state, .. } => Found::Serve { state, renewed: *renewed },
+                died_meanwhile => died_meanwhile,
+            },
             Outcome::Kept { state, retry_after } => self.without_news(state.clone(), *retry_after),
             Outcome::Refused { state } => match self.without_news(state.clone(), RETRY_SOON) {
                 Found::Suspended { .. } => Found::Ended(EndReason::Refused),

@@ -31,7 +31,7 @@ pub(crate) struct IssuerClient {
     provider: Arc<Provider>,
     /// Held while it is fetched, so that a burst of sign-ins fetches once.
     metadata: AsyncMutex<Metadata>,
-    keys: AsyncMutex<Option<Cached<Arc<JwkSet>>>>,
+    keys: AsyncMutex<Keys>,
     outage: Mutex<Outage>,
     pub(crate) machine_tokens: MachineTokens,
 }
@@ -81,6 +81,13 @@ struct Metadata {
 }
 
 #[derive(Default)]
+struct Keys {
+    known: Option<Cached<Arc<JwkSet>>>,
+    /// The last attempt that failed: renewals must not queue up behind keys that do not come.
+    failed: Option<Cached<String>>,
+}
+
+#[derive(Default)]
 struct Outage {
     failures: u32,
     until: Option<Timestamp>,
@@ -106,7 +113,7 @@ impl IssuerClient {
         Self {
             provider: Arc::new(provider),
             metadata: AsyncMutex::default(),
-            keys: AsyncMutex::new(None),
+            keys: AsyncMutex::default(),
             outage: Mutex::default(),
             machine_tokens: MachineTokens::default(),
         }
@@ -206,15 +213,15 @@ impl IssuerClient {
         self.call_token_endpoint(edges, request.map_err(|_| TokenFailure::not_sent())?, None).await
     }
 
-    /// Sends a refresh token. Called by `renew` alone, after its intent is written.
+    /// Sends a refresh token, and nothing before it. Called by `renew` alone, after its intent is written.
     pub(crate) async fn refresh(
         &self,
         edges: &Edges,
+        resolved: &ResolvedProvider,
         refresh_token: &RefreshToken,
         intent: &Intent,
     ) -> Result<TokenResponse, TokenFailure> {
-        let resolved = self.resolved(edges).await.map_err(|_| TokenFailure::not_sent())?;
-        let request = refresh_request(&resolved, refresh_token, edges.now(), &*edges.random);
+        let request = refresh_request(resolved, refresh_token, edges.now(), &*edges.random);
         let request = request.map_err(|_| TokenFailure::not_sent())?;
         // Too late when the store or discovery took so long that somebody else may call before our call is over.
         if !intent.covers(edges.now() + edges.call_deadline) {
@@ -402,31 +409,36 @@ impl IssuerClient {
     ) -> Result<Arc<JwkSet>, IssuerError> {
         let now = edges.now();
         let mut keys = self.keys.lock().await;
-        if let Some(cached) = keys.as_ref().filter(|cached| now.since(cached.at) < age_max) {
+        if let Some(cached) = keys.known.as_ref().filter(|cached| now.since(cached.at) < age_max) {
             return Ok(cached.value.clone());
         }
-        let Some(request) = jwks_request(resolved) else { return Ok(Arc::new(JwkSet::default())) };
-        let fetched = match edges.send(request).await {
-            Ok(answer) => read_jwk_set(answer.status(), answer.body()).map_err(|error| IssuerError(error.to_string())),
-            Err(error) => Err(IssuerError(error.to_string())),
+        let retry_interval = if keys.known.is_some() { KEYS_REFETCH_INTERVAL } else { METADATA_RETRY_INTERVAL };
+        let error = match keys.failed.as_ref().filter(|failed| edges.now().since(failed.at) < retry_interval) {
+            Some(failed) => IssuerError(failed.value.clone()),
+            None => match fetch_keys(edges, resolved).await {
+                Ok(value) => {
+                    *keys = Keys { known: Some(Cached { value: value.clone(), at: now }), failed: None };
+                    return Ok(value);
+                }
+                Err(error) => {
+                    keys.failed = Some(Cached { value: error.to_string(), at: edges.now() });
+                    error
+                }
+            },
         };
-        match (fetched, keys.as_ref()) {
-            (Ok(fetched), _) => {
-                let value = Arc::new(fetched);
-                *keys = Some(Cached { value: value.clone(), at: now });
-                Ok(value)
-            }
-            (Err(error), Some(stale)) => {
+        match keys.known.as_ref() {
+            Some(stale) => {
                 tracing::warn!(%error, "the provider's keys could not be fetched; those of before serve on");
                 Ok(stale.value.clone())
             }
-            (Err(error), None) => Err(error),
+            None => Err(error),
         }
     }
 
     /// Until when the provider is left alone, after failures that concern all sessions alike.
-    pub(crate) fn held_until(&self) -> Option<Timestamp> {
-        self.outage().until
+    pub(crate) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        // Further ahead than anybody is ever held: the clock was set back since.
+        self.outage().until.filter(|until| now < *until && *until <= now + OUTAGE_HOLD_MAX)
     }
 
     /// Takes note of a failure: what concerns all sessions holds them all back. Answers with what an operator must mend.
@@ -459,6 +471,13 @@ impl IssuerClient {
     }
 }
 
+async fn fetch_keys(edges: &Edges, resolved: &ResolvedProvider) -> Result<Arc<JwkSet>, IssuerError> {
+    let Some(request) = jwks_request(resolved) else { return Ok(Arc::default()) };
+    let answer = edges.send(request).await.map_err(|error| IssuerError(error.to_string()))?;
+    let keys = read_jwk_set(answer.status(), answer.body()).map_err(|error| IssuerError(error.to_string()))?;
+    Ok(Arc::new(keys))
+}
+
 /// After this long, metadata are fetched anew.
 const METADATA_AGE_MAX: Duration = Duration::from_secs(3600);
 
@@ -473,3 +492,79 @@ const KEYS_REFETCH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The longest all sessions are held back because of one failure: a probe every few seconds notices recovery.
 const OUTAGE_HOLD_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+    use bytes::Bytes;
+    use futures_util::future::BoxFuture;
+    use http::Response;
+
+    use super::*;
+    use crate::edge::{Clock, HttpClient, SystemRandom};
+
+    /// A provider that answers discovery and whose key set is out of reach while `down`.
+    #[derive(Default)]
+    struct Net {
+        now: AtomicI64,
+        down: std::sync::atomic::AtomicBool,
+        key_requests: AtomicU32,
+    }
+
+    impl Clock for Arc<Net> {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_seconds(self.now.load(Ordering::SeqCst))
+        }
+    }
+
+    impl HttpClient for Arc<Net> {
+        fn send(&self, request: Request<Vec<u8>>, _: Duration) -> BoxFuture<'_, Result<Response<Bytes>, SendError>> {
+            let answer = if request.uri().path() == "/keys" {
+                self.key_requests.fetch_add(1, Ordering::SeqCst);
+                r#"{"keys":[]}"#
+            } else {
+                r#"{"issuer":"https://idp.example","authorization_endpoint":"https://idp.example/authorize",
+                    "token_endpoint":"https://idp.example/token","jwks_uri":"https://idp.example/keys"}"#
+            };
+            let down = self.down.load(Ordering::SeqCst) && request.uri().path() == "/keys";
+            Box::pin(async move {
+                if down { Err(SendError::InDoubt("told to fail".into())) } else { Ok(Response::new(answer.into())) }
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_that_do_not_come_are_not_asked_for_by_everyone_in_the_queue() {
+        let net = Arc::new(Net::default());
+        let edges = Edges {
+            clock: Arc::new(net.clone()),
+            random: Arc::new(SystemRandom),
+            http: Arc::new(net.clone()),
+            call_deadline: Duration::from_secs(10),
+        };
+        let provider = Provider::preset("oidc").expect("a preset").issuer("https://idp.example").client_id("app");
+        let secret = perennial_core::secret::ClientSecret::new("secret");
+        let issuer = IssuerClient::new(provider.client_secret(secret).build().expect("complete"));
+        let resolved = issuer.resolved(&edges).await.expect("discovery answers");
+        for (at, down, requests, had) in [
+            (0, true, 1, false),
+            (1, true, 1, false),
+            (2, true, 2, false),
+            (4, false, 3, true),
+            (3_603, false, 3, true),
+            (3_604, true, 4, true),
+            (3_613, true, 4, true),
+            (3_614, true, 5, true),
+            (3_624, false, 6, true),
+        ] {
+            net.now.store(at, Ordering::SeqCst);
+            net.down.store(down, Ordering::SeqCst);
+            for _ in 0..3 {
+                let keys = issuer.keys(&edges, &resolved, KEYS_AGE_MAX).await;
+                assert_eq!(keys.is_ok(), had, "at {at} s");
+            }
+            assert_eq!(net.key_requests.load(Ordering::SeqCst), requests, "at {at} s");
+        }
+    }
+}

@@ -17,6 +17,8 @@ pub(crate) struct Standing {
     /// The record's phase, if it is about the newest generation.
     pub(crate) phase: Option<Phase>,
     pub(crate) version: Option<Version>,
+    /// Whether the record holds a newer generation than `newest`, under a secret that is gone.
+    behind: bool,
 }
 
 impl Inner {
@@ -25,6 +27,7 @@ impl Inner {
         let stored = self.store.load(record_key(cookie), self.now()).await?;
         let version = stored.as_ref().map(|stored| stored.version);
         let record = stored.and_then(|stored| self.decoded(&stored));
+        let recorded = record.as_ref().map(|record| record.generation);
         let alive = cookie.tokens.as_ref().is_some_and(|tokens| tokens.alive_at(self.now()));
         let (newest, phase) = match (join(cookie.generation, record.as_ref()), record) {
             (Joined::Ended(reason), _) => {
@@ -42,7 +45,8 @@ impl Inner {
             },
             _ => (cookie.clone(), None),
         };
-        Ok(Ok(Standing { newest, phase, version }))
+        let behind = recorded.is_some_and(|recorded| recorded > newest.generation);
+        Ok(Ok(Standing { newest, phase, version, behind }))
     }
 
     /// Changes the newest generation, whichever that is by then, and answers with it. `Err`: the session is over.
@@ -60,6 +64,9 @@ impl Inner {
                     break;
                 }
             };
+            if standing.behind {
+                break;
+            }
             let changed = change(&standing.newest);
             let mut record = Record::idle(changed.generation, seal_state(&self.record_keys, &changed, self.random()));
             record.phase = standing.phase.unwrap_or(record.phase);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::Timestamp;
+use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
     Attempt, Attempted, Circumstances, DRAIN, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan,
     seal_state, settle,
@@ -29,11 +30,17 @@ impl Inner {
     /// Brings the session of `cookie` to its newest generation, calling the provider if `ask` requires it, and lands the
     /// flight with the outcome.
     pub(crate) async fn renew(self: Arc<Self>, cookie: Arc<SessionState>, ask: Ask, flight: Departure<Outcome>) {
-        let outcome = match self.acquire(&cookie, ask).await {
-            Acquired::Landed(outcome) => outcome,
-            Acquired::Permit { newest, intent } => self.fly_with(newest, intent, ask, &flight).await,
-        };
-        flight.land(outcome);
+        match self.acquire(&cookie, ask).await {
+            Acquired::Landed(outcome) => flight.tell(outcome),
+            Acquired::Permit { newest, intent, provider } => {
+                let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, ask, &flight).await;
+                flight.tell(outcome);
+                if let Some(unsaved) = unsaved {
+                    // Until they are in the record, whoever comes with the spent cookie gets the tokens from this flight.
+                    self.save_late(&newest, &intent, unsaved).await;
+                }
+            }
+        }
     }
 
     /// Until there is nothing to do or the intent is ours.
@@ -53,23 +60,27 @@ impl Inner {
                 Acquired::Landed(Outcome::Kept { state: newest.clone(), retry_after: until.since(now) })
             };
             let Some(issuer) = self.issuer(&newest.provider) else { return kept(now + Duration::from_secs(60)) };
-            if let Err(error) = issuer.resolved(&self.edges).await {
-                tracing::warn!(%error, session = newest.id.fingerprint(), "renewal put off");
-                return kept(now + Duration::from_secs(1));
-            }
-            // Discovery may have taken longer than a lease has to spare.
+            // Had before the intent is written: discovery may take as long as a call, and the lease covers one call.
+            let provider = match issuer.resolved(&self.edges).await {
+                Ok(provider) => provider,
+                Err(error) => {
+                    tracing::warn!(%error, session = newest.id.fingerprint(), "renewal put off");
+                    return kept(now + Duration::from_secs(1));
+                }
+            };
             let now = self.now();
-            match plan(standing.phase.as_ref(), Attempt::new(self.random()), &self.circumstances(&newest, issuer, now))
-            {
+            let at = self.circumstances(&newest, issuer, now);
+            let planned = plan(standing.phase.as_ref(), Attempt::new(self.random()), &at);
+            if let (Plan::Call(_), Some(until)) = (&planned, issuer.held_until(now)) {
+                return kept(until);
+            }
+            match planned {
                 Plan::Refused => return Acquired::Landed(Outcome::Refused { state: newest }),
                 Plan::Hold(until) => return kept(until),
                 Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
                 Plan::Wait(until) => self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await,
-                Plan::Call(_) if issuer.held_until().is_some_and(|until| now < until) => {
-                    return kept(issuer.held_until().unwrap_or(now));
-                }
                 Plan::Call(intent) => match self.write_intent(&newest, &intent, standing.version).await {
-                    Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent },
+                    Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
                     Ok(Swap::Conflict(_)) => {}
                     Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
                 },
@@ -84,7 +95,9 @@ impl Inner {
             Verdict::Fresh => {
                 let tokens = newest.tokens.as_ref();
                 let renewable = tokens.is_some_and(|tokens| tokens.refresh_token.is_some());
-                let settled = tokens.is_some_and(|t| now.since(t.issued_at) >= self.settings.renewal.min_interval);
+                // A clock that was set back must not bar renewal until it has caught up.
+                let settled = tokens
+                    .is_some_and(|t| now < t.issued_at || now.since(t.issued_at) >= self.settings.renewal.min_interval);
                 ask.seen.is_some_and(|seen| seen >= newest.generation) && renewable && settled
             }
         }
@@ -117,32 +130,58 @@ impl Inner {
         self.swap(newest, version, &record).await
     }
 
-    /// The intent is ours: call, commit, then validate and ask the callback.
+    /// The intent is ours: call, commit, then validate and ask the callback. Answers with the generation that the store would
+    /// not take, too.
     async fn fly_with(
         &self,
-        newest: Arc<SessionState>,
-        intent: Intent,
+        newest: &Arc<SessionState>,
+        intent: &Intent,
+        provider: &ResolvedProvider,
         ask: Ask,
         flight: &Departure<Outcome>,
-    ) -> Outcome {
+    ) -> (Outcome, Option<SessionState>) {
         // Both were there when the intent was planned.
         let (Some(issuer), Some(refresh_token)) =
             (self.issuer(&newest.provider), newest.tokens.as_ref().and_then(|tokens| tokens.refresh_token.as_ref()))
         else {
-            return Outcome::Kept { state: newest, retry_after: Duration::from_secs(60) };
+            return (Outcome::Kept { state: newest.clone(), retry_after: Duration::from_secs(60) }, None);
         };
+        let mut unsaved = None;
         let called_at = self.now();
-        let answer = issuer.refresh(&self.edges, refresh_token, &intent).await;
+        let answer = issuer.refresh(&self.edges, provider, refresh_token, intent).await;
         let provider_time = self.now().since(called_at);
         let (outcome, told) = match answer {
-            Ok(response) => self.commit(&newest, &intent, issuer, response).await,
+            Ok(response) => self.commit(newest, intent, issuer, response, &mut unsaved).await,
             Err(failure) => match &failure.salvaged {
-                Some(refresh_token) => self.salvage(&newest, &intent, issuer, refresh_token, &failure).await,
-                None => self.note_failure(&newest, &intent, issuer, &failure).await,
+                Some(refresh_token) => self.salvage(newest, intent, issuer, refresh_token, &failure).await,
+                None => self.note_failure(newest, intent, issuer, &failure).await,
             },
         };
-        self.report(&newest, &outcome, told, ask.reason, flight.passengers(), provider_time);
-        outcome
+        self.report(newest, &outcome, told, ask.reason, flight.passengers(), provider_time);
+        (outcome, unsaved)
+    }
+
+    /// Brings tokens into the record that the store would not take when they came.
+    async fn save_late(&self, spent: &Arc<SessionState>, intent: &Intent, mut next: SessionState) {
+        for _ in 0..LATE_COMMITS {
+            tokio::time::sleep(LATE_COMMIT_INTERVAL).await;
+            match self.settle_tokens(spent, intent, &mut next).await {
+                Ok(Landed::Written | Landed::Superseded) => return,
+                Ok(Landed::Ended(_)) => {
+                    if let Some(issuer) = self.issuer(&next.provider) {
+                        self.revoke(issuer, &next).await;
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, session = next.id.fingerprint(), "received tokens are not in the store yet")
+                }
+            }
+        }
+        tracing::error!(
+            session = next.id.fingerprint(),
+            "received tokens never reached the store: only cookies hold them"
+        );
     }
 
     /// Makes received tokens durable, and only then looks at them.
@@ -152,6 +191,7 @@ impl Inner {
         intent: &Intent,
         issuer: &IssuerClient,
         mut response: TokenResponse,
+        unsaved: &mut Option<SessionState>,
     ) -> (Outcome, RenewalOutcome) {
         let lifetime = issuer.lifetime(&self.settings.renewal);
         // The record keeps the ID token that was verified; a new one takes its place in the cookie once it is.
@@ -165,8 +205,11 @@ impl Inner {
                 self.revoke(issuer, &next).await;
                 return (Outcome::Ended(reason), RenewalOutcome::Ended);
             }
-            // The cookie is a durable copy too: the user gets it with this answer.
-            Err(error) => drop(self.store_failed(spent.clone(), &error)),
+            // The cookie is a durable copy too: who is still waiting gets it with this answer. For the others it is kept.
+            Err(error) => {
+                self.store_failed(spent.clone(), &error);
+                *unsaved = Some(next.clone());
+            }
         }
         let next = match self.with_proven_identity(spent, next, issuer, id_token).await {
             Ok(next) => self.asked_at_renewal(Arc::new(next), extra).await,
@@ -174,7 +217,10 @@ impl Inner {
         };
         match next {
             Ok(state) => (Outcome::Newest { state, renewed: true }, RenewalOutcome::Renewed),
-            Err(reason) => (Outcome::Ended(reason), RenewalOutcome::Ended),
+            Err(reason) => {
+                *unsaved = None;
+                (Outcome::Ended(reason), RenewalOutcome::Ended)
+            }
         }
     }
 
@@ -276,6 +322,9 @@ impl Inner {
         failure: &TokenFailure,
     ) -> (Outcome, RenewalOutcome) {
         tracing::warn!(session = newest.id.fingerprint(), %failure, "renewal failed, but its refresh token was saved");
+        if let Some(message) = issuer.note_failure(&self.edges, failure) {
+            self.alarm("provider_refuses_client", &message);
+        }
         let mut next = newest.with_refresh_token(refresh_token.clone());
         match self.settle_tokens(newest, intent, &mut next).await {
             Ok(Landed::Superseded) => self.superseded(newest).await,
@@ -398,7 +447,7 @@ enum Acquired {
     /// Nothing to call for.
     Landed(Outcome),
     /// The intent is written: call.
-    Permit { newest: Arc<SessionState>, intent: Intent },
+    Permit { newest: Arc<SessionState>, intent: Intent, provider: Arc<ResolvedProvider> },
 }
 
 enum Landed {
@@ -409,3 +458,9 @@ enum Landed {
 
 /// How often a commit of received tokens is tried again while the store fails, over 3 s.
 const COMMIT_RETRIES: u32 = 5;
+
+/// How often, after that, tokens are brought to a store that stays down, and how long lies between: some four minutes.
+const LATE_COMMITS: u32 = 60;
+
+/// See [`LATE_COMMITS`].
+const LATE_COMMIT_INTERVAL: Duration = Duration::from_secs(1);

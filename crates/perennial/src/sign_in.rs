@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue};
 use perennial_core::authorize::{self, CallbackError, PendingSignIn, SignInRequest};
 use perennial_core::names::ProviderId;
+use perennial_core::origin::ReturnUrl;
 use perennial_core::record::{Record, seal_state};
 use perennial_core::session::{SessionState, TokenSet};
 
@@ -38,7 +39,8 @@ pub(crate) enum SignInFailure {
 }
 
 impl Auth {
-    /// Starts a sign-in at `provider`, to come back to `return_to`, which must be a URL of this site.
+    /// Starts a sign-in at `provider`, to come back to `return_to`: a URL of this site or of an allow-listed origin, of at most
+    /// 2048 characters. Anything else is taken for the site's root.
     ///
     /// `extra` are parameters for the authorization request; those that may not be set from outside are dropped.
     ///
@@ -58,6 +60,10 @@ impl Auth {
             inner.alarm("provider_unreachable", &format!("Nobody can sign in with {provider}: {error}"));
             Refusal::RenewalSuspended { retry_after: std::time::Duration::from_secs(5) }
         })?;
+        // Longer, and the browser would not keep the flow's cookie; elsewhere, and this were an open redirect.
+        let judged = ReturnUrl::parse(return_to, &inner.settings.public_url, &inner.settings.return_origins);
+        let root = format!("{}/", inner.settings.origin());
+        let return_to = judged.as_ref().map_or(root.as_str(), ReturnUrl::as_str);
         let redirect_uri = inner.settings.endpoint_url(&format!("/callback/{provider}"));
         let request = SignInRequest { redirect_uri: &redirect_uri, return_to, parameters: extra };
         let (url, pending) = authorize::begin(&resolved, &request, inner.random(), inner.now());

@@ -41,10 +41,14 @@ async fn land(auth: &Auth, headers: &HeaderMap, provider: &str, answer: &str) ->
         Err(SignInFailure::AccessDenied) => inner.settings.error_page("AccessDenied"),
         Err(SignInFailure::OAuthCallbackError) => inner.settings.sign_in_page("OAuthCallbackError"),
         // The back button, a reload, a second click: whoever is signed in already goes on.
-        Err(SignInFailure::UnknownFlow) => match auth.enter(headers, Door::Ordinary).await.session {
-            Some(_) => return_url(auth, None),
-            None => inner.settings.sign_in_page("Verification"),
-        },
+        Err(SignInFailure::UnknownFlow) => {
+            let entry = auth.enter(headers, Door::Ordinary).await;
+            cookies.extend(entry.set_cookies);
+            match entry.session {
+                Some(_) => return_url(auth, None),
+                None => inner.settings.sign_in_page("Verification"),
+            }
+        }
         Err(SignInFailure::Configuration) => inner.settings.error_page("Configuration"),
     };
     super::go(headers, &to, cookies)

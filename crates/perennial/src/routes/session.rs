@@ -37,7 +37,7 @@ pub(super) async fn update(State(auth): State<Auth>, posted: Result<Posted, Resp
     };
     let entry = auth.enter(&posted.headers, Door::Ordinary).await;
     let Some(session) = entry.session else {
-        return super::with_cookies(Json(Value::Null).into_response(), entry.set_cookies);
+        return super::with_cookies(super::uncached(Json(Value::Null).into_response()), entry.set_cookies);
     };
     // The cookie may be stale although its access token lives: the update belongs to the newest generation.
     let Some(newest) = auth.inner.newest(session.state()).await else { return gone(&auth, &posted) };

@@ -308,3 +308,22 @@ async fn a_spent_refresh_token_is_not_sent_because_its_successor_cannot_be_read(
     assert!(world.family_alive(), "a spent refresh token was sent");
     assert_eq!(browser.generation().await, 2);
 }
+
+/// An update of the claims wrote the stale cookie's generation over the newer one that could not be read.
+#[tokio::test]
+async fn a_generation_that_cannot_be_read_is_not_written_over() {
+    let world = World::start().await;
+    let browser = world.alice().await;
+    let newer = "a-newer-secret-of-32-bytes-or-more";
+    let both = world.engine_with_secrets(&[newer, SECRET]);
+    let stale = browser.copy().reaching(&both);
+    assert_eq!(stale.generation().await, 0, "sealed anew, not renewed");
+    let missed = browser.copy();
+    world.clock.advance(DUE);
+    browser.get("/data").await;
+    let last = world.engine_with_secrets(&[newer]);
+    let updated = stale.reaching(&last).post_json("/auth/session", &serde_json::json!({ "data": {} })).await;
+    assert_eq!(updated.json()["user"]["name"], "Alice Archer", "{}", updated.text());
+    assert_eq!(missed.generation().await, 1, "the record still holds it");
+    assert_eq!((world.redemptions(), world.family_alive()), (1, true));
+}

@@ -26,6 +26,39 @@ async fn a_page_load_goes_to_the_provider_and_comes_back_to_where_it_wanted() {
 }
 
 #[tokio::test]
+async fn an_address_too_long_to_remember_signs_in_all_the_same() {
+    let world = World::start().await;
+    let browser = world.browser();
+    let sent = browser.get_with(&format!("/members/page?q={}", "a".repeat(4_000)), &PAGE).await;
+    let flow = browser.cookies().into_iter().find(|(name, _)| name.starts_with("perennial.flow.")).expect("it is kept");
+    assert!(flow.0.len() + flow.1.len() < 4_000, "browsers drop cookies above 4096 bytes");
+    let callback = browser.ask_provider(&format!("{}&login_hint=alice", sent.header("location"))).await;
+    let landed = browser.get(&callback).await;
+    assert!(landed.header("location").ends_with('/'), "{}", landed.header("location"));
+    assert_eq!(browser.get_with("/members/page", &PAGE).await.text(), "Alice Archer");
+}
+
+#[tokio::test]
+async fn an_application_cannot_be_talked_into_sending_users_elsewhere() {
+    let world = World::start().await;
+    let auth = &world.engine.auth;
+    let headers = http::HeaderMap::new();
+    for elsewhere in ["https://evil.example/", "//evil.example", "javascript:alert(1)"] {
+        let start = auth.begin_sign_in(&headers, "oidc", elsewhere, &[("login_hint".into(), "alice".into())]).await;
+        let start = start.expect("the provider is there");
+        let browser = world.browser();
+        for line in &start.set_cookies {
+            let line = line.to_str().expect("ASCII");
+            let (name, value) = line.split(';').next().and_then(|pair| pair.split_once('=')).expect("a pair");
+            browser.set_cookie(name, value);
+        }
+        let callback = browser.ask_provider(&start.location).await;
+        let landed = browser.get(&callback).await;
+        assert_eq!(landed.header("location"), format!("{}/", auth.settings().origin()), "{elsewhere}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_page_load_is_told_401() {
     let world = World::start().await;
     let browser = world.browser();
