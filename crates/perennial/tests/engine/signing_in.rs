@@ -119,3 +119,15 @@ async fn a_callback_nobody_asked_for_keeps_the_renewal_it_saw() {
     assert_eq!(world.redemptions(), 1);
     assert_ne!(browser.session_cookie(), before, "the new generation is in the cookie");
 }
+
+#[tokio::test]
+async fn signing_in_clears_away_a_session_that_no_longer_opens() {
+    let world = World::start().await;
+    let browser = world.browser();
+    for leftover in ["authjs.session-token.0", "authjs.session-token.1"] {
+        browser.set_cookie(leftover, "sealed-under-a-secret-that-is-gone");
+    }
+    browser.sign_in("alice").await;
+    let session: Vec<_> = browser.cookies().into_keys().filter(|name| name.contains("session-token")).collect();
+    assert_eq!(session, ["authjs.session-token"]);
+}
