@@ -38,8 +38,12 @@ impl Auth {
 impl Inner {
     /// `Set-Cookie` lines that remove the session from the browser, whatever it consists of.
     pub(crate) fn cleared(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
+        self.names.chunks(&cookie::clear(&self.names.session, &self.present(headers)), self.now())
+    }
+
+    /// The names of the session's cookies that a request brings, whether they open or not.
+    pub(crate) fn present(&self, headers: &HeaderMap) -> Vec<String> {
         let cookies = RequestCookies::read(headers);
-        let present = cookie::join(&self.names.session, cookies.iter()).map(|joined| joined.names).unwrap_or_default();
-        self.names.chunks(&cookie::clear(&self.names.session, &present), self.now())
+        cookie::join(&self.names.session, cookies.iter()).map(|joined| joined.names).unwrap_or_default()
     }
 }

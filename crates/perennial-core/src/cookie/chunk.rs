@@ -124,7 +124,7 @@ impl std::fmt::Debug for ChunkWrite {
 /// A value that would need more than [`COOKIE_CHUNKS`] cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the session has {chars} characters and {COOKIE_CHUNKS} cookies carry {max}: keep less in it, or use the database strategy",
+    "the session has {chars} characters and {COOKIE_CHUNKS} cookies carry {max}: keep less in it",
     max = COOKIE_CHUNKS * COOKIE_CHUNK_CHARS
 )]
 pub struct TooLarge {

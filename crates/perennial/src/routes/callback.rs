@@ -33,8 +33,8 @@ async fn land(auth: &Auth, headers: &HeaderMap, provider: &str, answer: &str) ->
     }
     let to = match inner.end_sign_in(headers, &ProviderId::new(provider), answer).await {
         Ok((return_to, session)) => {
-            let present = inner.open(headers).map(|opened| opened.names).unwrap_or_default();
-            cookies.extend(inner.session_cookies(&session, &present));
+            // What is left of a session that no longer opens goes too.
+            cookies.extend(inner.session_cookies(&session, &inner.present(headers)));
             return_to
         }
         Err(SignInFailure::Elsewhere(url)) => return_url(auth, Some(&url)),

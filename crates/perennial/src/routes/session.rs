@@ -13,7 +13,6 @@ use serde_json::{Map, Value};
 use super::guard::Posted;
 use crate::auth::Auth;
 use crate::callbacks::{Callbacks, Claims, JwtCallback, JwtTrigger, SessionCallback};
-use crate::cookies::RequestCookies;
 use crate::hall::Door;
 use crate::iso8601::iso8601;
 use crate::session::user_of;
@@ -79,9 +78,7 @@ pub(super) async fn keep(
     claims: &Claims,
 ) -> Option<(Arc<SessionState>, Vec<HeaderValue>)> {
     let newest = auth.inner.amend(state, |newest| newest.with_changes(&state.claims, claims)).await.ok()?;
-    let cookies = RequestCookies::read(headers);
-    let present = perennial_core::cookie::join(&auth.inner.names.session, cookies.iter());
-    let cookies = auth.inner.session_cookies(&newest, &present.map(|joined| joined.names).unwrap_or_default());
+    let cookies = auth.inner.session_cookies(&newest, &auth.inner.present(headers));
     Some((newest, cookies))
 }
 

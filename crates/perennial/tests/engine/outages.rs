@@ -224,3 +224,24 @@ async fn a_refresh_token_that_is_not_replaced_is_kept() {
         assert_eq!(browser.generation().await, generation);
     }
 }
+
+/// Nobody was told, and every request spent another refresh token.
+#[tokio::test]
+async fn a_provider_whose_access_tokens_are_of_no_use_is_told_about() {
+    let world = World::start().await;
+    let browser = world.alice().await;
+    world.clock.advance(DUE);
+    world.wire.tamper(Some(|mut answer| {
+        answer["token_type"] = "DPoP".into();
+        answer
+    }));
+    browser.get("/data").await;
+    let told = world.engine.events().into_iter().any(
+        |event| matches!(event, Event::Alarm { code: "provider_refuses_client", message, .. } if message.contains("unsupported_token_type")),
+    );
+    assert!(told, "an operator must act");
+    world.wire.tamper(None);
+    world.clock.advance(DEAD);
+    assert!(world.accepts(&browser.get("/data").await.bearer()).await);
+    assert!(world.family_alive());
+}

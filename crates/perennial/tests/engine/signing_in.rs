@@ -1,6 +1,6 @@
 //! Signing in, and what must not let anybody in.
 
-use crate::support::World;
+use crate::support::{DUE, World};
 
 #[tokio::test]
 async fn a_stranger_signs_in_and_is_known_with_a_token_the_provider_takes() {
@@ -107,4 +107,27 @@ async fn whoever_is_turned_away_leaves_no_refresh_token_behind() {
     let callback = browser.ask_provider(&asked).await;
     browser.get(&callback).await;
     assert!(!world.family_alive(), "tokens nobody will use are revoked");
+}
+
+#[tokio::test]
+async fn a_callback_nobody_asked_for_keeps_the_renewal_it_saw() {
+    let world = World::start().await;
+    let browser = world.alice().await;
+    let before = browser.session_cookie();
+    world.clock.advance(DUE);
+    assert_eq!(browser.get("/auth/callback/oidc?code=c&state=unknown").await.status, 302);
+    assert_eq!(world.redemptions(), 1);
+    assert_ne!(browser.session_cookie(), before, "the new generation is in the cookie");
+}
+
+#[tokio::test]
+async fn signing_in_clears_away_a_session_that_no_longer_opens() {
+    let world = World::start().await;
+    let browser = world.browser();
+    for leftover in ["authjs.session-token.0", "authjs.session-token.1"] {
+        browser.set_cookie(leftover, "sealed-under-a-secret-that-is-gone");
+    }
+    browser.sign_in("alice").await;
+    let session: Vec<_> = browser.cookies().into_keys().filter(|name| name.contains("session-token")).collect();
+    assert_eq!(session, ["authjs.session-token"]);
 }
