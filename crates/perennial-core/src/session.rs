@@ -83,6 +83,12 @@ impl SessionState {
         Self { tokens, ..self }
     }
 
+    /// The same session without its ID token.
+    pub fn without_id_token(&self) -> Self {
+        let tokens = self.tokens.clone().map(|tokens| TokenSet { id_token: None, ..tokens });
+        Self { tokens, ..self.clone() }
+    }
+
     /// The same session with other claims; names that only the engine may set are dropped.
     pub fn with_claims(&self, claims: Map<String, Value>) -> Self {
         Self { claims: without_reserved(claims), ..self.clone() }

@@ -40,6 +40,11 @@ impl CookieNames {
             || name.starts_with(&self.flow_prefix)
     }
 
+    /// Whether a cookie line is about the session, whole or a chunk of it.
+    pub(crate) fn is_session(&self, line: &str) -> bool {
+        line.strip_prefix(&self.session).is_some_and(|rest| rest.starts_with(['=', '.']))
+    }
+
     /// A `Set-Cookie` value: `HttpOnly`, `SameSite=Lax`, `Path=/`, and `Secure` on https.
     pub(crate) fn set(&self, name: &str, value: &str, life: Life) -> HeaderValue {
         let mut cookie = Cookie::new(name, value);
@@ -165,6 +170,19 @@ mod tests {
     fn no_debug_output_holds_a_cookie_that_signs_in() {
         let set = CookieNames::new(true).set("authjs.session-token", "planted", Life::BrowserSession);
         assert!(!format!("{set:?}").contains("planted"));
+    }
+
+    #[test]
+    fn an_applications_cookie_with_a_similar_name_is_not_the_session() {
+        let names = CookieNames::new(true);
+        for (line, expected) in [
+            ("__Secure-authjs.session-token=v; Path=/", true),
+            ("__Secure-authjs.session-token.1=; Max-Age=0", true),
+            ("__Secure-authjs.session-tokens=v", false),
+            ("my-authjs.session-token=v", false),
+        ] {
+            assert_eq!(names.is_session(line), expected, "{line}");
+        }
     }
 
     #[test]

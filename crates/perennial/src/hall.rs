@@ -306,8 +306,12 @@ impl Inner {
     pub(crate) fn session_cookies(&self, state: &SessionState, present: &[String]) -> Vec<HeaderValue> {
         let now = self.now();
         let max_age = self.cookie_max_age(state, now);
-        let sealed = cookie::seal(&self.session_keys, &state.to_claims(), now, max_age, self.random());
-        match cookie::split(&self.names.session, &sealed, present) {
+        let written = |state: &SessionState| {
+            let sealed = cookie::seal(&self.session_keys, &state.to_claims(), now, max_age, self.random());
+            cookie::split(&self.names.session, &sealed, present)
+        };
+        // The ID token is the largest part that a session can do without.
+        match written(state).or_else(|_| written(&state.without_id_token())) {
             Ok(writes) => self.names.chunks(&writes, now + max_age),
             Err(_) => {
                 self.alarm(

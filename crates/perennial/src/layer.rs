@@ -11,6 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::auth::Auth;
+use crate::cookies::CookieNames;
 use crate::hall::Door;
 use crate::session::Visitor;
 
@@ -64,7 +65,7 @@ where
             let target = request.uri().clone();
             request.extensions_mut().insert(Visitor { session: entry.session, target });
             let mut response = inner.call(request).await.into_response();
-            attach_cookies(&mut response, entry.set_cookies);
+            attach_cookies(&mut response, entry.set_cookies, &auth.inner.names);
             Ok(response)
         })
     }
@@ -73,7 +74,8 @@ where
 /// Adds the session's cookies to an answer, which then must not be kept by any cache.
 ///
 /// An answer that sets the session cookie itself (a sign-in, a sign-out) knows better and is left alone.
-pub(crate) fn attach_cookies<B>(response: &mut Response<B>, cookies: Vec<HeaderValue>) {
+fn attach_cookies<B>(response: &mut Response<B>, cookies: Vec<HeaderValue>, names: &CookieNames) {
+    let sets_session = |set: &HeaderValue| names.is_session(&String::from_utf8_lossy(set.as_bytes()));
     if cookies.is_empty() || response.headers().get_all(SET_COOKIE).iter().any(sets_session) {
         return;
     }
@@ -81,9 +83,4 @@ pub(crate) fn attach_cookies<B>(response: &mut Response<B>, cookies: Vec<HeaderV
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-}
-
-fn sets_session(set: &HeaderValue) -> bool {
-    let name = set.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default();
-    String::from_utf8_lossy(name).contains("authjs.session-token")
 }
