@@ -279,7 +279,7 @@ impl Inner {
     }
 
     /// Auth.js asks `jwt` on every read. An error leaves the session as it is; `None` ends it.
-    async fn asked_on_read(&self, state: &Arc<SessionState>) -> Option<Arc<SessionState>> {
+    async fn asked_on_read(self: &Arc<Self>, state: &Arc<SessionState>) -> Option<Arc<SessionState>> {
         if !self.callbacks.jwt_on_read() {
             return Some(state.clone());
         }
@@ -292,14 +292,29 @@ impl Inner {
             session: None,
         };
         match self.callbacks.jwt(ask).await {
-            Ok(Some(claims)) if claims == state.claims => Some(state.clone()),
-            Ok(Some(claims)) => Some(Arc::new(state.with_claims(claims))),
+            Ok(Some(claims)) => {
+                let changed = Arc::new(state.with_claims(claims));
+                if changed.claims == state.claims {
+                    return Some(state.clone());
+                }
+                self.keep_in_background(state.clone(), changed.clone());
+                Some(changed)
+            }
             Ok(None) => None,
             Err(error) => {
                 tracing::error!(%error, "the jwt callback failed on a read; the session goes on as it was");
                 Some(state.clone())
             }
         }
+    }
+
+    /// Brings what a read changed into the record, so that the next renewal does not lose it; the read need not wait for it.
+    fn keep_in_background(self: &Arc<Self>, before: Arc<SessionState>, after: Arc<SessionState>) {
+        let inner = self.clone();
+        tokio::spawn(async move {
+            // A session that is over keeps nothing.
+            let _ = inner.amend(&before, |newest| newest.with_changes(&before.claims, &after.claims)).await;
+        });
     }
 
     /// `Set-Cookie` lines that carry `state`, replacing the cookies called `present`.

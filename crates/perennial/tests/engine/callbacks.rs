@@ -66,6 +66,33 @@ async fn what_jwt_keeps_at_renewal_is_there_for_stale_cookies_too() {
     assert_eq!(stale.get("/me").await.json()["claims"]["renewals"], 3);
 }
 
+/// A read's change went into the cookie alone: the next renewal took the record's claims and lost it.
+#[tokio::test]
+async fn what_jwt_keeps_at_a_read_outlives_renewals() {
+    let told = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let world = World::of(RefreshClass::Family, |auth| {
+        let told = told.clone();
+        auth.jwt(move |mut jwt| {
+            if jwt.trigger.is_none() && !told.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                jwt.token.insert("welcomed".into(), true.into());
+            }
+            async move { Ok(Some(jwt.token)) }
+        })
+    })
+    .await;
+    let browser = world.alice().await;
+    let stale = browser.copy();
+    browser.get("/").await;
+    // The record has it as soon as a cookie from before the read is shown it after a renewal.
+    eventually("the change is kept", || async {
+        world.clock.advance(DUE);
+        stale.get("/me").await.json()["claims"]["welcomed"] == true
+    })
+    .await;
+    world.clock.advance(DUE);
+    assert_eq!(browser.get("/me").await.json()["claims"]["welcomed"], true);
+}
+
 fn failing() -> CallbackError {
     "told to fail".into()
 }
