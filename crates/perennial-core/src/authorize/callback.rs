@@ -75,7 +75,7 @@ pub enum AuthorizationErrorCode {
     Other(String),
 }
 
-/// Judges a callback's query, or the form of `response_mode=form_post`, without the leading `?`.
+/// Judges a callback's query, without the leading `?`.
 ///
 /// # Errors
 /// [`CallbackError`]; after [`Refused`](CallbackError::Refused) alone the state is known to be ours.

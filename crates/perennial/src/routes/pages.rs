@@ -90,31 +90,28 @@ pub(super) async fn error(State(auth): State<Auth>, headers: HeaderMap, Query(qu
         let error: String = url::form_urlencoded::byte_serialize(query.error.unwrap_or_default().as_bytes()).collect();
         return super::go(&headers, &auth.inner.settings.error_page(&error), Vec::new());
     }
-    let (status, title, text, code, again) = match query.error.as_deref() {
+    let (status, title, text, code) = match query.error.as_deref() {
         Some("AccessDenied") => (
             StatusCode::FORBIDDEN,
             "Access denied",
             "You may not sign in here. If you think you should, ask whoever runs this site.",
             "AccessDenied",
-            true,
         ),
         Some("Configuration") => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "Sign-in is not working",
             "Something between this site and the sign-in provider failed. Try again; if it stays, tell whoever runs this site: the server's log says why.",
             "Configuration",
-            true,
         ),
         Some("Verification") => (
             StatusCode::FORBIDDEN,
             "This link has been used or is too old",
             "Start signing in once more.",
             "Verification",
-            true,
         ),
-        _ => (StatusCode::OK, "Something went wrong", "Try signing in again.", "Default", true),
+        _ => (StatusCode::OK, "Something went wrong", "Try signing in again.", "Default"),
     };
-    let page = MessagePage { base: &auth.inner.settings.base_path, title, text, code, again };
+    let page = MessagePage { base: &auth.inner.settings.base_path, title, text, code, again: true };
     html(status, &page, &[])
 }
 
