@@ -31,6 +31,8 @@ pub(crate) struct IssuerClient {
     provider: Arc<Provider>,
     /// Held while it is fetched, so that a burst of sign-ins fetches once.
     metadata: AsyncMutex<Metadata>,
+    /// What `metadata` holds, for those who cannot wait for its lock.
+    last_resolved: Mutex<Option<Arc<ResolvedProvider>>>,
     keys: AsyncMutex<Keys>,
     outage: Mutex<Outage>,
     pub(crate) machine_tokens: MachineTokens,
@@ -113,6 +115,7 @@ impl IssuerClient {
         Self {
             provider: Arc::new(provider),
             metadata: AsyncMutex::default(),
+            last_resolved: Mutex::default(),
             keys: AsyncMutex::default(),
             outage: Mutex::default(),
             machine_tokens: MachineTokens::default(),
@@ -160,8 +163,14 @@ impl IssuerClient {
     }
 
     /// The provider with its endpoints, discovered once an hour; a stale copy serves while discovery fails.
+    ///
+    /// While one caller fetches, the others go on with the copy of before.
     pub(crate) async fn resolved(&self, edges: &Edges) -> Result<Arc<ResolvedProvider>, IssuerError> {
-        let mut metadata = self.metadata.lock().await;
+        let mut metadata = match (self.metadata.try_lock(), self.last_resolved()) {
+            (Ok(metadata), _) => metadata,
+            (Err(_), Some(before)) => return Ok(before),
+            (Err(_), None) => self.metadata.lock().await,
+        };
         let fresh = |at: Timestamp, age_max| edges.now().since(at) < age_max;
         if let Some(known) = metadata.known.as_ref().filter(|known| fresh(known.at, METADATA_AGE_MAX)) {
             return Ok(known.value.clone());
@@ -171,6 +180,7 @@ impl IssuerClient {
             None => match self.discover(edges).await {
                 Ok(value) => {
                     let value = Arc::new(value);
+                    *self.last_resolved.lock().unwrap_or_else(PoisonError::into_inner) = Some(value.clone());
                     *metadata =
                         Metadata { known: Some(Cached { value: value.clone(), at: edges.now() }), failed: None };
                     return Ok(value);
@@ -188,6 +198,10 @@ impl IssuerClient {
             }
             None => Err(failed),
         }
+    }
+
+    fn last_resolved(&self) -> Option<Arc<ResolvedProvider>> {
+        self.last_resolved.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn discover(&self, edges: &Edges) -> Result<ResolvedProvider, IssuerError> {

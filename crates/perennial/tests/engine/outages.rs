@@ -245,3 +245,21 @@ async fn a_provider_whose_access_tokens_are_of_no_use_is_told_about() {
     assert!(world.accepts(&browser.get("/data").await.bearer()).await);
     assert!(world.family_alive());
 }
+
+/// Once an hour the metadata are fetched anew, and whoever came meanwhile queued behind it, although stale ones would have done.
+#[tokio::test]
+async fn a_discovery_that_hangs_holds_up_nobody_but_the_one_who_asks() {
+    let world = World::start().await;
+    let (first, second) = (world.alice().await, world.alice().await);
+    world.clock.advance(Duration::from_secs(3601));
+    world.wire.hold_discovery(true);
+    let asking = tokio::spawn({
+        let first = first.copy();
+        async move { first.get("/data").await.status }
+    });
+    world.wire.discovery_held().await;
+    let answer = tokio::time::timeout(Duration::from_secs(5), second.get("/data")).await;
+    assert_eq!(answer.expect("not behind the one who asks").status, 200);
+    world.wire.hold_discovery(false);
+    assert_eq!(asking.await.expect("no panic"), 200);
+}

@@ -25,6 +25,8 @@ struct Line {
     holding: watch::Sender<bool>,
     /// How many answers to refresh requests have arrived so far.
     arrived: watch::Sender<u32>,
+    /// Whether answers to discovery are kept back, and how many have arrived.
+    discovery: watch::Sender<(bool, u32)>,
     unplugged: Mutex<bool>,
     tamper: Mutex<Option<Tamper>>,
     /// Every token and code that went over the line.
@@ -38,6 +40,7 @@ impl Wire {
         let line = Line {
             holding: watch::channel(false).0,
             arrived: watch::channel(0).0,
+            discovery: watch::channel((false, 0)).0,
             unplugged: Mutex::new(false),
             tamper: Mutex::new(None),
             heard: Mutex::default(),
@@ -61,6 +64,18 @@ impl Wire {
     pub(crate) async fn answered(&self, count: u32) {
         let mut arrived = self.line.arrived.subscribe();
         let waited = tokio::time::timeout(Duration::from_secs(10), arrived.wait_for(|arrived| *arrived >= count));
+        waited.await.expect("the provider is asked").expect("the line exists");
+    }
+
+    /// Keeps answers to discovery back, or lets them through.
+    pub(crate) fn hold_discovery(&self, hold: bool) {
+        self.line.discovery.send_modify(|(holding, _)| *holding = hold);
+    }
+
+    /// Resolves when an answer to discovery is being kept back.
+    pub(crate) async fn discovery_held(&self) {
+        let mut discovery = self.line.discovery.subscribe();
+        let waited = tokio::time::timeout(Duration::from_secs(10), discovery.wait_for(|(_, held)| *held > 0));
         waited.await.expect("the provider is asked").expect("the line exists");
     }
 
@@ -96,6 +111,7 @@ impl Wire {
             *request.uri_mut() = Uri::from_static("http://127.0.0.1:9/");
         }
         let form: Vec<(String, String)> = url::form_urlencoded::parse(request.body()).into_owned().collect();
+        let discovers = request.uri().path().ends_with("/.well-known/openid-configuration");
         let refresh = form.contains(&("grant_type".into(), "refresh_token".into()));
         let token = form.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone());
         self.line.revoked.lock().expect("no panic while locked").extend(token);
@@ -103,6 +119,11 @@ impl Wire {
         let mut answer = self.client.send(request, deadline).await?;
         if let Ok(Value::Object(members)) = serde_json::from_slice(answer.body()) {
             self.listen(members.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))));
+        }
+        if discovers && self.line.discovery.borrow().0 {
+            self.line.discovery.send_modify(|(_, held)| *held += 1);
+            let mut discovery = self.line.discovery.subscribe();
+            discovery.wait_for(|(holding, _)| !holding).await.expect("the line exists");
         }
         if refresh {
             if let Some(tamper) = *self.line.tamper.lock().expect("no panic while locked")
