@@ -1,0 +1,284 @@
+//! The record of a session in the store, and every decision about it: who may call the provider, and what to keep of
+//! its answer.
+//!
+//! The record holds the newest generation, sealed under a key that needs a share which only the cookie carries, and says
+//! where the session stands. Before a refresh token is sent, an *intent* is written into the same record by
+//! compare-and-swap; whoever wins that write calls, everybody else waits. An intent whose lease ran out does not mean
+//! "free" but "in doubt": the provider may have spent the refresh token. What may be done then depends on the
+//! provider's [`RefreshClass`].
+//!
+//! Three steps, all pure: [`join`] cookie and record, [`plan`] what to do, [`settle`] the outcome. The driver's `renew`
+//! is these three with a store and an HTTP client between them.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::random::{SecureRandom, random_bytes};
+use crate::session::Generation;
+use crate::time::Timestamp;
+
+#[cfg(test)]
+mod fixtures;
+mod plan;
+mod sealed;
+mod settle;
+
+pub use plan::{Circumstances, DRAIN, Plan, Replicas, plan};
+pub use sealed::{open_state, seal_state};
+pub use settle::{Attempted, Settled, settle};
+
+/// What the store keeps of one session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    v: u8,
+    /// The newest generation.
+    pub generation: Generation,
+    /// That generation's [`SessionState`], sealed; empty once the session has ended.
+    #[serde(with = "base64_text")]
+    pub sealed: Vec<u8>,
+    /// Where the session stands.
+    pub phase: Phase,
+}
+
+/// Where a session stands between two renewals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Nobody is renewing. After a failure that spent nothing, not before `not_before`.
+    Idle {
+        /// Failed attempts in a row.
+        failures: u32,
+        /// The earliest next attempt.
+        not_before: Option<Timestamp>,
+    },
+    /// One attempt may be calling the provider.
+    Intent(Intent),
+    /// An attempt may have spent the refresh token, and its answer never came.
+    InDoubt {
+        /// When the refresh token of this generation was first sent: the earliest it can have been spent.
+        first_sent: Timestamp,
+        /// Until then a lost request may still reach the provider.
+        drained_at: Timestamp,
+        /// Attempts so far.
+        failures: u32,
+        /// The earliest next attempt.
+        not_before: Timestamp,
+    },
+    /// The provider refused the newest refresh token: the access token may be used up, then the user signs in again.
+    Refused {
+        /// When.
+        at: Timestamp,
+    },
+    /// Signed out or expelled. Absorbing: nothing revives the session.
+    Ended {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: EndReason,
+    },
+}
+
+/// The write-ahead note of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// When this attempt was written down, just before its call.
+    pub started: Timestamp,
+    /// Until then nobody else may call.
+    pub lease_until: Timestamp,
+    /// When the refresh token of this generation was first sent, by this attempt or an earlier one.
+    pub first_sent: Timestamp,
+    /// Of a refresh token that may be spent already: until then an earlier attempt's request may still reach the provider.
+    pub drained_at: Option<Timestamp>,
+    /// Failed attempts before this one.
+    pub failures: u32,
+}
+
+impl Intent {
+    /// Whether a call that is over by `end` is over before anybody else may call.
+    ///
+    /// To be asked right before the refresh token is sent: planning, discovery and the store take time too.
+    pub fn covers(&self, end: Timestamp) -> bool {
+        end < self.lease_until
+    }
+}
+
+/// 128 random bits that name one attempt to renew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Attempt(String);
+
+impl Attempt {
+    /// A new name.
+    pub fn new(random: &dyn SecureRandom) -> Self {
+        Self(URL_SAFE_NO_PAD.encode(random_bytes::<16>(random)))
+    }
+}
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The user signed out.
+    SignedOut,
+    /// The provider refused the newest refresh token and the access token has died.
+    Refused,
+    /// A refreshed ID token was not about the same user, issuer or client (OIDC Core §12.2).
+    IdentityChanged,
+    /// The `jwt` callback returned nothing, which in Auth.js ends a session.
+    Callback,
+    /// For the one who asked: the newest generation lies sealed under a secret that is no longer configured.
+    SecretGone,
+    /// The session reached its absolute lifetime.
+    TooOld,
+}
+
+impl Record {
+    /// The record of a session in which nobody is renewing.
+    pub fn idle(generation: Generation, sealed: Vec<u8>) -> Self {
+        Self { v: FORMAT, generation, sealed, phase: Phase::Idle { failures: 0, not_before: None } }
+    }
+
+    /// The tombstone of a session: keeps the generation, forgets the tokens.
+    pub fn ended(generation: Generation, reason: EndReason, at: Timestamp) -> Self {
+        Self { v: FORMAT, generation, sealed: Vec::new(), phase: Phase::Ended { at, reason } }
+    }
+
+    /// The bytes a store keeps.
+    pub fn encode(&self) -> Vec<u8> {
+        // Numbers, strings and enums with string tags: serialising them cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// [`CorruptRecord`] when the bytes are something else, or of a format this version does not know.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CorruptRecord> {
+        serde_json::from_slice::<Self>(bytes).ok().filter(|record| record.v == FORMAT).ok_or(CorruptRecord)
+    }
+
+    fn in_phase(&self, phase: Phase) -> Self {
+        Self { phase, ..self.clone() }
+    }
+}
+
+/// A record's bytes cannot be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session's record cannot be read: it is damaged or was sealed under a secret that is gone")]
+pub struct CorruptRecord;
+/// Which of cookie and record is to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// The cookie holds the newest generation; the record is behind, equal or missing.
+    Cookie,
+    /// The record holds a newer generation than the cookie.
+    Record,
+    /// The session is over, whatever the cookie says.
+    Ended(EndReason),
+}
+
+/// Joins a cookie of generation `cookie` with the record: the higher generation wins, an end wins over both.
+pub fn join(cookie: Generation, record: Option<&Record>) -> Joined {
+    match record {
+        Some(Record { phase: Phase::Ended { reason, .. }, .. }) => Joined::Ended(*reason),
+        Some(record) if record.generation > cookie => Joined::Record,
+        _ => Joined::Cookie,
+    }
+}
+
+/// The later end of two drains, of which the earlier attempts' may be none.
+fn later(earlier_attempts: Option<Timestamp>, this: Timestamp) -> Timestamp {
+    earlier_attempts.map_or(this, |earlier| earlier.max(this))
+}
+
+const FORMAT: u8 = 1;
+
+mod base64_text {
+    use super::*;
+
+    pub(super) fn serialize<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixtures::*;
+    use super::*;
+
+    #[test]
+    fn the_higher_generation_wins_and_an_end_wins_over_both() {
+        let alive = [IDLE, Phase::Intent(intent(1, 0, 0, 0)), in_doubt(0, 0, 0), Phase::Refused { at: at(1) }];
+        for phase in alive {
+            for (cookie, kept, expected) in [(4, 5, Joined::Record), (5, 5, Joined::Cookie), (6, 5, Joined::Cookie)] {
+                let joined = join(Generation(cookie), Some(&record(kept, phase.clone())));
+                assert_eq!(joined, expected, "cookie {cookie}, record {kept} {phase:?}");
+            }
+        }
+        for cookie in [4, 5, 6] {
+            let joined = join(Generation(cookie), Some(&record(5, ended())));
+            assert_eq!(joined, Joined::Ended(EndReason::SignedOut), "cookie {cookie}");
+        }
+        assert_eq!(join(Generation(0), None), Joined::Cookie);
+    }
+
+    #[test]
+    fn every_record_survives_its_bytes() {
+        let phases = [
+            IDLE,
+            Phase::Idle { failures: 7, not_before: Some(at(9)) },
+            Phase::Intent(intent(1, 2, 1, 3)),
+            in_doubt(1, 2, 3),
+            Phase::Refused { at: at(4) },
+        ];
+        for phase in phases {
+            let record = record(u64::MAX, phase);
+            assert_eq!(Record::decode(&record.encode()), Ok(record));
+        }
+        for reason in [
+            EndReason::SignedOut,
+            EndReason::Refused,
+            EndReason::IdentityChanged,
+            EndReason::Callback,
+            EndReason::TooOld,
+        ] {
+            let tombstone = Record::ended(Generation(3), reason, at(8));
+            assert!(tombstone.sealed.is_empty(), "a tombstone keeps no tokens");
+            assert_eq!(Record::decode(&tombstone.encode()), Ok(tombstone));
+        }
+    }
+
+    #[test]
+    fn junk_is_refused() {
+        let good = String::from_utf8(record(1, IDLE).encode()).expect("records are JSON");
+        let other_format = good.replace("\"v\":1", "\"v\":2");
+        assert_ne!(good, other_format);
+        let no_base64 = good.replace("c2VhbGVk", "!!!!");
+        assert_ne!(good, no_base64);
+        let unknown_phase = good.replace("idle", "asleep");
+        for junk in
+            ["", "null", "[]", "{}", "\u{0}", &good[..good.len() - 1], &other_format, &no_base64, &unknown_phase]
+        {
+            assert_eq!(Record::decode(junk.as_bytes()), Err(CorruptRecord), "{junk}");
+        }
+        assert_eq!(Record::decode(&[0xff; 40]), Err(CorruptRecord));
+    }
+
+    /// Found by the model checker. A replica plans, discovery or the store takes its time, and the lease is nearly over
+    /// when the request goes out: another replica calls while it is under way.
+    #[test]
+    fn a_lease_covers_a_call_that_is_over_before_it() {
+        let intent = intent(1, 100, 100, 0);
+        for (end, expected) in [(110, true), (124, true), (125, false), (130, false)] {
+            assert_eq!(intent.covers(at(end)), expected, "{end}");
+        }
+    }
+}
