@@ -20,10 +20,12 @@ use crate::time::Timestamp;
 
 #[cfg(test)]
 mod fixtures;
+mod history;
 mod plan;
 mod sealed;
 mod settle;
 
+pub use history::{Entry, History, Loss, RenewalEntry, RenewalReason, RenewalVerdict, Repeated, What};
 pub use plan::{Circumstances, DRAIN, Plan, Replicas, plan};
 pub use sealed::{open_state, seal_state};
 pub use settle::{Attempted, Settled, settle};
@@ -39,6 +41,9 @@ pub struct Record {
     pub sealed: Vec<u8>,
     /// Where the session stands.
     pub phase: Phase,
+    /// How it came there.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub history: History,
 }
 
 /// Where a session stands between two renewals.
@@ -115,6 +120,11 @@ impl Attempt {
     pub fn new(random: &dyn SecureRandom) -> Self {
         Self(URL_SAFE_NO_PAD.encode(random_bytes::<16>(random)))
     }
+
+    /// The first six characters: enough to tell the attempts of one session apart in logs.
+    pub fn short(&self) -> &str {
+        self.0.get(..6).unwrap_or(&self.0)
+    }
 }
 
 /// Why a session is over.
@@ -138,12 +148,29 @@ pub enum EndReason {
 impl Record {
     /// The record of a session in which nobody is renewing.
     pub fn idle(generation: Generation, sealed: Vec<u8>) -> Self {
-        Self { v: FORMAT, generation, sealed, phase: Phase::Idle { failures: 0, not_before: None } }
+        Self {
+            v: FORMAT,
+            generation,
+            sealed,
+            phase: Phase::Idle { failures: 0, not_before: None },
+            history: History::default(),
+        }
     }
 
     /// The tombstone of a session: keeps the generation, forgets the tokens.
     pub fn ended(generation: Generation, reason: EndReason, at: Timestamp) -> Self {
-        Self { v: FORMAT, generation, sealed: Vec::new(), phase: Phase::Ended { at, reason } }
+        Self {
+            v: FORMAT,
+            generation,
+            sealed: Vec::new(),
+            phase: Phase::Ended { at, reason },
+            history: History::default(),
+        }
+    }
+
+    /// The same record with what is known of how it came there.
+    pub fn with_history(self, history: History) -> Self {
+        Self { history, ..self }
     }
 
     /// The bytes a store keeps.

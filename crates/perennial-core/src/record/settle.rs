@@ -60,7 +60,10 @@ pub fn settle(
     }
     match (outcome, record, ours) {
         // Tokens are adopted even by an attempt whose lease ran out: nobody else has got this far.
-        (Attempted::Tokens { generation, sealed }, ..) => Settled::Write(Record::idle(generation, sealed)),
+        (Attempted::Tokens { generation, sealed }, record, _) => {
+            let history = record.map(|record| record.history.clone()).unwrap_or_default();
+            Settled::Write(Record::idle(generation, sealed).with_history(history))
+        }
         (Attempted::Refused, Some(record), Some(_)) => Settled::Write(record.in_phase(Phase::Refused { at: now })),
         (Attempted::NotSpent { not_before }, Some(record), Some(intent)) => {
             Settled::Write(record.in_phase(match intent.drained_at {
