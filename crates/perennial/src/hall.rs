@@ -8,11 +8,13 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use perennial_core::Timestamp;
 use perennial_core::cookie;
-use perennial_core::record::EndReason;
+use perennial_core::record::{EndReason, Loss};
 use perennial_core::renewal::{Verdict, decide, due_at};
 use perennial_core::session::{Generation, SessionState};
 use serde_json::Value;
+use tracing::Instrument;
 
+use crate::alarm::AlarmCode;
 use crate::auth::Auth;
 use crate::callbacks::{Callbacks, JwtCallback};
 use crate::cookies::RequestCookies;
@@ -21,6 +23,7 @@ use crate::event::{Event, RenewalReason};
 use crate::flight::{Gate, Passenger};
 use crate::outcome::{Ask, Outcome};
 use crate::session::Session;
+use crate::trace::renewal_span;
 
 /// Why a request enters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +200,8 @@ impl Inner {
                 let seat = departure.seat();
                 let (inner, cookie) = (self.clone(), cookie.clone());
                 // A task of its own: the caller may hang up, the renewal may not be cut short.
-                tokio::spawn(async move { inner.renew(cookie, ask, departure).await });
+                let span = renewal_span(&cookie, ask);
+                tokio::spawn(async move { inner.renew(cookie, ask, departure).await }.instrument(span));
                 (seat, true)
             }
         }
@@ -241,8 +245,11 @@ impl Inner {
         let now = self.now();
         let (state, suspended, renewed) = match found {
             Found::Ended(reason) => {
-                if reason == EndReason::Refused {
-                    self.end_in_background(opened.state.clone(), reason);
+                match reason {
+                    EndReason::Refused => self.end_in_background(opened.state.clone(), reason),
+                    // Nothing is written about it, because other replicas may be able to open the record.
+                    EndReason::SecretGone => self.metrics.lost(&opened.state.provider, Loss::SecretGone),
+                    _ => {}
                 }
                 tracing::info!(session = opened.state.id.fingerprint(), ?reason, "session over, cookie cleared");
                 let writes = cookie::clear(&self.names.session, &opened.names);
@@ -251,7 +258,11 @@ impl Inner {
             Found::Serve { state, renewed } => (state, None, renewed),
             Found::Suspended { state, retry_after } => (state, Some(retry_after), false),
         };
+        if suspended.is_some() {
+            self.metrics.suspended(&state.provider);
+        }
         if !renewed && state.generation > opened.state.generation {
+            self.stale_cookies.saved(state.id);
             self.emit(Event::StaleCookieSaved {
                 at: now,
                 session: state.id.fingerprint(),
@@ -329,10 +340,7 @@ impl Inner {
         match written(state).or_else(|_| written(&state.without_id_token())) {
             Ok(writes) => self.names.chunks(&writes, now + max_age),
             Err(_) => {
-                self.alarm(
-                    "cookie_too_large",
-                    "A session does not fit into its cookie: keep fewer claims in the jwt callback, or ask the provider for smaller tokens.",
-                );
+                self.alarm(AlarmCode::CookieTooLarge, "A session does not fit into its cookie.");
                 Vec::new()
             }
         }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_core::record::{EndReason, Joined, Phase, Record, join, open_state, seal_state};
+use perennial_core::record::{EndReason, History, Joined, Phase, Record, What, join, open_state, seal_state};
 use perennial_core::session::SessionState;
 use perennial_store::{RecordKey, StoreError, Swap, Version, Versioned};
+use tokio::time::Instant;
 
+use crate::alarm::AlarmCode;
 use crate::engine::Inner;
 use crate::event::Event;
+use crate::happened::noted;
 use crate::outcome::Outcome;
 
 /// A session's record as it was read, and the newest generation of cookie and record.
@@ -17,6 +20,8 @@ pub(crate) struct Standing {
     /// The record's phase, if it is about the newest generation.
     pub(crate) phase: Option<Phase>,
     pub(crate) version: Option<Version>,
+    /// What the record tells of the session's past, of whichever generation it is.
+    pub(crate) history: History,
     /// Whether the record holds a newer generation than `newest`, under a secret that is gone.
     behind: bool,
 }
@@ -24,9 +29,10 @@ pub(crate) struct Standing {
 impl Inner {
     /// Joins cookie and record. `Ok(Err(_))`: the session is over.
     pub(crate) async fn standing(&self, cookie: &Arc<SessionState>) -> Result<Result<Standing, EndReason>, StoreError> {
-        let stored = self.store.load(record_key(cookie), self.now()).await?;
+        let stored = self.load(cookie).await?;
         let version = stored.as_ref().map(|stored| stored.version);
         let record = stored.and_then(|stored| self.decoded(&stored));
+        let history = record.as_ref().map(|record| record.history.clone()).unwrap_or_default();
         let recorded = record.as_ref().map(|record| record.generation);
         let alive = cookie.tokens.as_ref().is_some_and(|tokens| tokens.alive_at(self.now()));
         let (newest, phase) = match (join(cookie.generation, record.as_ref()), record) {
@@ -46,7 +52,7 @@ impl Inner {
             _ => (cookie.clone(), None),
         };
         let behind = recorded.is_some_and(|recorded| recorded > newest.generation);
-        Ok(Ok(Standing { newest, phase, version, behind }))
+        Ok(Ok(Standing { newest, phase, version, history, behind }))
     }
 
     /// Changes the newest generation, whichever that is by then, and answers with it. `Err`: the session is over.
@@ -68,7 +74,8 @@ impl Inner {
                 break;
             }
             let changed = change(&standing.newest);
-            let mut record = Record::idle(changed.generation, seal_state(&self.record_keys, &changed, self.random()));
+            let sealed = seal_state(&self.record_keys, &changed, self.random());
+            let mut record = Record::idle(changed.generation, sealed).with_history(standing.history);
             record.phase = standing.phase.unwrap_or(record.phase);
             match self.swap(&changed, standing.version, &record).await {
                 Ok(Swap::Stored(_)) => return Ok(Arc::new(changed)),
@@ -104,10 +111,16 @@ impl Inner {
                 return None;
             }
             let (now, newest) = (self.now(), standing.newest);
-            match self.swap(state, standing.version, &Record::ended(newest.generation, reason, now)).await {
+            let loss = standing.history.loss(reason, newest.generation);
+            let stale_cookies = self.stale_cookies.pending(state.id);
+            let entry = self.entry(&newest, What::Ended(reason), stale_cookies);
+            let tombstone = Record::ended(newest.generation, reason, now).with_history(noted(standing.history, entry));
+            match self.swap(state, standing.version, &tombstone).await {
                 Ok(Swap::Stored(_)) => {
                     self.bury(state, reason);
-                    self.emit(Event::Ended { at: now, session: state.id.fingerprint(), reason });
+                    self.stale_cookies.told(state.id, stale_cookies);
+                    let (session, provider) = (state.id.fingerprint(), newest.provider.to_string());
+                    self.emit(Event::Ended { at: now, session, reason, provider, loss });
                     return Some(newest);
                 }
                 Ok(Swap::Conflict(_)) => {}
@@ -148,6 +161,13 @@ impl Inner {
         }
     }
 
+    pub(crate) async fn load(&self, state: &SessionState) -> Result<Option<Versioned>, StoreError> {
+        let began = Instant::now();
+        let loaded = self.store.load(record_key(state), self.now()).await;
+        self.metrics.store_answered("load", began.elapsed(), loaded.as_ref().err());
+        loaded
+    }
+
     pub(crate) async fn swap(
         &self,
         state: &SessionState,
@@ -157,13 +177,19 @@ impl Inner {
         let now = self.now();
         // As long as any cookie of the session may come back.
         let expires = now + self.settings.max_age + Duration::from_secs(3600);
-        self.store.compare_and_swap(record_key(state), version, record.encode(), expires, now).await
+        let began = Instant::now();
+        let swapped = self.store.compare_and_swap(record_key(state), version, record.encode(), expires, now).await;
+        self.metrics.store_answered("swap", began.elapsed(), swapped.as_ref().err());
+        swapped
     }
 
     pub(crate) fn decoded(&self, stored: &Versioned) -> Option<Record> {
         let record = Record::decode(&stored.bytes).ok();
         if record.is_none() {
-            self.alarm("record_unreadable", "A session's record in the store is damaged; the cookie's copy is used.");
+            self.alarm(
+                AlarmCode::RecordUnreadable,
+                "A session's record in the store is damaged; the cookie's copy is used.",
+            );
         }
         record
     }
@@ -173,8 +199,8 @@ impl Inner {
         let opened = open_state(&self.record_keys, record, cookie.id, &cookie.share, &self.default_provider).ok();
         if opened.is_none() {
             self.alarm(
-                "record_sealed_elsewhere",
-                "A session's record opens under none of the configured secrets; what its cookie holds is used up. Keep the old secret in the list until its sessions are over.",
+                AlarmCode::RecordSealedElsewhere,
+                "A session's record opens under none of the configured secrets; what its cookie holds is used up.",
             );
         }
         opened
@@ -182,10 +208,7 @@ impl Inner {
 
     pub(crate) fn store_failed(&self, state: Arc<SessionState>, error: &StoreError) -> Outcome {
         tracing::error!(%error, code = error.code(), "the session store failed; sessions go on with what their cookies hold");
-        self.alarm(
-            "store_unavailable",
-            "The session store fails: renewals wait until it is back. See the log for its words.",
-        );
+        self.alarm(AlarmCode::StoreUnavailable, "The session store fails: renewals wait until it is back.");
         Outcome::Kept { state, retry_after: Duration::from_secs(1) }
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use perennial_core::Timestamp;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
-    Attempt, Attempted, Circumstances, DRAIN, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan,
-    seal_state, settle,
+    Attempt, Attempted, Circumstances, DRAIN, EndReason, Entry, History, Intent, Phase, Plan, Record, RenewalEntry,
+    RenewalVerdict, Replicas, Settled, What, plan, seal_state, settle,
 };
 use perennial_core::renewal::{Verdict, backoff, decide, due_at};
 use perennial_core::secret::{IdToken, RefreshToken};
@@ -18,13 +18,16 @@ use perennial_core::session::SessionState;
 use perennial_core::token::{TokenFailure, TokenResponse, Verdict as FailureVerdict};
 use perennial_store::{StoreError, Swap, Version};
 
+use crate::alarm::AlarmCode;
 use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger};
 use crate::engine::Inner;
-use crate::event::{Event, Renewal, RenewalOutcome, RenewalReason};
+use crate::event::{Event, Renewal, RenewalOutcome};
 use crate::flight::Departure;
+use crate::happened::noted;
 use crate::issuer::{Identity, IssuerClient};
 use crate::ledger::record_key;
 use crate::outcome::{Ask, Outcome};
+use crate::trace::{note_attempt, note_outcome};
 
 impl Inner {
     /// Brings the session of `cookie` to its newest generation, calling the provider if `ask` requires it, and lands the
@@ -33,11 +36,12 @@ impl Inner {
         match self.acquire(&cookie, ask).await {
             Acquired::Landed(outcome) => flight.tell(outcome),
             Acquired::Permit { newest, intent, provider } => {
+                note_attempt(intent.attempt.short());
                 let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, ask, &flight).await;
                 flight.tell(outcome);
-                if let Some(unsaved) = unsaved {
+                if let Some((unsaved, entry)) = unsaved {
                     // Until they are in the record, whoever comes with the spent cookie gets the tokens from this flight.
-                    self.save_late(&newest, &intent, unsaved).await;
+                    self.save_late(&newest, &intent, unsaved, &entry).await;
                 }
             }
         }
@@ -79,11 +83,13 @@ impl Inner {
                 Plan::Hold(until) => return kept(until),
                 Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
                 Plan::Wait(until) => self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await,
-                Plan::Call(intent) => match self.write_intent(&newest, &intent, standing.version).await {
-                    Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
-                    Ok(Swap::Conflict(_)) => {}
-                    Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
-                },
+                Plan::Call(intent) => {
+                    match self.write_intent(&newest, &intent, ask, standing.version, standing.history).await {
+                        Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
+                        Ok(Swap::Conflict(_)) => {}
+                        Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
+                    }
+                }
             }
         }
     }
@@ -123,11 +129,21 @@ impl Inner {
         &self,
         newest: &SessionState,
         intent: &Intent,
+        ask: Ask,
         version: Option<Version>,
+        history: History,
     ) -> Result<Swap, StoreError> {
-        let mut record = Record::idle(newest.generation, seal_state(&self.record_keys, newest, self.random()));
+        let begun = RenewalEntry::begun(&intent.attempt, ask.reason, self.settings.replica_name.as_deref());
+        let stale_cookies = self.stale_cookies.pending(newest.id);
+        let history = noted(history, self.entry(newest, What::Renewal(begun), stale_cookies));
+        let sealed = seal_state(&self.record_keys, newest, self.random());
+        let mut record = Record::idle(newest.generation, sealed).with_history(history);
         record.phase = Phase::Intent(intent.clone());
-        self.swap(newest, version, &record).await
+        let swapped = self.swap(newest, version, &record).await;
+        if matches!(swapped, Ok(Swap::Stored(_))) {
+            self.stale_cookies.told(newest.id, stale_cookies);
+        }
+        swapped
     }
 
     /// The intent is ours: call, commit, then validate and ask the callback. Answers with the generation that the store would
@@ -139,7 +155,7 @@ impl Inner {
         provider: &ResolvedProvider,
         ask: Ask,
         flight: &Departure<Outcome>,
-    ) -> (Outcome, Option<SessionState>) {
+    ) -> (Outcome, Option<(SessionState, RenewalEntry)>) {
         // Both were there when the intent was planned.
         let (Some(issuer), Some(refresh_token)) =
             (self.issuer(&newest.provider), newest.tokens.as_ref().and_then(|tokens| tokens.refresh_token.as_ref()))
@@ -150,22 +166,30 @@ impl Inner {
         let called_at = self.now();
         let answer = issuer.refresh(&self.edges, provider, refresh_token, intent).await;
         let provider_time = self.now().since(called_at);
+        let entry = self.renewal_entry(intent, ask, flight.passengers(), provider_time, answer.as_ref().err());
         let (outcome, told) = match answer {
-            Ok(response) => self.commit(newest, intent, issuer, response, &mut unsaved).await,
+            Ok(response) => self.commit(newest, intent, issuer, response, &entry, &mut unsaved).await,
             Err(failure) => match &failure.salvaged {
-                Some(refresh_token) => self.salvage(newest, intent, issuer, refresh_token, &failure).await,
-                None => self.note_failure(newest, intent, issuer, &failure).await,
+                Some(refresh_token) => self.salvage(newest, intent, issuer, refresh_token, &failure, &entry).await,
+                None => self.note_failure(newest, intent, issuer, &failure, &entry).await,
             },
         };
-        self.report(newest, &outcome, told, ask.reason, flight.passengers(), provider_time);
+        self.report(newest, &outcome, told, &entry);
+        let unsaved = unsaved.map(|next| (next, entry));
         (outcome, unsaved)
     }
 
     /// Brings tokens into the record that the store would not take when they came.
-    async fn save_late(&self, spent: &Arc<SessionState>, intent: &Intent, mut next: SessionState) {
+    async fn save_late(
+        &self,
+        spent: &Arc<SessionState>,
+        intent: &Intent,
+        mut next: SessionState,
+        entry: &RenewalEntry,
+    ) {
         for _ in 0..LATE_COMMITS {
             tokio::time::sleep(LATE_COMMIT_INTERVAL).await;
-            match self.settle_tokens(spent, intent, &mut next).await {
+            match self.settle_tokens(spent, intent, &mut next, entry).await {
                 Ok(Landed::Written | Landed::Superseded) => return,
                 Ok(Landed::Ended(_)) => {
                     if let Some(issuer) = self.issuer(&next.provider) {
@@ -178,10 +202,9 @@ impl Inner {
                 }
             }
         }
-        tracing::error!(
-            session = next.id.fingerprint(),
-            "received tokens never reached the store: only cookies hold them"
-        );
+        let message = "Received tokens never reached the store: only cookies hold them.";
+        tracing::error!(session = next.id.fingerprint(), message);
+        self.alarm(AlarmCode::TokensUnsaved, message);
     }
 
     /// Makes received tokens durable, and only then looks at them.
@@ -191,6 +214,7 @@ impl Inner {
         intent: &Intent,
         issuer: &IssuerClient,
         mut response: TokenResponse,
+        entry: &RenewalEntry,
         unsaved: &mut Option<SessionState>,
     ) -> (Outcome, RenewalOutcome) {
         let lifetime = issuer.lifetime(&self.settings.renewal);
@@ -198,7 +222,7 @@ impl Inner {
         let id_token = response.id_token.take();
         let extra = response.extra.clone();
         let mut next = spent.renewed(response, lifetime);
-        match self.settle_tokens(spent, intent, &mut next).await {
+        match self.settle_tokens(spent, intent, &mut next, entry).await {
             Ok(Landed::Written) => {}
             Ok(Landed::Superseded) => return self.superseded(spent).await,
             Ok(Landed::Ended(reason)) => {
@@ -280,29 +304,34 @@ impl Inner {
         intent: &Intent,
         issuer: &IssuerClient,
         failure: &TokenFailure,
+        entry: &RenewalEntry,
     ) -> (Outcome, RenewalOutcome) {
         let now = self.now();
         let pause = backoff(intent.failures + 1, failure.retry_after(), self.edges.roll());
         let not_before = now + pause;
         // What was answered, even with 500, has arrived; what was not may be on its way still.
         let drained_at = if failure.status.is_some() { now } else { now + DRAIN };
-        let (attempted, why) = match &failure.verdict {
-            FailureVerdict::NotSent => (Attempted::NotSpent { not_before }, "not_sent"),
-            FailureVerdict::NotProcessed { .. } => (Attempted::NotSpent { not_before }, "not_processed"),
-            FailureVerdict::Misconfigured => (Attempted::NotSpent { not_before }, "misconfigured"),
-            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before, drained_at }, "in_doubt"),
+        let (attempted, verdict) = match &failure.verdict {
+            FailureVerdict::NotSent => (Attempted::NotSpent { not_before }, RenewalVerdict::NotSent),
+            FailureVerdict::NotProcessed { .. } => (Attempted::NotSpent { not_before }, RenewalVerdict::NotProcessed),
+            FailureVerdict::Misconfigured => (Attempted::NotSpent { not_before }, RenewalVerdict::Misconfigured),
+            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before, drained_at }, RenewalVerdict::InDoubt),
             // Servers that answer so mean either "try again" or "no": one more try tells which.
-            FailureVerdict::Ambiguous if intent.failures == 0 => (Attempted::NotSpent { not_before }, "ambiguous"),
+            FailureVerdict::Ambiguous if intent.failures == 0 => {
+                (Attempted::NotSpent { not_before }, RenewalVerdict::Ambiguous)
+            }
             FailureVerdict::Ambiguous | FailureVerdict::Rejected | FailureVerdict::Reauthenticate { .. } => {
-                (Attempted::Refused, "refused")
+                (Attempted::Refused, RenewalVerdict::Refused)
             }
         };
         if let Some(message) = issuer.note_failure(&self.edges, failure) {
-            self.alarm("provider_refuses_client", &message);
+            self.alarm_about(AlarmCode::ProviderRefusesClient, &newest.provider, &message);
         }
+        let why = verdict.code();
         tracing::warn!(session = newest.id.fingerprint(), why, error = failure.error.as_deref(), "renewal failed");
         let refused = attempted == Attempted::Refused;
-        match self.settle(newest, intent, |_| attempted.clone()).await {
+        let entry = self.entry(newest, What::Renewal(RenewalEntry { verdict, ..entry.clone() }), 0);
+        match self.settle(newest, intent, |_| (attempted.clone(), entry.clone())).await {
             Ok(Landed::Superseded) => self.superseded(newest).await,
             Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
             Ok(Landed::Written) if refused => (Outcome::Refused { state: newest.clone() }, RenewalOutcome::Refused),
@@ -320,13 +349,15 @@ impl Inner {
         issuer: &IssuerClient,
         refresh_token: &RefreshToken,
         failure: &TokenFailure,
+        entry: &RenewalEntry,
     ) -> (Outcome, RenewalOutcome) {
         tracing::warn!(session = newest.id.fingerprint(), %failure, "renewal failed, but its refresh token was saved");
         if let Some(message) = issuer.note_failure(&self.edges, failure) {
-            self.alarm("provider_refuses_client", &message);
+            self.alarm_about(AlarmCode::ProviderRefusesClient, &newest.provider, &message);
         }
         let mut next = newest.with_refresh_token(refresh_token.clone());
-        match self.settle_tokens(newest, intent, &mut next).await {
+        let entry = RenewalEntry { verdict: RenewalVerdict::Salvaged, ..entry.clone() };
+        match self.settle_tokens(newest, intent, &mut next, &entry).await {
             Ok(Landed::Superseded) => self.superseded(newest).await,
             Ok(Landed::Ended(reason)) => {
                 self.revoke(issuer, &next).await;
@@ -345,6 +376,7 @@ impl Inner {
         spent: &Arc<SessionState>,
         intent: &Intent,
         next: &mut SessionState,
+        entry: &RenewalEntry,
     ) -> Result<Landed, StoreError> {
         self.settle(spent, intent, |record| {
             let kept = record.filter(|record| record.generation == spent.generation);
@@ -352,7 +384,8 @@ impl Inner {
                 *next = next.with_claims(kept.claims);
             }
             let sealed = seal_state(&self.record_keys, next, self.random());
-            Attempted::Tokens { generation: next.generation, sealed }
+            let entry = self.entry(next, What::Renewal(entry.clone()), 0);
+            (Attempted::Tokens { generation: next.generation, sealed }, entry)
         })
         .await
     }
@@ -362,22 +395,25 @@ impl Inner {
         &self,
         spent: &SessionState,
         intent: &Intent,
-        mut outcome: impl FnMut(Option<&Record>) -> Attempted,
+        mut outcome: impl FnMut(Option<&Record>) -> (Attempted, Entry),
     ) -> Result<Landed, StoreError> {
         let mut failures = 0;
         loop {
             let settled = async {
-                let stored = self.store.load(record_key(spent), self.now()).await?;
+                let stored = self.load(spent).await?;
                 let version = stored.as_ref().map(|stored| stored.version);
                 let record = stored.and_then(|stored| self.decoded(&stored));
-                let outcome = outcome(record.as_ref().filter(|record| !record.sealed.is_empty()));
+                let (outcome, entry) = outcome(record.as_ref().filter(|record| !record.sealed.is_empty()));
                 match settle(record.as_ref(), &intent.attempt, spent.generation, outcome, self.now()) {
                     Settled::Superseded => Ok::<_, StoreError>(Some(Landed::Superseded)),
                     Settled::Ended(reason) => Ok(Some(Landed::Ended(reason))),
-                    Settled::Write(record) => match self.swap(spent, version, &record).await? {
-                        Swap::Stored(_) => Ok(Some(Landed::Written)),
-                        Swap::Conflict(_) => Ok(None),
-                    },
+                    Settled::Write(mut record) => {
+                        record.history.note(entry);
+                        match self.swap(spent, version, &record).await? {
+                            Swap::Stored(_) => Ok(Some(Landed::Written)),
+                            Swap::Conflict(_) => Ok(None),
+                        }
+                    }
                 }
             };
             match settled.await {
@@ -413,27 +449,23 @@ impl Inner {
         }
     }
 
-    fn report(
-        &self,
-        before: &SessionState,
-        outcome: &Outcome,
-        told: RenewalOutcome,
-        reason: RenewalReason,
-        waiters: usize,
-        provider_time: Duration,
-    ) {
+    fn report(&self, before: &SessionState, outcome: &Outcome, told: RenewalOutcome, entry: &RenewalEntry) {
         let state = match outcome {
             Outcome::Newest { state, .. } | Outcome::Kept { state, .. } | Outcome::Refused { state } => state,
             Outcome::Ended(_) => before,
         };
+        note_outcome(&told, state.generation);
         let tokens = state.tokens.as_ref();
         self.emit(Event::Renewal(Renewal {
             at: self.now(),
             session: before.id.fingerprint(),
             generation: state.generation,
-            reason,
-            provider_time,
-            waiters,
+            provider: before.provider.to_string(),
+            attempt: entry.attempt.clone(),
+            reason: entry.reason,
+            resend: entry.resend.clone(),
+            provider_time: Duration::from_millis(entry.provider_millis.into()),
+            waiters: usize::try_from(entry.waiters).unwrap_or(usize::MAX),
             outcome: told,
             access_token_fingerprint: tokens.map(|tokens| tokens.access_token.fingerprint()),
             issued_at: tokens.map(|tokens| tokens.issued_at),

@@ -145,6 +145,20 @@ pub enum EndReason {
     TooOld,
 }
 
+impl EndReason {
+    /// Its stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::SignedOut => "signed_out",
+            Self::Refused => "refused",
+            Self::IdentityChanged => "identity_changed",
+            Self::Callback => "callback",
+            Self::SecretGone => "secret_gone",
+            Self::TooOld => "too_old",
+        }
+    }
+}
+
 impl Record {
     /// The record of a session in which nobody is renewing.
     pub fn idle(generation: Generation, sealed: Vec<u8>) -> Self {
