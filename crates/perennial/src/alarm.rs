@@ -22,8 +22,12 @@ pub enum AlarmCode {
     ProviderUnreachable,
     /// A session's record opens under none of the secrets.
     RecordSealedElsewhere,
+    /// A session's record was written by a later version.
+    RecordNewer,
     /// A session's record is damaged.
     RecordUnreadable,
+    /// The store has forgotten a write that it acknowledged.
+    StoreLostAWrite,
     /// The store fails.
     StoreUnavailable,
     /// Received tokens did not reach the store, so that only cookies hold them.
@@ -32,12 +36,14 @@ pub enum AlarmCode {
 
 impl AlarmCode {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::CookieTooLarge,
         Self::ProviderRefusesClient,
         Self::ProviderUnreachable,
+        Self::RecordNewer,
         Self::RecordSealedElsewhere,
         Self::RecordUnreadable,
+        Self::StoreLostAWrite,
         Self::StoreUnavailable,
         Self::TokensUnsaved,
     ];
@@ -75,9 +81,16 @@ impl AlarmCode {
                 "record_sealed_elsewhere",
                 "Put the secret that was taken out back at the end of the list, on every replica, until its sessions are over.",
             ),
+            Self::RecordNewer => {
+                ("record_newer", "Update this replica, or take the later version back: their sessions wait until then.")
+            }
             Self::RecordUnreadable => (
                 "record_unreadable",
                 "See whether another version of Perennial or another program writes to this store.",
+            ),
+            Self::StoreLostAWrite => (
+                "store_lost_a_write",
+                "Have the store acknowledge a write once it is safe: see the advice on durability for yours.",
             ),
             Self::StoreUnavailable => {
                 ("store_unavailable", "Bring the store back: until then nothing renews, and living tokens serve on.")

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use perennial_core::record::{Entry, History, Intent, RenewalEntry, RenewalVerdict, What};
+use perennial_core::record::{Entry, Intent, RenewalEntry, RenewalVerdict, What};
 use perennial_core::session::{SessionId, SessionState};
 use perennial_core::token::TokenFailure;
 
@@ -37,12 +37,6 @@ impl Inner {
             ..begun.with_provider_time(provider_time)
         }
     }
-}
-
-/// `history` and `entry`.
-pub(crate) fn noted(mut history: History, entry: Entry) -> History {
-    history.note(entry);
-    history
 }
 
 /// Stale cookies that were given the newest generation, by session, until a write that happens anyway carries them along.

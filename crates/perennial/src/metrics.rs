@@ -232,7 +232,13 @@ const WAITERS: [f64; 7] = [0.0, 1.0, 5.0, 20.0, 50.0, 200.0, 1000.0];
 
 #[cfg(test)]
 mod tests {
+    use perennial_core::Timestamp;
+    use perennial_core::record::{EndReason, RenewalReason};
+    use perennial_core::session::Generation;
+    use perennial_store::StoreErrorKind;
+
     use super::*;
+    use crate::event::RenewalOutcome;
 
     fn metrics() -> Metrics {
         Metrics::new([ProviderId::new("idp")].iter())
@@ -251,17 +257,68 @@ mod tests {
             .collect()
     }
 
+    /// A family without a series does not show in a scrape.
+    fn touch_all(metrics: &Metrics) {
+        let (at, session) = (Timestamp::from_unix_seconds(0), String::new());
+        metrics.count(&Event::SignedIn { at, session: session.clone(), provider: "idp".into() });
+        let (reason, loss) = (EndReason::Refused, Some(Loss::Refused));
+        metrics.count(&Event::Ended { at, session: session.clone(), reason, provider: "idp".into(), loss });
+        metrics.count(&Event::Renewal(Renewal {
+            at,
+            session,
+            generation: Generation(1),
+            provider: "idp".into(),
+            attempt: String::new(),
+            reason: RenewalReason::Expired,
+            resend: Some("sent_before".into()),
+            provider_time: Duration::from_millis(20),
+            waiters: 49,
+            outcome: RenewalOutcome::Renewed,
+            access_token_fingerprint: None,
+            issued_at: None,
+            expires_at: None,
+            due_at: None,
+        }));
+        let error = StoreError::new(StoreErrorKind::Unavailable, "down");
+        metrics.store_answered("load", Duration::from_millis(1), Some(&error));
+        metrics.clock_skew("idp.example", 1.5);
+        metrics.provider_held.get_or_create(&[("provider", word("idp"))]).set(1);
+    }
+
+    #[test]
+    fn what_an_event_tells_is_counted_under_its_labels() {
+        let metrics = metrics();
+        touch_all(&metrics);
+        let text = metrics.text();
+        for series in [
+            r#"perennial_renewals_total{provider="idp",reason="expired",outcome="renewed"} 1"#,
+            r#"perennial_renewals_lost_total{provider="idp",cause="refused"} 1"#,
+            r#"perennial_resends_total{provider="idp",reason="sent_before"} 1"#,
+            r#"perennial_renewal_waiters_bucket{le="50.0"} 1"#,
+            r#"perennial_renewal_waiters_bucket{le="20.0"} 0"#,
+            r#"perennial_provider_seconds_bucket{le="0.025",provider="idp"} 1"#,
+            r#"perennial_sign_ins_total{provider="idp"} 1"#,
+            r#"perennial_sessions_ended_total{reason="refused"} 1"#,
+            r#"perennial_store_errors_total{operation="load",code="store_unavailable"} 1"#,
+            r#"perennial_clock_skew_seconds{host="idp.example"} 1.5"#,
+            r#"perennial_provider_held{provider="idp"} 1"#,
+        ] {
+            assert!(text.lines().any(|line| line == series), "{series} in {text}");
+        }
+    }
+
     #[test]
     fn the_documentation_has_every_metric_and_no_other() {
         let page = include_str!("../../../docs/observability.md");
         let rows = page.lines().filter_map(|line| line.strip_prefix("| `perennial_"));
         let documented: Vec<String> =
             rows.filter_map(|row| row.split('`').next()).map(|name| format!("perennial_{name}")).collect();
-        let mut names: Vec<String> = names(&metrics().text());
+        let metrics = metrics();
+        touch_all(&metrics);
+        let (mut names, mut documented) = (names(&metrics.text()), documented);
         names.sort();
-        let mut sorted = documented.clone();
-        sorted.sort();
-        assert_eq!(sorted, names);
+        documented.sort();
+        assert_eq!(documented, names);
     }
 
     #[test]
@@ -286,6 +343,6 @@ mod tests {
         let text = metrics.text();
         assert!(text.contains(r#"perennial_renewals_lost_total{provider="other",cause="secret_gone"} 1"#), "{text}");
         assert!(text.contains(r#"perennial_requests_suspended_total{provider="idp"} 1"#), "{text}");
-        assert!(!text.contains("gone\""), "{text}");
+        assert!(!text.contains(r#"provider="gone""#), "{text}");
     }
 }

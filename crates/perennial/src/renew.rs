@@ -3,13 +3,14 @@
 //! join → plan → write the intent → call → commit → validate → `jwt` callback. Received tokens are durable before anything
 //! else that may fail; every decision is a pure function of `perennial_core::record`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::Timestamp;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
-    Attempt, Attempted, Circumstances, DRAIN, EndReason, Entry, History, Intent, Phase, Plan, Record, RenewalEntry,
+    Attempt, Attempted, Circumstances, DRAIN, EndReason, Entry, Intent, Phase, Plan, Record, RenewalEntry,
     RenewalVerdict, Replicas, Settled, What, plan, seal_state, settle,
 };
 use perennial_core::renewal::{Verdict, backoff, decide, due_at};
@@ -23,7 +24,6 @@ use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger};
 use crate::engine::Inner;
 use crate::event::{Event, Renewal, RenewalOutcome};
 use crate::flight::Departure;
-use crate::happened::noted;
 use crate::issuer::{Identity, IssuerClient};
 use crate::ledger::record_key;
 use crate::outcome::{Ask, Outcome};
@@ -84,7 +84,8 @@ impl Inner {
                 Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
                 Plan::Wait(until) => self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await,
                 Plan::Call(intent) => {
-                    match self.write_intent(&newest, &intent, ask, standing.version, standing.history).await {
+                    let intent = intent.counted(standing.record.as_ref());
+                    match self.write_intent(&newest, &intent, ask, standing.record.as_ref(), standing.version).await {
                         Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
                         Ok(Swap::Conflict(_)) => {}
                         Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
@@ -130,20 +131,39 @@ impl Inner {
         newest: &SessionState,
         intent: &Intent,
         ask: Ask,
+        previous: Option<&Record>,
         version: Option<Version>,
-        history: History,
     ) -> Result<Swap, StoreError> {
         let begun = RenewalEntry::begun(&intent.attempt, ask.reason, self.settings.replica_name.as_deref());
         let stale_cookies = self.stale_cookies.pending(newest.id);
-        let history = noted(history, self.entry(newest, What::Renewal(begun), stale_cookies));
         let sealed = seal_state(&self.record_keys, newest, self.random());
-        let mut record = Record::idle(newest.generation, sealed).with_history(history);
-        record.phase = Phase::Intent(intent.clone());
+        let record = Record::following(previous, newest.generation, sealed, Phase::Intent(intent.clone()))
+            .noting(self.entry(newest, What::Renewal(begun), stale_cookies));
         let swapped = self.swap(newest, version, &record).await;
         if matches!(swapped, Ok(Swap::Stored(_))) {
             self.stale_cookies.told(newest.id, stale_cookies);
         }
         swapped
+    }
+
+    /// Prolongs the lease of an intent whose call is under way, until this future is dropped: a slow provider, and a slow
+    /// store after it, must not make other replicas take a living attempt for a lost one.
+    ///
+    /// Nothing depends on it: no call goes out that the first lease does not cover. So a beat that fails is left out.
+    async fn keep_lease(&self, newest: &SessionState, intent: &Intent) -> Infallible {
+        let lease = self.settings.renewal.lease();
+        while self.store.shared() {
+            tokio::time::sleep(lease / 3).await;
+            let beat = async {
+                let stored = self.load(newest).await.ok()??;
+                let prolonged = Record::decode(&stored.bytes).ok()?.prolonged(intent, lease, self.now())?;
+                Some(self.swap(newest, Some(stored.version), &prolonged).await)
+            };
+            if let Some(Err(error)) = beat.await {
+                tracing::warn!(%error, session = newest.id.fingerprint(), "a lease was not prolonged");
+            }
+        }
+        std::future::pending().await
     }
 
     /// The intent is ours: call, commit, then validate and ask the callback. Answers with the generation that the store would
@@ -164,7 +184,10 @@ impl Inner {
         };
         let mut unsaved = None;
         let called_at = self.now();
-        let answer = issuer.refresh(&self.edges, provider, refresh_token, intent).await;
+        let answer = tokio::select! {
+            answer = issuer.refresh(&self.edges, provider, refresh_token, intent) => answer,
+            never = self.keep_lease(newest, intent) => match never {},
+        };
         let provider_time = self.now().since(called_at);
         let entry = self.renewal_entry(intent, ask, flight.passengers(), provider_time, answer.as_ref().err());
         let (outcome, told) = match answer {
@@ -402,18 +425,18 @@ impl Inner {
             let settled = async {
                 let stored = self.load(spent).await?;
                 let version = stored.as_ref().map(|stored| stored.version);
-                let record = stored.and_then(|stored| self.decoded(&stored));
+                let record = self.readable(stored.as_ref())?;
+                if Record::is_behind(record.as_ref(), intent) {
+                    self.alarm(AlarmCode::StoreLostAWrite, LOST_A_WRITE);
+                }
                 let (outcome, entry) = outcome(record.as_ref().filter(|record| !record.sealed.is_empty()));
-                match settle(record.as_ref(), &intent.attempt, spent.generation, outcome, self.now()) {
+                match settle(record.as_ref(), intent, spent.generation, outcome, self.now()) {
                     Settled::Superseded => Ok::<_, StoreError>(Some(Landed::Superseded)),
                     Settled::Ended(reason) => Ok(Some(Landed::Ended(reason))),
-                    Settled::Write(mut record) => {
-                        record.history.note(entry);
-                        match self.swap(spent, version, &record).await? {
-                            Swap::Stored(_) => Ok(Some(Landed::Written)),
-                            Swap::Conflict(_) => Ok(None),
-                        }
-                    }
+                    Settled::Write(record) => match self.swap(spent, version, &record.noting(entry)).await? {
+                        Swap::Stored(_) => Ok(Some(Landed::Written)),
+                        Swap::Conflict(_) => Ok(None),
+                    },
                 }
             };
             match settled.await {
@@ -487,6 +510,9 @@ enum Landed {
     Superseded,
     Ended(EndReason),
 }
+
+/// For an operator whose store is not as durable as it says.
+const LOST_A_WRITE: &str = "The store has lost an intent that it had acknowledged, so that a refresh token could be sent twice: let writes reach disk or replicas before they are acknowledged (docs/stores.md).";
 
 /// How often a commit of received tokens is tried again while the store fails, over 3 s.
 const COMMIT_RETRIES: u32 = 5;

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue};
 use perennial_core::authorize::{self, CallbackError, PendingSignIn, SignInRequest};
 use perennial_core::names::ProviderId;
 use perennial_core::origin::ReturnUrl;
-use perennial_core::record::{History, Record, What, seal_state};
+use perennial_core::record::{Record, What, seal_state};
 use perennial_core::session::{SessionState, TokenSet};
 
 use crate::alarm::AlarmCode;
@@ -12,7 +12,6 @@ use crate::auth::Auth;
 use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger, SignInCallback, SignInVerdict, User};
 use crate::engine::Inner;
 use crate::event::Event;
-use crate::happened::noted;
 use crate::issuer::IssuerClient;
 use crate::refusal::Refusal;
 
@@ -173,9 +172,8 @@ impl Inner {
 
     /// Writes the session's first record. Without it the cookie alone carries the session: that is enough to go on.
     async fn begin_record(&self, session: &SessionState) {
-        let history = noted(History::default(), self.entry(session, What::SignedIn, 0));
         let sealed = seal_state(&self.record_keys, session, self.random());
-        let record = Record::idle(session.generation, sealed).with_history(history);
+        let record = Record::idle(session.generation, sealed).noting(self.entry(session, What::SignedIn, 0));
         if let Err(error) = self.swap(session, None, &record).await {
             tracing::error!(%error, "a new session could not be put into the store");
             let message = "The session store fails: sessions live in their cookies alone until it is back.";

@@ -471,7 +471,7 @@ mod tests {
     /// what the other wrote must still be there when this one has written.
     #[test]
     fn an_entry_of_another_version_makes_no_record_unreadable_and_is_not_lost() {
-        let mut record = record(3, IDLE);
+        let mut record = record(3, Phase::IDLE);
         record.history = of([signed_in(), attempt(1, 10, 1, RenewalVerdict::Renewed)]);
         let foreign = String::from_utf8(record.encode()).expect("JSON").replace("\"renewed\"", "\"reborn\"");
         let mut read = Record::decode(foreign.as_bytes()).expect("readable");

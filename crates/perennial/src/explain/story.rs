@@ -157,7 +157,7 @@ fn renewed(entry: &Entry) -> Option<Timestamp> {
 mod tests {
     use std::time::Duration;
 
-    use perennial_core::record::{Attempt, History, RenewalReason};
+    use perennial_core::record::{Attempt, RenewalReason};
     use perennial_core::session::Generation;
 
     use super::super::Explanation;
@@ -183,10 +183,8 @@ mod tests {
     }
 
     fn told(phase: Phase, entries: impl IntoIterator<Item = Entry>, now: i64) -> Explanation {
-        let mut history = History::default();
-        entries.into_iter().for_each(|entry| history.note(entry));
-        let mut record = Record::idle(Generation(7), Vec::new()).with_history(history);
-        record.phase = phase;
+        let record = Record::following(None, Generation(7), Vec::new(), phase);
+        let record = entries.into_iter().fold(record, Record::noting);
         Explanation::of("c2Vzc2lvbg12", &record, at(now))
     }
 
