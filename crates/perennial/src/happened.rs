@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use perennial_core::record::{Entry, Intent, RenewalEntry, RenewalVerdict, What};
+use perennial_core::secret::RefreshToken;
 use perennial_core::session::{SessionId, SessionState};
 use perennial_core::token::TokenFailure;
 
@@ -37,6 +38,15 @@ impl Inner {
             ..begun.with_provider_time(provider_time)
         }
     }
+}
+
+/// The failure without an `error` code that repeats the refresh token: a broken provider must not have us write it down.
+pub(crate) fn without_echo(mut failure: TokenFailure, refresh_token: &RefreshToken) -> TokenFailure {
+    let token = refresh_token.expose_secret();
+    // The code was cut, so that it may be a part of the token as well as the token a part of it.
+    let echoes = |code: &String| code.contains(token) || (code.len() >= ECHO_CHARS && token.contains(code.as_str()));
+    failure.error = failure.error.filter(|code| !echoes(code));
+    failure
 }
 
 /// Stale cookies that were given the newest generation, by session, until a write that happens anyway carries them along.
@@ -79,6 +89,9 @@ impl StaleCookies {
     }
 }
 
+/// A part of a token as long as this is no coincidence.
+const ECHO_CHARS: usize = 8;
+
 /// Sessions whose saved cookies wait to be told: 50 bytes each.
 const SESSIONS_MAX: usize = 10_000;
 
@@ -94,6 +107,23 @@ mod tests {
     fn id(number: usize) -> SessionId {
         let claims = serde_json::Map::from_iter([("jti".to_owned(), number.to_string().into())]);
         SessionState::from_claims(claims, &ProviderId::new("p")).expect("a cookie of Auth.js is adopted").id
+    }
+
+    #[test]
+    fn an_error_code_that_repeats_the_token_is_dropped_and_every_other_kept() {
+        let token = RefreshToken::new("rt_0123456789abcdefghijklmnopqrstuvwxyz");
+        for (code, kept) in [
+            ("invalid_grant", true),
+            ("rt", true),
+            ("rt_0123456789abcdefghijklmnopqrstuvwxyz", false),
+            ("unknown:rt_0123456789abcdefghijklmnopqrstuvwxyz", false),
+            ("rt_0123456789abc", false),
+            ("mnopqrst", false),
+        ] {
+            let mut failure = TokenFailure::no_answer();
+            failure.error = Some(code.to_owned());
+            assert_eq!(without_echo(failure, &token).error.is_some(), kept, "{code}");
+        }
     }
 
     #[test]

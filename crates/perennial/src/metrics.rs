@@ -63,6 +63,7 @@ pub(crate) struct Metrics {
     store_seconds: Timers<1>,
     alarms: Counters<1>,
     flights: Gauge,
+    requests_waiting: Gauge,
     tombstones: Gauge,
     provider_held: Family<Labels<1>, Gauge>,
     clock_skew: Family<Labels<1>, Gauge<f64, AtomicU64>>,
@@ -87,6 +88,7 @@ impl Metrics {
             store_seconds: Family::new_with_constructor(|| Histogram::new(STORE_SECONDS)),
             alarms: Family::default(),
             flights: Gauge::default(),
+            requests_waiting: Gauge::default(),
             tombstones: Gauge::default(),
             provider_held: Family::default(),
             clock_skew: Family::default(),
@@ -119,6 +121,8 @@ impl Metrics {
         registry.register_with_unit("store", help, Unit::Seconds, self.store_seconds.clone());
         registry.register("alarms", "Alarms, including those held back from the log", self.alarms.clone());
         registry.register("flights", "Renewals under way or waiting for one elsewhere", self.flights.clone());
+        let help = "Requests that wait for a renewal just now";
+        registry.register("requests_waiting", help, self.requests_waiting.clone());
         registry.register("tombstones", "Ended sessions this process remembers", self.tombstones.clone());
         let help = "Whether a provider is left alone after a failure that concerns all its sessions";
         registry.register("provider_held", help, self.provider_held.clone());
@@ -178,6 +182,12 @@ impl Metrics {
         self.suspended.get_or_create(&[self.by(provider.as_str())]).inc();
     }
 
+    /// A request begins to wait for a renewal, until the answer is dropped.
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.requests_waiting.inc();
+        Waiting(self.requests_waiting.clone())
+    }
+
     /// The store answered, well or not.
     pub(crate) fn store_answered(&self, operation: &'static str, took: Duration, error: Option<&StoreError>) {
         self.store_seconds.get_or_create(&[("operation", operation.into())]).observe(took.as_secs_f64());
@@ -210,6 +220,15 @@ impl Metrics {
 
     fn provider(&self, id: &str) -> Word {
         if self.providers.contains(id) { word(id) } else { "other".into() }
+    }
+}
+
+/// A request that waits for a renewal, also if its caller hangs up.
+pub(crate) struct Waiting(Gauge);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -24,6 +24,7 @@ use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger};
 use crate::engine::Inner;
 use crate::event::{Event, Renewal, RenewalOutcome};
 use crate::flight::Departure;
+use crate::happened::without_echo;
 use crate::issuer::{Identity, IssuerClient};
 use crate::ledger::record_key;
 use crate::outcome::{Ask, Outcome};
@@ -188,6 +189,7 @@ impl Inner {
             answer = issuer.refresh(&self.edges, provider, refresh_token, intent) => answer,
             never = self.keep_lease(newest, intent) => match never {},
         };
+        let answer = answer.map_err(|failure| without_echo(failure, refresh_token));
         let provider_time = self.now().since(called_at);
         let entry = self.renewal_entry(intent, ask, flight.passengers(), provider_time, answer.as_ref().err());
         let (outcome, told) = match answer {

@@ -5,15 +5,78 @@ mod advice;
 mod story;
 mod words;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use perennial_core::Timestamp;
 use perennial_core::names::ProviderId;
-use perennial_core::record::{EndReason, Entry, History, Phase, Record, RenewalEntry, What};
-use perennial_core::session::{Generation, SessionState};
+use perennial_core::record::{EndReason, Entry, History, Phase, Record, RenewalEntry, Unreadable, What};
+use perennial_core::session::{FINGERPRINT_BYTES, Generation, SessionState};
+use perennial_store::{KeyPrefix, SessionStore, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::auth::Auth;
+
 pub use advice::Advice;
 pub use words::{ago, moment};
+
+impl Auth {
+    /// Explains the session that `fingerprint` names in logs and headers; `None` if the store has no record of it.
+    ///
+    /// It may take as long as reading every key of the store: for people who ask, not for requests.
+    ///
+    /// # Errors
+    /// [`ExplainError`].
+    pub async fn explain(&self, fingerprint: &str) -> Result<Option<Explanation>, ExplainError> {
+        explain(&*self.inner.store, fingerprint, self.inner.now()).await
+    }
+}
+
+/// Explains the session that `fingerprint` names from its record in `store`, as it looks at `now`; `None` if there is none.
+///
+/// # Errors
+/// [`ExplainError`].
+pub async fn explain(
+    store: &dyn SessionStore,
+    fingerprint: &str,
+    now: Timestamp,
+) -> Result<Option<Explanation>, ExplainError> {
+    let bytes = URL_SAFE_NO_PAD.decode(fingerprint).ok().filter(|bytes| bytes.len() == FINGERPRINT_BYTES);
+    let prefix = bytes.as_deref().and_then(KeyPrefix::new).ok_or(ExplainError::NoFingerprint)?;
+    // Nine bytes of a digest: that two sessions share them does not happen.
+    match store.find(prefix, now).await?.first() {
+        None => Ok(None),
+        Some((_, found)) => Ok(Some(Explanation::of(fingerprint, &Record::decode(&found.bytes)?, now))),
+    }
+}
+
+/// A session could not be explained.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExplainError {
+    /// What was given is no fingerprint.
+    #[error(
+        "a session's fingerprint has twelve of A-Z a-z 0-9 _ -: copy it from a log line (session=) or X-Perennial-Session"
+    )]
+    NoFingerprint,
+    /// There is a record, and it cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The store did not answer.
+    #[error("the store does not answer: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl ExplainError {
+    /// Its stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoFingerprint => "no_fingerprint",
+            Self::Unreadable(_) => "record_unreadable",
+            Self::Store(error) => error.code(),
+        }
+    }
+}
 
 /// What a session's record tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

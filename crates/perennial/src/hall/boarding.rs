@@ -16,6 +16,7 @@ use crate::trace::renewal_span;
 impl Inner {
     /// Boards the session's flight, or starts it, and waits no longer than `patience`.
     pub(super) async fn fly(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: Ask, patience: Duration) -> Found {
+        let waiting = self.metrics.waiting();
         let flown = tokio::time::timeout(patience, async {
             for _ in 0..FLIGHTS_MAX {
                 let (seat, started) = self.seat(cookie, ask);
@@ -27,7 +28,9 @@ impl Inner {
             }
             None
         });
-        match flown.await {
+        let flown = flown.await;
+        drop(waiting);
+        match flown {
             Ok(Some(outcome)) => self.found(cookie, &outcome),
             Ok(None) | Err(_) => self.without_news(cookie.clone(), RETRY_SOON),
         }

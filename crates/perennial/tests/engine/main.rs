@@ -8,6 +8,7 @@ mod configuring;
 mod crash;
 mod ending;
 mod endpoints;
+mod happened;
 mod leaks;
 mod outages;
 mod renewing;
