@@ -53,7 +53,7 @@ async fn live(world: &World) -> (Vec<String>, Vec<Browser>) {
     ] {
         world.provider.script(&format!("{script},grant=refresh_token")).expect("a script");
         world.clock.advance(DUE);
-        browser.get("/me").await;
+        browser.get_with("/me", &[("x-request-id", "request-4711"), ("traceparent", "00-4bf9-00f0-01")]).await;
         browser.post("/auth/refresh", &[]).await;
         browser.get("/auth/session").await;
         world.clock.advance(Duration::from_secs(60));
@@ -104,6 +104,18 @@ async fn no_token_key_or_secret_appears_in_logs_events_answers_or_redirects() {
     assert!(heard.iter().filter(|secret| secret.starts_with("rt_")).count() >= 2, "the line was listened to");
     let log = String::from_utf8_lossy(&output.0.lock().expect("no panic")).into_owned();
     assert!(log.contains("renewal failed") && log.contains("TRACE"), "the whole log was captured");
+    let line = log.lines().find(|line| line.contains("renewal over")).expect("a renewal came to its end");
+    for field in [
+        "request-4711",
+        "00-4bf9-00f0-01",
+        "renewal{session=",
+        "provider=\"oidc\"",
+        "reason=\"ahead_of_time\"",
+        "attempt=",
+        "generation=1",
+    ] {
+        assert!(line.contains(field), "{field} in {line}");
+    }
     let events = format!("{:?}", world.engine.events());
     assert!(events.contains("Renewal"), "{events}");
     let told = what_operators_see(&world, &events).await;
