@@ -161,11 +161,12 @@ impl Metrics {
     }
 
     fn renewal(&self, renewal: &Renewal) {
-        let provider = self.by(&renewal.provider);
+        let by_provider = [self.by(&renewal.provider)];
+        self.provider_seconds.get_or_create(&by_provider).observe(renewal.provider_time.as_secs_f64());
+        let [provider] = by_provider;
         let outcome = ("outcome", renewal.outcome.code().into());
         let labels = [provider.clone(), ("reason", renewal.reason.code().into()), outcome];
         self.renewals.get_or_create(&labels).inc();
-        self.provider_seconds.get_or_create(&[provider.clone()]).observe(renewal.provider_time.as_secs_f64());
         self.waiters.observe(f64::from(u32::try_from(renewal.waiters).unwrap_or(u32::MAX)));
         if let Some(resend) = &renewal.resend {
             self.resends.get_or_create(&[provider, ("reason", resend.clone().into())]).inc();

@@ -235,11 +235,11 @@ fn state(phase: &Phase) -> &'static str {
 }
 
 /// The newest renewal entry of `generation` that `wanted` picks.
-fn newest<'a>(
-    history: &'a History,
+fn newest(
+    history: &History,
     generation: Generation,
     wanted: impl Fn(&RenewalEntry) -> bool,
-) -> Option<(&'a Entry, &'a RenewalEntry)> {
+) -> Option<(&Entry, &RenewalEntry)> {
     history.entries().rev().filter(|entry| entry.generation == generation).find_map(|entry| match &entry.what {
         What::Renewal(renewal) if wanted(renewal) => Some((entry, renewal)),
         _ => None,
