@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ClientAuthentication, ClientAuthenticationMethod, ConsentPrompt, FailurePattern, PRESETS, PlainHttp, Preset,
-    ProfileMapping, ProviderKind, RefreshClass,
+    AudienceParameter, ClientAuthentication, ClientAuthenticationMethod, ConsentPrompt, FailurePattern, PRESETS,
+    PlainHttp, Preset, ProfileMapping, ProviderKind, RefreshClass,
 };
 use crate::id_token::JwsAlgorithm;
 use crate::secret::{ClientSecret, PrivateKeyPem};
@@ -30,6 +30,7 @@ pub struct ProviderBuilder {
     pub(super) id_token_algs: Option<Vec<JwsAlgorithm>>,
     pub(super) class: RefreshClass,
     pub(super) at_kill: bool,
+    pub(super) audience_parameter: AudienceParameter,
     pub(super) consent: ConsentPrompt,
     pub(super) default_token_lifetime: Option<Duration>,
     pub(super) failures: Vec<FailurePattern>,
@@ -116,6 +117,7 @@ impl ProviderBuilder {
             id_token_algs: None,
             class: preset.class,
             at_kill: preset.at_kill,
+            audience_parameter: preset.audience_parameter,
             consent: preset.consent,
             default_token_lifetime: preset.default_token_lifetime,
             failures: preset.failures.to_vec(),
@@ -155,6 +157,8 @@ impl ProviderBuilder {
         class: RefreshClass;
         /// Whether a renewal kills the previous access token at once.
         at_kill: bool;
+        /// By which parameter a refresh names another audience, if you know it better than the preset.
+        audience_parameter: AudienceParameter;
         /// Whether `prompt=consent` goes with `offline_access`.
         consent: ConsentPrompt;
         /// The lifetime of an access token whose answer does not tell it.

@@ -58,6 +58,7 @@ impl ProviderBuilder {
                 at_kill: self.at_kill,
                 consent: self.consent,
                 refresh_token_by: self.preset.refresh_token_by,
+                audience_parameter: self.audience_parameter,
                 default_token_lifetime: self.default_token_lifetime,
                 failures: self.failures,
                 profile: self.profile,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, ProfileMembers, ProviderKind,
-    RefreshClass, RefreshTokenBy,
+    AudienceParameter, ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, ProfileMembers,
+    ProviderKind, RefreshClass, RefreshTokenBy,
 };
 
 /// One row: how a known provider departs from a blank OpenID provider.
@@ -41,6 +41,8 @@ pub struct Preset {
     pub consent: ConsentPrompt,
     /// What a refresh token comes by.
     pub refresh_token_by: RefreshTokenBy,
+    /// By which parameter a refresh names another audience.
+    pub audience_parameter: AudienceParameter,
     /// The lifetime of an access token whose answer does not tell it.
     pub default_token_lifetime: Option<Duration>,
     /// Its own wordings of refusals.
@@ -101,6 +103,7 @@ pub(super) const OIDC: &Preset = &Preset {
     at_kill: false,
     consent: ConsentPrompt::WithOfflineAccess,
     refresh_token_by: RefreshTokenBy::Scope("offline_access"),
+    audience_parameter: AudienceParameter::Resource,
     default_token_lifetime: None,
     failures: &[],
     profile: STANDARD_CLAIMS,
@@ -135,6 +138,7 @@ pub static PRESETS: &[Preset] = &[
         id: "auth0",
         name: "Auth0",
         issuer_example: "https://TENANT.auth0.com/ (with the trailing slash)",
+        audience_parameter: AudienceParameter::Audience,
         // Rotation is a setting of each application, and where it is on, a late retry revokes the family.
         class: RefreshClass::Family,
         consent: ConsentPrompt::Never,
