@@ -207,7 +207,10 @@ impl Inner {
     /// flight knew, when the record lags behind.
     fn found(&self, cookie: &Arc<SessionState>, outcome: &Outcome) -> Found {
         match outcome {
-            Outcome::Newest { state, .. } | Outcome::Kept { state, .. } | Outcome::Refused { state }
+            Outcome::Newest { state, .. }
+            | Outcome::Kept { state, .. }
+            | Outcome::Reauthenticate { state }
+            | Outcome::Refused { state, .. }
                 if state.generation < cookie.generation =>
             {
                 self.without_news(cookie.clone(), RETRY_SOON)
@@ -217,7 +220,8 @@ impl Inner {
                 died_meanwhile => died_meanwhile,
             },
             Outcome::Kept { state, retry_after } => self.without_news(state.clone(), *retry_after),
-            Outcome::Refused { state } => match self.without_news(state.clone(), RETRY_SOON) {
+            Outcome::Reauthenticate { state } => self.without_news(state.clone(), RETRY_SOON),
+            Outcome::Refused { state, .. } => match self.without_news(state.clone(), RETRY_SOON) {
                 Found::Suspended { .. } => Found::Ended(EndReason::Refused),
                 serve => serve,
             },

@@ -35,8 +35,11 @@ pub(crate) enum Outcome {
     Newest { state: Arc<SessionState>, renewed: bool },
     /// No news: the newest generation known, and when to try again.
     Kept { state: Arc<SessionState>, retry_after: Duration },
-    /// The provider refused the refresh token of this generation, which is the newest.
-    Refused { state: Arc<SessionState> },
+    /// The access token has died, and the refresh token may be spent and must not be tried: the provider must see the user.
+    Reauthenticate { state: Arc<SessionState> },
+    /// The provider refused the refresh token of this generation, which is the newest. `claims` is what it wants of the next
+    /// sign-in.
+    Refused { state: Arc<SessionState>, claims: Option<String> },
     /// The session is over.
     Ended(EndReason),
 }

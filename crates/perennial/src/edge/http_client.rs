@@ -27,9 +27,12 @@ pub enum SendError {
     /// The request never left: name lookup, connection or TLS failed. Nothing was spent.
     #[error("the provider could not be reached: {0}")]
     NotSent(String),
-    /// The request may have arrived: time ran out, the connection broke, or the answer was too large.
+    /// The request may have arrived: the connection broke, or the answer was too large.
     #[error("the provider did not answer: {0}")]
     InDoubt(String),
+    /// The request may have arrived, or be on its way still: time ran out.
+    #[error("the provider did not answer in time: {0}")]
+    TimedOut(String),
 }
 
 /// The real client, over hyper and rustls, trusting the system's certificates.
@@ -78,7 +81,7 @@ impl HttpClient for HyperClient {
         Box::pin(async move {
             tokio::time::timeout(deadline, exchange)
                 .await
-                .unwrap_or_else(|_| Err(SendError::InDoubt(format!("no answer within {} s", deadline.as_secs_f32()))))
+                .unwrap_or_else(|_| Err(SendError::TimedOut(format!("no answer within {} s", deadline.as_secs_f32()))))
         })
     }
 }
