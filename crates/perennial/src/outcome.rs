@@ -45,8 +45,11 @@ pub(crate) enum Outcome {
     Kept { state: Arc<SessionState>, retry_after: Duration },
     /// The provider gives no access token for this audience; the session is as good as before.
     AudienceRefused { state: Arc<SessionState>, audience: Arc<Audience> },
-    /// The provider refused the refresh token of this generation, which is the newest.
-    Refused { state: Arc<SessionState> },
+    /// The access token has died, and the refresh token may be spent and must not be tried: the provider must see the user.
+    Reauthenticate { state: Arc<SessionState> },
+    /// The provider refused the refresh token of this generation, which is the newest. `claims` is what it wants of the next
+    /// sign-in.
+    Refused { state: Arc<SessionState>, claims: Option<String> },
     /// The session is over.
     Ended(EndReason),
 }
@@ -58,7 +61,8 @@ impl Outcome {
             Self::Newest { state, .. }
             | Self::Kept { state, .. }
             | Self::AudienceRefused { state, .. }
-            | Self::Refused { state } => Some(state),
+            | Self::Reauthenticate { state }
+            | Self::Refused { state, .. } => Some(state),
             Self::Ended(_) => None,
         }
     }
@@ -69,7 +73,11 @@ impl Outcome {
         let state = match self {
             Self::Newest { state, .. } => state,
             Self::AudienceRefused { state, audience } if ask.audience.as_ref() != Some(audience) => state,
-            Self::AudienceRefused { .. } | Self::Kept { .. } | Self::Refused { .. } | Self::Ended(_) => return false,
+            Self::AudienceRefused { .. }
+            | Self::Kept { .. }
+            | Self::Reauthenticate { .. }
+            | Self::Refused { .. }
+            | Self::Ended(_) => return false,
         };
         let (minted, alive) = match &ask.audience {
             None => (Some(state.generation), state.tokens.as_ref().is_none_or(|tokens| tokens.alive_at(now))),

@@ -10,8 +10,8 @@ use std::time::Duration;
 use perennial_core::Timestamp;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
-    Attempt, Attempted, Circumstances, DRAIN, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan,
-    seal_state, settle,
+    Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan, seal_state,
+    settle,
 };
 use perennial_core::renewal::{Verdict, backoff, decide, due_at, judge_audience_token};
 use perennial_core::secret::{IdToken, RefreshToken};
@@ -47,6 +47,7 @@ impl Inner {
     /// Until there is nothing to do or the intent is ours.
     async fn acquire(&self, cookie: &Arc<SessionState>, ask: &Ask) -> Acquired {
         let give_up_at = self.now() + self.settings.renewal.wait_max;
+        let mut told = None;
         loop {
             let standing = match self.standing(cookie).await {
                 Ok(Ok(standing)) => standing,
@@ -75,19 +76,34 @@ impl Inner {
                 }
             };
             let now = self.now();
-            let at = self.circumstances(&newest, issuer, now);
+            // An answer counts for the version of the record it was asked about: somebody may have called since.
+            let told_now = told.take().filter(|(about, _)| *about == standing.version).map(|(_, told)| told);
+            let at = Circumstances { told: told_now, ..self.circumstances(&newest, &provider, now) };
             let planned = plan(standing.phase.as_ref(), Attempt::new(self.random()), &at);
             if let (Plan::Call(_), Some(until)) = (&planned, issuer.held_until(now)) {
                 return kept(until);
             }
             match planned {
-                Plan::Refused => return Acquired::Landed(Outcome::Refused { state: newest }),
+                Plan::Refused { claims } => return Acquired::Landed(Outcome::Refused { state: newest, claims }),
+                Plan::Reauthenticate => return Acquired::Landed(Outcome::Reauthenticate { state: newest }),
+                Plan::Ask(question) => {
+                    let answer = issuer.ask(&self.edges, &provider, question, &newest).await;
+                    told = Some((standing.version, (question, answer)));
+                }
+                Plan::Note(phase) => {
+                    if let Err(error) =
+                        self.write_phase(&newest, phase, standing.record.as_ref(), standing.version).await
+                    {
+                        return Acquired::Landed(self.store_failed(newest, &error));
+                    }
+                }
                 Plan::Hold(until) => return kept(until),
                 Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
                 Plan::Wait(until) => self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await,
                 Plan::Call(intent) => {
                     let intent = intent.counted(standing.record.as_ref());
-                    match self.write_intent(&newest, &intent, standing.record.as_ref(), standing.version).await {
+                    let phase = Phase::Intent(intent.clone());
+                    match self.write_phase(&newest, phase, standing.record.as_ref(), standing.version).await {
                         Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
                         Ok(Swap::Conflict(_)) => {}
                         Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
@@ -123,13 +139,14 @@ impl Inner {
         }
     }
 
-    fn circumstances(&self, newest: &SessionState, issuer: &IssuerClient, now: Timestamp) -> Circumstances {
+    fn circumstances(&self, newest: &SessionState, provider: &ResolvedProvider, now: Timestamp) -> Circumstances {
         Circumstances {
             now,
-            class: issuer.provider().class,
+            rules: provider.doubt_rules(),
             access_token_expires_at: newest.tokens.as_ref().and_then(|tokens| tokens.expires_at),
             lease: self.settings.renewal.lease(),
             replicas: if self.store.shared() { Replicas::Many } else { Replicas::One },
+            told: None,
         }
     }
 
@@ -139,15 +156,15 @@ impl Inner {
         let _ = tokio::time::timeout(until.since(now) + Duration::from_millis(1), changed).await;
     }
 
-    async fn write_intent(
+    async fn write_phase(
         &self,
         newest: &SessionState,
-        intent: &Intent,
+        phase: Phase,
         previous: Option<&Record>,
         version: Option<Version>,
     ) -> Result<Swap, StoreError> {
         let sealed = seal_state(&self.record_keys, newest, self.random());
-        let record = Record::following(previous, newest.generation, sealed, Phase::Intent(intent.clone()));
+        let record = Record::following(previous, newest.generation, sealed, phase);
         self.swap(newest, version, &record).await
     }
 
@@ -365,28 +382,29 @@ impl Inner {
         let pause = backoff(intent.failures + 1, failure.retry_after(), self.edges.roll());
         let not_before = now + pause;
         // What was answered, even with 500, has arrived; what was not may be on its way still.
-        let drained_at = if failure.status.is_some() { now } else { now + DRAIN };
+        let drained_at = if failure.status.is_some() { now } else { now + issuer.provider().drain };
+        let lost = failure.lost.unwrap_or_default();
         let (attempted, why) = match &failure.verdict {
             FailureVerdict::NotSent => (Attempted::NotSpent { not_before }, "not_sent"),
             FailureVerdict::NotProcessed { .. } => (Attempted::NotSpent { not_before }, "not_processed"),
             FailureVerdict::Misconfigured => (Attempted::NotSpent { not_before }, "misconfigured"),
-            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before, drained_at }, "in_doubt"),
+            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before, drained_at, lost }, "in_doubt"),
             // Servers that answer so mean either "try again" or "no": one more try tells which.
             FailureVerdict::Ambiguous if intent.failures == 0 => (Attempted::NotSpent { not_before }, "ambiguous"),
-            FailureVerdict::Ambiguous | FailureVerdict::Rejected | FailureVerdict::Reauthenticate { .. } => {
-                (Attempted::Refused, "refused")
-            }
+            FailureVerdict::Ambiguous | FailureVerdict::Rejected => (Attempted::Refused { claims: None }, "refused"),
+            FailureVerdict::Reauthenticate { claims } => (Attempted::Refused { claims: claims.clone() }, "refused"),
         };
         if let Some(message) = issuer.note_failure(&self.edges, failure) {
             self.alarm("provider_refuses_client", &message);
         }
         tracing::warn!(session = newest.id.fingerprint(), why, error = failure.error.as_deref(), "renewal failed");
-        let refused = attempted == Attempted::Refused;
-        match self.settle(newest, intent, |_| attempted.clone()).await {
-            Ok(Landed::Superseded) => self.superseded(newest).await,
-            Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
-            Ok(Landed::Written) if refused => (Outcome::Refused { state: newest.clone() }, RenewalOutcome::Refused),
-            Ok(Landed::Written) | Err(_) => {
+        match (self.settle(newest, intent, |_| attempted.clone()).await, &attempted) {
+            (Ok(Landed::Superseded), _) => self.superseded(newest).await,
+            (Ok(Landed::Ended(reason)), _) => (Outcome::Ended(reason), RenewalOutcome::Ended),
+            (Ok(Landed::Written), Attempted::Refused { claims }) => {
+                (Outcome::Refused { state: newest.clone(), claims: claims.clone() }, RenewalOutcome::Refused)
+            }
+            (Ok(Landed::Written) | Err(_), _) => {
                 (Outcome::Kept { state: newest.clone(), retry_after: pause }, RenewalOutcome::Kept { why })
             }
         }

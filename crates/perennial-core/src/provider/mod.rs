@@ -1,6 +1,7 @@
 //! RFC 6749 §2 · OIDC Core §9: a provider as configured: who it is, who we are there, and how its refresh tokens behave.
 
 mod builder;
+mod doubt;
 mod endpoint;
 mod failures;
 mod judge;
@@ -11,6 +12,7 @@ mod resolved;
 use std::time::Duration;
 
 pub use builder::{ProviderBuilder, UnknownPreset};
+pub use doubt::{DRAIN_DEFAULT, DoubtRules, Introspection, LastResort, Probe};
 pub use endpoint::{Endpoint, EndpointFault, PlainHttp};
 pub(crate) use failures::common_failures;
 pub use failures::{FailureMeaning, FailurePattern};
@@ -78,6 +80,14 @@ pub struct Provider {
     pub class: RefreshClass,
     /// Whether a renewal kills the previous access token at once.
     pub at_kill: bool,
+    /// Whether it tells about refresh tokens (RFC 7662).
+    pub introspection: Introspection,
+    /// Whether the access token tells if the refresh token beside it was spent.
+    pub probe: Probe,
+    /// What remains when nobody knows whether a refresh token is spent.
+    pub last_resort: LastResort,
+    /// How long after its caller was gone a request may still reach the provider.
+    pub drain: Duration,
     /// Whether `prompt=consent` goes with `offline_access`.
     pub consent: ConsentPrompt,
     /// What a refresh token comes by.
@@ -138,6 +148,8 @@ pub struct Endpoints {
     pub end_session: Option<Endpoint>,
     /// RFC 7009 §2.
     pub revocation: Option<Endpoint>,
+    /// RFC 7662 §2.
+    pub introspection: Option<Endpoint>,
 }
 
 /// RFC 6749 §2.3 · OIDC Core §9: how we prove who we are.

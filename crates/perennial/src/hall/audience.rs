@@ -113,7 +113,10 @@ impl Inner {
             (Some(token), _) => Bearer::Audience(token),
             (None, Outcome::AudienceRefused { .. }) => Bearer::AudienceRefused,
             (None, Outcome::Kept { retry_after, .. }) => Bearer::Suspended { retry_after: *retry_after },
-            (None, Outcome::Newest { .. } | Outcome::Refused { .. } | Outcome::Ended(_)) => Bearer::Absent,
+            (
+                None,
+                Outcome::Newest { .. } | Outcome::Refused { .. } | Outcome::Reauthenticate { .. } | Outcome::Ended(_),
+            ) => Bearer::Absent,
         };
         (self.found(cookie, &outcome), bearer)
     }

@@ -67,7 +67,8 @@ impl Inner {
             },
             Outcome::Kept { state, retry_after } => self.without_news(state.clone(), *retry_after),
             Outcome::AudienceRefused { state, .. } => self.without_news(state.clone(), RETRY_SOON),
-            Outcome::Refused { state } => match self.without_news(state.clone(), RETRY_SOON) {
+            Outcome::Reauthenticate { state } => self.without_news(state.clone(), RETRY_SOON),
+            Outcome::Refused { state, .. } => match self.without_news(state.clone(), RETRY_SOON) {
                 Found::Suspended { .. } => Found::Ended(EndReason::Refused),
                 serve => serve,
             },

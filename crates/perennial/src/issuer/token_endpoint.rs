@@ -73,6 +73,7 @@ impl IssuerClient {
             match error {
                 SendError::NotSent(_) => TokenFailure::not_sent(),
                 SendError::InDoubt(_) => TokenFailure::no_answer(),
+                SendError::TimedOut(_) => TokenFailure::timed_out(),
             }
         })?;
         let exchange = TokenExchange { provider: &self.provider, presented, started, answered: edges.now() };
