@@ -14,6 +14,8 @@ use crate::event::Event;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AlarmCode {
+    /// The provider gives no access token for an audience.
+    AudienceRefused,
     /// A session does not fit into its cookie.
     CookieTooLarge,
     /// The provider refuses our client.
@@ -36,7 +38,8 @@ pub enum AlarmCode {
 
 impl AlarmCode {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::AudienceRefused,
         Self::CookieTooLarge,
         Self::ProviderRefusesClient,
         Self::ProviderUnreachable,
@@ -65,6 +68,10 @@ impl AlarmCode {
 
     fn row(self) -> (&'static str, &'static str) {
         match self {
+            Self::AudienceRefused => (
+                "audience_refused",
+                "Allow audience and scope for this client at the provider, or correct the configuration; sessions are kept.",
+            ),
             Self::CookieTooLarge => (
                 "cookie_too_large",
                 "Keep fewer claims in the jwt callback, or have the provider issue smaller tokens.",

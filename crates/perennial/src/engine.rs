@@ -10,6 +10,7 @@ use perennial_store::SessionStore;
 use tokio::sync::broadcast;
 
 use crate::alarm::Alarms;
+use crate::audiences::AudienceTokens;
 use crate::callbacks::CallbackSet;
 use crate::cookies::CookieNames;
 use crate::edge::Edges;
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) stale_cookies: StaleCookies,
     pub(crate) alarms: Alarms,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) audience_tokens: AudienceTokens,
 }
 
 impl Inner {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use perennial_core::Timestamp;
 pub use perennial_core::record::RenewalReason;
-use perennial_core::record::{EndReason, Loss};
+use perennial_core::record::{EndReason, Loss, ResendReason};
 use perennial_core::session::Generation;
 use serde::Serialize;
 
@@ -87,8 +87,8 @@ pub struct Renewal {
     pub attempt: String,
     /// What asked for it.
     pub reason: RenewalReason,
-    /// Why a refresh token was sent that had been sent before: a stable code.
-    pub resend: Option<String>,
+    /// Why a refresh token was sent that had been sent before.
+    pub resend: Option<ResendReason>,
     /// How long the provider took; zero if it was not called.
     pub provider_time: Duration,
     /// How many other requests waited for the outcome.
@@ -113,7 +113,7 @@ pub enum RenewalOutcome {
     Renewed,
     /// No new tokens this time; the session stays.
     Kept {
-        /// A stable code: `not_sent`, `not_processed`, `misconfigured`, `in_doubt`, `store_unavailable`, `held`.
+        /// A stable code: `not_sent`, `not_processed`, `misconfigured`, `in_doubt`, `store_unavailable`, `held`, `audience_refused`.
         why: &'static str,
     },
     /// The provider refused the refresh token: the session lasts as long as its access token.

@@ -19,19 +19,24 @@ impl Inner {
         Entry { at: self.now(), generation: state.generation, expires_at, stale_cookies, what }
     }
 
+    /// The attempt of `intent` before its call. Stale cookies saved since the last entry are told with it.
+    pub(crate) fn begun(&self, newest: &SessionState, intent: &Intent, ask: &Ask) -> Entry {
+        let begun = RenewalEntry::begun(intent, ask.reason, self.settings.replica_name.as_deref());
+        self.entry(newest, What::Renewal(begun), self.stale_cookies.pending(newest.id))
+    }
+
     /// The attempt of `intent` after its call: tokens came, or `failure`, whose verdict is still to be found.
     pub(crate) fn renewal_entry(
         &self,
         intent: &Intent,
-        ask: Ask,
+        ask: &Ask,
         waiters: usize,
         provider_time: Duration,
         failure: Option<&TokenFailure>,
     ) -> RenewalEntry {
-        let begun = RenewalEntry::begun(&intent.attempt, ask.reason, self.settings.replica_name.as_deref());
+        let begun = RenewalEntry::begun(intent, ask.reason, self.settings.replica_name.as_deref());
         RenewalEntry {
             verdict: if failure.is_none() { RenewalVerdict::Renewed } else { RenewalVerdict::InDoubt },
-            resend: (intent.first_sent < intent.started).then(|| SENT_BEFORE.to_owned()),
             waiters: u32::try_from(waiters).unwrap_or(u32::MAX),
             status: failure.and_then(|failure| failure.status),
             error: failure.and_then(|failure| failure.error.clone()),
@@ -94,9 +99,6 @@ const ECHO_CHARS: usize = 8;
 
 /// Sessions whose saved cookies wait to be told: 50 bytes each.
 const SESSIONS_MAX: usize = 10_000;
-
-/// The refresh token had been sent before and its answer was lost.
-const SENT_BEFORE: &str = "sent_before";
 
 #[cfg(test)]
 mod tests {

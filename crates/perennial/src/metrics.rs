@@ -168,8 +168,8 @@ impl Metrics {
         let labels = [provider.clone(), ("reason", renewal.reason.code().into()), outcome];
         self.renewals.get_or_create(&labels).inc();
         self.waiters.observe(f64::from(u32::try_from(renewal.waiters).unwrap_or(u32::MAX)));
-        if let Some(resend) = &renewal.resend {
-            self.resends.get_or_create(&[provider, ("reason", resend.clone().into())]).inc();
+        if let Some(resend) = renewal.resend {
+            self.resends.get_or_create(&[provider, ("reason", resend.code().into())]).inc();
         }
     }
 
@@ -253,7 +253,7 @@ const WAITERS: [f64; 7] = [0.0, 1.0, 5.0, 20.0, 50.0, 200.0, 1000.0];
 #[cfg(test)]
 mod tests {
     use perennial_core::Timestamp;
-    use perennial_core::record::{EndReason, RenewalReason};
+    use perennial_core::record::{EndReason, RenewalReason, ResendReason};
     use perennial_core::session::Generation;
     use perennial_store::StoreErrorKind;
 
@@ -290,7 +290,7 @@ mod tests {
             provider: "idp".into(),
             attempt: String::new(),
             reason: RenewalReason::Expired,
-            resend: Some("sent_before".into()),
+            resend: Some(ResendReason::Window),
             provider_time: Duration::from_millis(20),
             waiters: 49,
             outcome: RenewalOutcome::Renewed,
@@ -313,7 +313,7 @@ mod tests {
         for series in [
             r#"perennial_renewals_total{provider="idp",reason="expired",outcome="renewed"} 1"#,
             r#"perennial_renewals_lost_total{provider="idp",cause="refused"} 1"#,
-            r#"perennial_resends_total{provider="idp",reason="sent_before"} 1"#,
+            r#"perennial_resends_total{provider="idp",reason="window"} 1"#,
             r#"perennial_renewal_waiters_bucket{le="50.0"} 1"#,
             r#"perennial_renewal_waiters_bucket{le="20.0"} 0"#,
             r#"perennial_provider_seconds_bucket{le="0.025",provider="idp"} 1"#,

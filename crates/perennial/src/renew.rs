@@ -10,12 +10,12 @@ use std::time::Duration;
 use perennial_core::Timestamp;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
-    Attempt, Attempted, Circumstances, DRAIN, EndReason, Entry, Intent, Phase, Plan, Record, RenewalEntry,
-    RenewalVerdict, Replicas, Settled, What, plan, seal_state, settle,
+    Attempt, Attempted, Circumstances, EndReason, Entry, Intent, Phase, Plan, Record, RenewalEntry, RenewalVerdict,
+    Replicas, Settled, What, plan, seal_state, settle,
 };
-use perennial_core::renewal::{Verdict, backoff, decide, due_at};
+use perennial_core::renewal::{Verdict, backoff, decide, due_at, judge_audience_token};
 use perennial_core::secret::{IdToken, RefreshToken};
-use perennial_core::session::SessionState;
+use perennial_core::session::{Audience, SessionState};
 use perennial_core::token::{TokenFailure, TokenResponse, Verdict as FailureVerdict};
 use perennial_store::{StoreError, Swap, Version};
 
@@ -34,11 +34,11 @@ impl Inner {
     /// Brings the session of `cookie` to its newest generation, calling the provider if `ask` requires it, and lands the
     /// flight with the outcome.
     pub(crate) async fn renew(self: Arc<Self>, cookie: Arc<SessionState>, ask: Ask, flight: Departure<Outcome>) {
-        match self.acquire(&cookie, ask).await {
+        match self.acquire(&cookie, &ask).await {
             Acquired::Landed(outcome) => flight.tell(outcome),
             Acquired::Permit { newest, intent, provider } => {
                 note_attempt(intent.attempt.short());
-                let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, ask, &flight).await;
+                let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, &ask, &flight).await;
                 flight.tell(outcome);
                 if let Some((unsaved, entry)) = unsaved {
                     // Until they are in the record, whoever comes with the spent cookie gets the tokens from this flight.
@@ -49,8 +49,9 @@ impl Inner {
     }
 
     /// Until there is nothing to do or the intent is ours.
-    async fn acquire(&self, cookie: &Arc<SessionState>, ask: Ask) -> Acquired {
+    async fn acquire(&self, cookie: &Arc<SessionState>, ask: &Ask) -> Acquired {
         let give_up_at = self.now() + self.settings.renewal.wait_max;
+        let mut told = None;
         loop {
             let standing = match self.standing(cookie).await {
                 Ok(Ok(standing)) => standing,
@@ -65,6 +66,11 @@ impl Inner {
                 Acquired::Landed(Outcome::Kept { state: newest.clone(), retry_after: until.since(now) })
             };
             let Some(issuer) = self.issuer(&newest.provider) else { return kept(now + Duration::from_secs(60)) };
+            if let Some(audience) = &ask.audience
+                && self.audience_tokens.refused_until(&newest.provider, audience, now).is_some()
+            {
+                return Acquired::Landed(Outcome::AudienceRefused { state: newest, audience: audience.clone() });
+            }
             // Had before the intent is written: discovery may take as long as a call, and the lease covers one call.
             let provider = match issuer.resolved(&self.edges).await {
                 Ok(provider) => provider,
@@ -74,19 +80,35 @@ impl Inner {
                 }
             };
             let now = self.now();
-            let at = self.circumstances(&newest, issuer, now);
+            // An answer counts for the version of the record it was asked about: somebody may have called since.
+            let told_now = told.take().filter(|(about, _)| *about == standing.version).map(|(_, told)| told);
+            let at = Circumstances { told: told_now, ..self.circumstances(&newest, &provider, now) };
             let planned = plan(standing.phase.as_ref(), Attempt::new(self.random()), &at);
             if let (Plan::Call(_), Some(until)) = (&planned, issuer.held_until(now)) {
                 return kept(until);
             }
             match planned {
-                Plan::Refused => return Acquired::Landed(Outcome::Refused { state: newest }),
+                Plan::Refused { claims } => return Acquired::Landed(Outcome::Refused { state: newest, claims }),
+                Plan::Reauthenticate => return Acquired::Landed(Outcome::Reauthenticate { state: newest }),
+                Plan::Ask(question) => {
+                    let answer = issuer.ask(&self.edges, &provider, question, &newest).await;
+                    told = Some((standing.version, (question, answer)));
+                }
+                Plan::Note(phase) => {
+                    if let Err(error) =
+                        self.write_phase(&newest, phase, standing.record.as_ref(), standing.version, None).await
+                    {
+                        return Acquired::Landed(self.store_failed(newest, &error));
+                    }
+                }
                 Plan::Hold(until) => return kept(until),
                 Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
                 Plan::Wait(until) => self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await,
                 Plan::Call(intent) => {
                     let intent = intent.counted(standing.record.as_ref());
-                    match self.write_intent(&newest, &intent, ask, standing.record.as_ref(), standing.version).await {
+                    let (previous, begun) = (standing.record.as_ref(), self.begun(&newest, &intent, ask));
+                    let phase = Phase::Intent(intent.clone());
+                    match self.write_phase(&newest, phase, previous, standing.version, Some(begun)).await {
                         Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
                         Ok(Swap::Conflict(_)) => {}
                         Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
@@ -96,28 +118,40 @@ impl Inner {
         }
     }
 
-    fn is_due(&self, newest: &SessionState, ask: Ask, now: Timestamp) -> bool {
-        match decide(newest, &self.settings.renewal, now) {
+    fn is_due(&self, newest: &SessionState, ask: &Ask, now: Timestamp) -> bool {
+        let policy = &self.settings.renewal;
+        let renewable = newest.tokens.as_ref().is_some_and(|tokens| tokens.refresh_token.is_some());
+        // The token that is asked for: the verdict on it, since when it is there, and at which generation it came.
+        let (verdict, issued_at, minted) = match &ask.audience {
+            None => {
+                let issued_at = newest.tokens.as_ref().map(|tokens| tokens.issued_at);
+                (decide(newest, policy, now), issued_at, newest.generation)
+            }
+            Some(audience) => {
+                let token = newest.audience_token(audience);
+                let minted = token.map_or(newest.generation, |token| token.generation);
+                (judge_audience_token(token, renewable, policy, now), token.map(|token| token.issued_at), minted)
+            }
+        };
+        match verdict {
             Verdict::Due | Verdict::Expired => true,
             Verdict::Bare => false,
             Verdict::Fresh => {
-                let tokens = newest.tokens.as_ref();
-                let renewable = tokens.is_some_and(|tokens| tokens.refresh_token.is_some());
                 // A clock that was set back must not bar renewal until it has caught up.
-                let settled = tokens
-                    .is_some_and(|t| now < t.issued_at || now.since(t.issued_at) >= self.settings.renewal.min_interval);
-                ask.seen.is_some_and(|seen| seen >= newest.generation) && renewable && settled
+                let settled = issued_at.is_some_and(|at| now < at || now.since(at) >= policy.min_interval);
+                ask.seen.is_some_and(|seen| seen >= minted) && renewable && settled
             }
         }
     }
 
-    fn circumstances(&self, newest: &SessionState, issuer: &IssuerClient, now: Timestamp) -> Circumstances {
+    fn circumstances(&self, newest: &SessionState, provider: &ResolvedProvider, now: Timestamp) -> Circumstances {
         Circumstances {
             now,
-            class: issuer.provider().class,
+            rules: provider.doubt_rules(),
             access_token_expires_at: newest.tokens.as_ref().and_then(|tokens| tokens.expires_at),
             lease: self.settings.renewal.lease(),
             replicas: if self.store.shared() { Replicas::Many } else { Replicas::One },
+            told: None,
         }
     }
 
@@ -127,22 +161,23 @@ impl Inner {
         let _ = tokio::time::timeout(until.since(now) + Duration::from_millis(1), changed).await;
     }
 
-    async fn write_intent(
+    async fn write_phase(
         &self,
         newest: &SessionState,
-        intent: &Intent,
-        ask: Ask,
+        phase: Phase,
         previous: Option<&Record>,
         version: Option<Version>,
+        entry: Option<Entry>,
     ) -> Result<Swap, StoreError> {
-        let begun = RenewalEntry::begun(&intent.attempt, ask.reason, self.settings.replica_name.as_deref());
-        let stale_cookies = self.stale_cookies.pending(newest.id);
         let sealed = seal_state(&self.record_keys, newest, self.random());
-        let record = Record::following(previous, newest.generation, sealed, Phase::Intent(intent.clone()))
-            .noting(self.entry(newest, What::Renewal(begun), stale_cookies));
-        let swapped = self.swap(newest, version, &record).await;
+        let record = Record::following(previous, newest.generation, sealed, phase);
+        let told = entry.as_ref().map_or(0, |entry| entry.stale_cookies);
+        let swapped = match entry {
+            None => self.swap(newest, version, &record).await,
+            Some(entry) => self.swap(newest, version, &record.noting(entry)).await,
+        };
         if matches!(swapped, Ok(Swap::Stored(_))) {
-            self.stale_cookies.told(newest.id, stale_cookies);
+            self.stale_cookies.told(newest.id, told);
         }
         swapped
     }
@@ -174,7 +209,7 @@ impl Inner {
         newest: &Arc<SessionState>,
         intent: &Intent,
         provider: &ResolvedProvider,
-        ask: Ask,
+        ask: &Ask,
         flight: &Departure<Outcome>,
     ) -> (Outcome, Option<(SessionState, RenewalEntry)>) {
         // Both were there when the intent was planned.
@@ -186,17 +221,18 @@ impl Inner {
         let mut unsaved = None;
         let called_at = self.now();
         let answer = tokio::select! {
-            answer = issuer.refresh(&self.edges, provider, refresh_token, intent) => answer,
+            answer = issuer.refresh(&self.edges, provider, refresh_token, ask.audience.as_deref(), intent) => answer,
             never = self.keep_lease(newest, intent) => match never {},
         };
         let answer = answer.map_err(|failure| without_echo(failure, refresh_token));
         let provider_time = self.now().since(called_at);
         let entry = self.renewal_entry(intent, ask, flight.passengers(), provider_time, answer.as_ref().err());
+        let call = Call { intent, issuer, ask, entry: &entry };
         let (outcome, told) = match answer {
-            Ok(response) => self.commit(newest, intent, issuer, response, &entry, &mut unsaved).await,
+            Ok(response) => self.commit(newest, &call, response, &mut unsaved).await,
             Err(failure) => match &failure.salvaged {
-                Some(refresh_token) => self.salvage(newest, intent, issuer, refresh_token, &failure, &entry).await,
-                None => self.note_failure(newest, intent, issuer, &failure, &entry).await,
+                Some(refresh_token) => self.salvage(newest, &call, refresh_token, &failure).await,
+                None => self.note_failure(newest, &call, &failure).await,
             },
         };
         self.report(newest, &outcome, told, &entry);
@@ -236,17 +272,19 @@ impl Inner {
     async fn commit(
         &self,
         spent: &Arc<SessionState>,
-        intent: &Intent,
-        issuer: &IssuerClient,
+        call: &Call<'_>,
         mut response: TokenResponse,
-        entry: &RenewalEntry,
         unsaved: &mut Option<SessionState>,
     ) -> (Outcome, RenewalOutcome) {
+        let Call { intent, issuer, ask, entry } = *call;
         let lifetime = issuer.lifetime(&self.settings.renewal);
         // The record keeps the ID token that was verified; a new one takes its place in the cookie once it is.
         let id_token = response.id_token.take();
         let extra = response.extra.clone();
-        let mut next = spent.renewed(response, lifetime);
+        let mut next = match &ask.audience {
+            None => spent.renewed(response, lifetime),
+            Some(audience) => spent.renewed_for(audience, response, lifetime),
+        };
         match self.settle_tokens(spent, intent, &mut next, entry).await {
             Ok(Landed::Written) => {}
             Ok(Landed::Superseded) => return self.superseded(spent).await,
@@ -260,6 +298,9 @@ impl Inner {
                 *unsaved = Some(next.clone());
             }
         }
+        if let Some(audience) = &ask.audience {
+            return self.landed_for(audience, Arc::new(next));
+        }
         let next = match self.with_proven_identity(spent, next, issuer, id_token).await {
             Ok(next) => self.asked_at_renewal(Arc::new(next), extra).await,
             Err(reason) => Err(reason),
@@ -271,6 +312,28 @@ impl Inner {
                 (Outcome::Ended(reason), RenewalOutcome::Ended)
             }
         }
+    }
+
+    /// The tokens are safe. Whether the one that was wanted is among them: a provider may answer with less than it was asked for.
+    fn landed_for(&self, audience: &Arc<Audience>, next: Arc<SessionState>) -> (Outcome, RenewalOutcome) {
+        match next.audience_token(audience) {
+            Some(_) => (Outcome::Newest { state: next, renewed: true }, RenewalOutcome::Renewed),
+            None => self.audience_refused(audience, next),
+        }
+    }
+
+    /// The provider gives no token for `audience`, to this session or any other: told once, and not asked again for a while.
+    fn audience_refused(&self, audience: &Arc<Audience>, state: Arc<SessionState>) -> (Outcome, RenewalOutcome) {
+        self.audience_tokens.refuse(&state.provider, audience, self.now());
+        let message = format!(
+            "{} gives no access token for the audience {} with the scope {}. Sessions are kept.",
+            state.provider,
+            audience.name().unwrap_or("(none)"),
+            audience.requested_scope().map_or("(all that was granted)", |scope| scope.as_str()),
+        );
+        self.alarm_about(AlarmCode::AudienceRefused, &state.provider, &message);
+        let refused = Outcome::AudienceRefused { state, audience: audience.clone() };
+        (refused, RenewalOutcome::Kept { why: "audience_refused" })
     }
 
     /// `next` with the ID token that came with its tokens, if it is proven; the end, if it is about somebody else.
@@ -326,27 +389,38 @@ impl Inner {
     async fn note_failure(
         &self,
         newest: &Arc<SessionState>,
-        intent: &Intent,
-        issuer: &IssuerClient,
+        call: &Call<'_>,
         failure: &TokenFailure,
-        entry: &RenewalEntry,
     ) -> (Outcome, RenewalOutcome) {
+        let Call { intent, issuer, ask, entry } = *call;
         let now = self.now();
+        if let Some(audience) = ask.audience.as_ref().filter(|_| failure.may_be_about_the_audience()) {
+            let spared = Attempted::NotSpent { not_before: now };
+            let refused = RenewalEntry { verdict: RenewalVerdict::AudienceRefused, ..entry.clone() };
+            let refused = self.entry(newest, What::Renewal(refused), 0);
+            return match self.settle(newest, intent, |_| (spared.clone(), refused.clone())).await {
+                Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
+                Ok(Landed::Written | Landed::Superseded) | Err(_) => self.audience_refused(audience, newest.clone()),
+            };
+        }
         let pause = backoff(intent.failures + 1, failure.retry_after(), self.edges.roll());
         let not_before = now + pause;
         // What was answered, even with 500, has arrived; what was not may be on its way still.
-        let drained_at = if failure.status.is_some() { now } else { now + DRAIN };
+        let drained_at = if failure.status.is_some() { now } else { now + issuer.provider().drain };
+        let lost = failure.lost.unwrap_or_default();
+        let not_spent = || Attempted::NotSpent { not_before };
         let (attempted, verdict) = match &failure.verdict {
-            FailureVerdict::NotSent => (Attempted::NotSpent { not_before }, RenewalVerdict::NotSent),
-            FailureVerdict::NotProcessed { .. } => (Attempted::NotSpent { not_before }, RenewalVerdict::NotProcessed),
-            FailureVerdict::Misconfigured => (Attempted::NotSpent { not_before }, RenewalVerdict::Misconfigured),
-            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before, drained_at }, RenewalVerdict::InDoubt),
+            FailureVerdict::NotSent => (not_spent(), RenewalVerdict::NotSent),
+            FailureVerdict::NotProcessed { .. } => (not_spent(), RenewalVerdict::NotProcessed),
+            FailureVerdict::Misconfigured => (not_spent(), RenewalVerdict::Misconfigured),
+            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before, drained_at, lost }, RenewalVerdict::InDoubt),
             // Servers that answer so mean either "try again" or "no": one more try tells which.
-            FailureVerdict::Ambiguous if intent.failures == 0 => {
-                (Attempted::NotSpent { not_before }, RenewalVerdict::Ambiguous)
+            FailureVerdict::Ambiguous if intent.failures == 0 => (not_spent(), RenewalVerdict::Ambiguous),
+            FailureVerdict::Ambiguous | FailureVerdict::Rejected => {
+                (Attempted::Refused { claims: None }, RenewalVerdict::Refused)
             }
-            FailureVerdict::Ambiguous | FailureVerdict::Rejected | FailureVerdict::Reauthenticate { .. } => {
-                (Attempted::Refused, RenewalVerdict::Refused)
+            FailureVerdict::Reauthenticate { claims } => {
+                (Attempted::Refused { claims: claims.clone() }, RenewalVerdict::Refused)
             }
         };
         if let Some(message) = issuer.note_failure(&self.edges, failure) {
@@ -354,13 +428,14 @@ impl Inner {
         }
         let why = verdict.code();
         tracing::warn!(session = newest.id.fingerprint(), why, error = failure.error.as_deref(), "renewal failed");
-        let refused = attempted == Attempted::Refused;
         let entry = self.entry(newest, What::Renewal(RenewalEntry { verdict, ..entry.clone() }), 0);
-        match self.settle(newest, intent, |_| (attempted.clone(), entry.clone())).await {
-            Ok(Landed::Superseded) => self.superseded(newest).await,
-            Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
-            Ok(Landed::Written) if refused => (Outcome::Refused { state: newest.clone() }, RenewalOutcome::Refused),
-            Ok(Landed::Written) | Err(_) => {
+        match (self.settle(newest, intent, |_| (attempted.clone(), entry.clone())).await, &attempted) {
+            (Ok(Landed::Superseded), _) => self.superseded(newest).await,
+            (Ok(Landed::Ended(reason)), _) => (Outcome::Ended(reason), RenewalOutcome::Ended),
+            (Ok(Landed::Written), Attempted::Refused { claims }) => {
+                (Outcome::Refused { state: newest.clone(), claims: claims.clone() }, RenewalOutcome::Refused)
+            }
+            (Ok(Landed::Written) | Err(_), _) => {
                 (Outcome::Kept { state: newest.clone(), retry_after: pause }, RenewalOutcome::Kept { why })
             }
         }
@@ -370,12 +445,11 @@ impl Inner {
     async fn salvage(
         &self,
         newest: &Arc<SessionState>,
-        intent: &Intent,
-        issuer: &IssuerClient,
+        call: &Call<'_>,
         refresh_token: &RefreshToken,
         failure: &TokenFailure,
-        entry: &RenewalEntry,
     ) -> (Outcome, RenewalOutcome) {
+        let Call { intent, issuer, entry, .. } = *call;
         tracing::warn!(session = newest.id.fingerprint(), %failure, "renewal failed, but its refresh token was saved");
         if let Some(message) = issuer.note_failure(&self.edges, failure) {
             self.alarm_about(AlarmCode::ProviderRefusesClient, &newest.provider, &message);
@@ -475,10 +549,7 @@ impl Inner {
     }
 
     fn report(&self, before: &SessionState, outcome: &Outcome, told: RenewalOutcome, entry: &RenewalEntry) {
-        let state = match outcome {
-            Outcome::Newest { state, .. } | Outcome::Kept { state, .. } | Outcome::Refused { state } => state,
-            Outcome::Ended(_) => before,
-        };
+        let state = outcome.state().map_or(before, |state| state);
         note_outcome(&told, state.generation);
         let tokens = state.tokens.as_ref();
         self.emit(Event::Renewal(Renewal {
@@ -488,7 +559,7 @@ impl Inner {
             provider: before.provider.to_string(),
             attempt: entry.attempt.clone(),
             reason: entry.reason,
-            resend: entry.resend.clone(),
+            resend: entry.resend,
             provider_time: Duration::from_millis(entry.provider_millis.into()),
             waiters: usize::try_from(entry.waiters).unwrap_or(usize::MAX),
             outcome: told,
@@ -505,6 +576,14 @@ enum Acquired {
     Landed(Outcome),
     /// The intent is written: call.
     Permit { newest: Arc<SessionState>, intent: Intent, provider: Arc<ResolvedProvider> },
+}
+
+/// A call of the provider that has come back: under which intent, to whom, what for, and what is to be noted of it.
+struct Call<'a> {
+    intent: &'a Intent,
+    issuer: &'a IssuerClient,
+    ask: &'a Ask,
+    entry: &'a RenewalEntry,
 }
 
 enum Landed {

@@ -20,7 +20,7 @@ pub fn request_span(headers: &HeaderMap) -> Span {
 }
 
 /// The span of a renewal. It is begun in the request that started it, so that both can be found by either.
-pub(crate) fn renewal_span(state: &SessionState, ask: Ask) -> Span {
+pub(crate) fn renewal_span(state: &SessionState, ask: &Ask) -> Span {
     tracing::info_span!(
         "renewal",
         session = state.id.fingerprint(),

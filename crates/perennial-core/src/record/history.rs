@@ -13,7 +13,7 @@ use crate::limits::{HISTORY_BYTES, HISTORY_ENTRIES, HISTORY_WORD_CHARS};
 use crate::session::Generation;
 use crate::time::Timestamp;
 
-use super::{Attempt, EndReason};
+use super::{EndReason, Intent, ResendReason};
 
 /// The last things that happened to a session, oldest first: at most [`HISTORY_ENTRIES`], in at most [`HISTORY_BYTES`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -76,9 +76,9 @@ pub struct RenewalEntry {
     /// What came of it.
     #[serde(rename = "v")]
     pub verdict: RenewalVerdict,
-    /// Why a refresh token was sent that had been sent before: a stable code.
+    /// Why a refresh token was sent that had been sent before.
     #[serde(rename = "again", default, skip_serializing_if = "Option::is_none")]
-    pub resend: Option<String>,
+    pub resend: Option<ResendReason>,
     /// How many other requests waited for it.
     #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
     pub waiters: u32,
@@ -120,6 +120,8 @@ pub enum RenewalReason {
     Expired,
     /// Somebody pressed the button or called for it.
     OnDemand,
+    /// A request needed an access token for another audience, and there was none that lives.
+    Audience,
     /// An upstream answered 401 `invalid_token`.
     Unauthorized,
 }
@@ -140,6 +142,8 @@ pub enum RenewalVerdict {
     Misconfigured,
     /// The provider said no in a way that may mean "try again".
     Ambiguous,
+    /// The provider gives no token for the audience that was asked for; nothing was spent.
+    AudienceRefused,
     /// No tokens of use, but a refresh token that was saved.
     Salvaged,
     /// No answer: nobody knows whether the refresh token was spent.
@@ -184,7 +188,7 @@ impl History {
     /// Adds `entry`. The outcome of an attempt takes the place of its beginning; failures alike become one entry.
     pub fn note(&mut self, mut entry: Entry) {
         if let What::Renewal(renewal) = &mut entry.what {
-            for word in [&mut renewal.resend, &mut renewal.error, &mut renewal.replica].into_iter().flatten() {
+            for word in [&mut renewal.error, &mut renewal.replica].into_iter().flatten() {
                 *word = plain(word);
             }
             if let Some(begun) = self.take_begun(&renewal.attempt) {
@@ -272,13 +276,13 @@ impl<'de> Deserialize<'de> for History {
 }
 
 impl RenewalEntry {
-    /// The beginning of `attempt`, of whose outcome nothing is known.
-    pub fn begun(attempt: &Attempt, reason: RenewalReason, replica: Option<&str>) -> Self {
+    /// The beginning of an attempt, of whose outcome nothing is known.
+    pub fn begun(intent: &Intent, reason: RenewalReason, replica: Option<&str>) -> Self {
         Self {
-            attempt: attempt.short().to_owned(),
+            attempt: intent.attempt.short().to_owned(),
             reason,
             verdict: RenewalVerdict::Begun,
-            resend: None,
+            resend: intent.resend,
             waiters: 0,
             provider_millis: 0,
             status: None,
@@ -301,6 +305,7 @@ impl RenewalReason {
             Self::AheadOfTime => "ahead_of_time",
             Self::Expired => "expired",
             Self::OnDemand => "on_demand",
+            Self::Audience => "audience",
             Self::Unauthorized => "unauthorized",
         }
     }
@@ -316,6 +321,7 @@ impl RenewalVerdict {
             Self::NotProcessed => "not_processed",
             Self::Misconfigured => "misconfigured",
             Self::Ambiguous => "ambiguous",
+            Self::AudienceRefused => "audience_refused",
             Self::Salvaged => "salvaged",
             Self::InDoubt => "in_doubt",
             Self::Refused => "refused",
@@ -361,7 +367,8 @@ mod tests {
     use super::*;
 
     fn attempt(byte: u8, seconds: i64, generation: u64, verdict: RenewalVerdict) -> Entry {
-        let renewal = RenewalEntry::begun(&name(byte), RenewalReason::Expired, Some("replica-a"));
+        let renewal =
+            RenewalEntry::begun(&intent(byte, seconds, seconds, 0), RenewalReason::Expired, Some("replica-a"));
         let what = What::Renewal(RenewalEntry { verdict, ..renewal });
         Entry { at: at(seconds), generation: Generation(generation), expires_at: None, stale_cookies: 0, what }
     }
@@ -440,8 +447,8 @@ mod tests {
             entry.expires_at = Some(entry.at);
             entry.stale_cookies = u32::MAX;
             let What::Renewal(renewal) = &mut entry.what else { panic!("a renewal") };
-            (renewal.error, renewal.replica, renewal.resend) =
-                (Some(long.clone()), Some(long.clone()), Some(long.clone()));
+            (renewal.error, renewal.replica) = (Some(long.clone()), Some(long.clone()));
+            renewal.resend = Some(ResendReason::Introspection);
             (renewal.status, renewal.waiters, renewal.provider_millis) = (Some(599), u32::MAX, u32::MAX);
             entry
         };
@@ -489,7 +496,7 @@ mod tests {
 
     #[test]
     fn a_record_without_a_history_is_read_and_written_as_before() {
-        let bytes = record(1, Phase::Refused { at: at(1) }).encode();
+        let bytes = record(1, Phase::Refused { at: at(1), claims: None }).encode();
         assert!(!String::from_utf8_lossy(&bytes).contains("history"));
         assert!(Record::decode(&bytes).expect("readable").history.is_empty());
     }
@@ -503,7 +510,7 @@ mod tests {
         let earlier = of([attempt(1, 1, 3, InDoubt), attempt(2, 2, 4, Renewed), attempt(3, 3, 4, Refused)]);
         let mut again = attempt(1, 1, 4, Refused);
         let What::Renewal(renewal) = &mut again.what else { panic!("a renewal") };
-        renewal.resend = Some("window".into());
+        renewal.resend = Some(ResendReason::Window);
         for (case, history, reason, expected) in [
             ("answered", &answered, EndReason::Refused, Some(Loss::Refused)),
             ("lost", &lost, EndReason::Refused, Some(Loss::RefusedAfterDoubt)),

@@ -17,7 +17,7 @@ pub(super) fn advice(record: &Record) -> Option<Advice> {
     let (sentence, docs) = match &record.phase {
         Phase::Ended { reason, .. } => ended(record, *reason)?,
         Phase::Refused { .. } => refused(record.history.loss(EndReason::Refused, record.generation)),
-        Phase::InDoubt { .. } => (
+        Phase::InDoubt(_) => (
             "An answer of the provider was lost; what can be done about the refresh token is a matter of the provider's class.",
             "docs/renewal.md#classes-of-providers",
         ),

@@ -180,7 +180,7 @@ impl ExplainedEntry {
                 what: "renewal".into(),
                 outcome: renewal.verdict.code().into(),
                 reason: Some(renewal.reason.code().into()),
-                resend: renewal.resend.clone(),
+                resend: renewal.resend.map(|resend| resend.code().to_owned()),
                 waiters: renewal.waiters,
                 provider_millis: renewal.provider_millis,
                 status: renewal.status,
@@ -228,7 +228,7 @@ fn state(phase: &Phase) -> &'static str {
     match phase {
         Phase::Idle { .. } => "signed_in",
         Phase::Intent(_) => "renewing",
-        Phase::InDoubt { .. } => "in_doubt",
+        Phase::InDoubt(_) => "in_doubt",
         Phase::Refused { .. } => "refused",
         Phase::Ended { .. } => "ended",
     }

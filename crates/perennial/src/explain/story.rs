@@ -34,7 +34,7 @@ pub(super) fn tell(record: &Record, now: Timestamp) -> Vec<String> {
 fn headline(record: &Record, now: Timestamp) -> String {
     match &record.phase {
         Phase::Ended { at, reason } => ended(record, *at, *reason, now),
-        Phase::Refused { at } => {
+        Phase::Refused { at, .. } => {
             format!(
                 "Signed in until the access token dies: {}, the provider refused the newest refresh token{}{}.",
                 when(*at, now),
@@ -42,10 +42,11 @@ fn headline(record: &Record, now: Timestamp) -> String {
                 used_until(record, now)
             )
         }
-        Phase::InDoubt { first_sent, not_before, .. } => {
-            let lost = lost_answer(record)
-                .unwrap_or_else(|| format!("the answer to a refresh token sent at {} was lost", moment(*first_sent)));
-            format!("Signed in, in doubt: {lost}; the next attempt is not made before {}.", when(*not_before, now))
+        Phase::InDoubt(doubt) => {
+            let lost = lost_answer(record).unwrap_or_else(|| {
+                format!("the answer to a refresh token sent at {} was lost", moment(doubt.first_sent))
+            });
+            format!("Signed in, in doubt: {lost}; the next attempt is not made before {}.", when(doubt.not_before, now))
         }
         Phase::Intent(intent) => renewing(record, intent, now),
         Phase::Idle { failures: 0, .. } => match record.history.entries().rev().find_map(renewed) {
@@ -157,7 +158,7 @@ fn renewed(entry: &Entry) -> Option<Timestamp> {
 mod tests {
     use std::time::Duration;
 
-    use perennial_core::record::{Attempt, RenewalReason};
+    use perennial_core::record::{Attempt, Doubt, Evidence, Lost, RenewalReason};
     use perennial_core::session::Generation;
 
     use super::super::Explanation;
@@ -174,8 +175,17 @@ mod tests {
     }
 
     fn renewal(seconds: i64, verdict: RenewalVerdict, replica: &str) -> Entry {
-        let attempt = Attempt::new(&SystemRandom);
-        let begun = RenewalEntry::begun(&attempt, RenewalReason::AheadOfTime, Some(replica));
+        let intent = Intent {
+            attempt: Attempt::new(&SystemRandom),
+            fence: 1,
+            started: at(seconds),
+            lease_until: at(seconds + 15),
+            first_sent: at(seconds),
+            drained_at: None,
+            failures: 0,
+            resend: None,
+        };
+        let begun = RenewalEntry::begun(&intent, RenewalReason::AheadOfTime, Some(replica));
         let error = (verdict == RenewalVerdict::Refused).then(|| "invalid_grant".to_owned());
         let took = Duration::from_millis(10_000);
         let what = What::Renewal(RenewalEntry { verdict, error, ..begun.with_provider_time(took) });
@@ -192,9 +202,17 @@ mod tests {
     fn how_things_stand_and_why() {
         use RenewalVerdict::*;
         let ended = |reason| Phase::Ended { at: at(3_600), reason };
-        let refused = || Phase::Refused { at: at(1_000) };
+        let refused = || Phase::Refused { at: at(1_000), claims: None };
         let idle = |failures, not_before: Option<i64>| Phase::Idle { failures, not_before: not_before.map(at) };
-        let doubt = Phase::InDoubt { first_sent: at(131), drained_at: at(170), failures: 1, not_before: at(140) };
+        let doubt = Phase::InDoubt(Doubt {
+            first_sent: at(131),
+            drained_at: at(170),
+            failures: 1,
+            not_before: at(140),
+            lost: Lost::TimedOut,
+            resend: None,
+            evidence: Evidence::None,
+        });
         let three_hours_later = 3_600 * 4;
         for (phase, entries, now, expected, docs) in [
             (
@@ -292,7 +310,7 @@ mod tests {
 
     #[test]
     fn an_explanation_survives_its_json() {
-        let told = told(Phase::Refused { at: at(1) }, vec![renewal(1, RenewalVerdict::Refused, "a")], 2);
+        let told = told(Phase::Refused { at: at(1), claims: None }, vec![renewal(1, RenewalVerdict::Refused, "a")], 2);
         let json = serde_json::to_string(&told).expect("JSON");
         assert_eq!(serde_json::from_str::<Explanation>(&json).expect("the same"), told);
     }

@@ -96,7 +96,7 @@ async fn a_lost_answer_and_then_a_refusal_is_told_as_that_and_counted_as_a_loss(
     let told = explained(&world.engine, &session).await;
     let expected = ["ended refused", "renewal refused", "renewal in_doubt", "signed_in signed_in"];
     assert_eq!(outcomes(&told), expected);
-    assert_eq!(told.entries[1].resend.as_deref(), Some("sent_before"));
+    assert_eq!(told.entries[1].resend.as_deref(), Some("last_resort"));
     assert_eq!(told.entries[1].reason.as_deref(), Some("expired"));
     let headline = &told.story[0];
     for part in ["Signed out", "(invalid_grant) after an answer was lost at", "by replica a", "was used up until"] {
@@ -108,7 +108,7 @@ async fn a_lost_answer_and_then_a_refusal_is_told_as_that_and_counted_as_a_loss(
         r#"perennial_renewals_lost_total{provider="oidc",cause="refused_after_doubt"} 1"#,
         r#"perennial_renewals_lost_total{provider="oidc",cause="refused"} 0"#,
         r#"perennial_sessions_ended_total{reason="refused"} 1"#,
-        r#"perennial_resends_total{provider="oidc",reason="sent_before"} 1"#,
+        r#"perennial_resends_total{provider="oidc",reason="last_resort"} 1"#,
         "perennial_tombstones 1",
     ] {
         assert!(counted(&world.engine, series), "{series} in {metrics}");
