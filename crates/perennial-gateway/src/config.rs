@@ -18,7 +18,7 @@ use crate::route::{Access, Route};
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Where [`Admin`](crate::Admin) listens, if it is wanted.
+    /// Where [`Admin`](crate::Admin) is to listen, if it is wanted; who serves the gateway serves that as well.
     pub admin: Option<SocketAddr>,
     /// Where sessions are kept: `memory:`, a path, later `redis://…` or `postgres://…`.
     pub store: String,

@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 use std::fmt::Write;
 use std::io::Read;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,8 +14,9 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use perennial::explain::{CookieFacts, ExplainedEntry, Explanation, ago, explain, moment};
-use perennial::{Clock, SystemClock, Timestamp, store};
+use perennial::explain::{CookieFacts, ExplainError, ExplainedEntry, Explanation, ago, explain, moment};
+use perennial::store::{self, SessionStore};
+use perennial::{Clock, SystemClock, Timestamp};
 use serde_json::Value;
 
 use super::{Fault, answer, cookie};
@@ -53,8 +56,11 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<ExitCode, Fault> {
         _ => None,
     };
     let session = cookie.as_ref().map_or(&args.session, |cookie| &cookie.session);
+    if !is_fingerprint(session) {
+        return Err(ExplainError::NoFingerprint.into());
+    }
     let explained = match &args.store {
-        Some(store) => explain(&*store::open(store)?, session, SystemClock.now()).await?,
+        Some(store) => explain(&*existing(store)?, session, SystemClock.now()).await?,
         None => ask(&args.admin, session).await?,
     };
     match explained {
@@ -70,6 +76,20 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<ExitCode, Fault> {
 
 /// The exit code when there is no such session.
 const UNKNOWN: u8 = 3;
+
+/// Opens a store that is there: a misspelt path must not become a new, empty file.
+fn existing(store: &str) -> Result<Arc<dyn SessionStore>, Fault> {
+    let path = store.strip_prefix("file:").unwrap_or(store);
+    if !path.contains(':') && !path.contains('%') && !Path::new(path).exists() {
+        return Err(format!("{store} does not exist: name the store that the gateway uses").into());
+    }
+    Ok(store::open(store)?)
+}
+
+/// It becomes a part of a URL.
+fn is_fingerprint(session: &str) -> bool {
+    session.len() == 12 && session.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
 
 fn cookie_of(name: &str) -> Result<CookieFacts, Fault> {
     let mut header = String::new();

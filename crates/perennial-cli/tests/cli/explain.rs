@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use perennial::explain::CookieFacts;
-use perennial::record::{Attempt, EndReason, Entry, Phase, Record, RenewalEntry, RenewalReason, RenewalVerdict, What};
+use perennial::record::{
+    Attempt, EndReason, Entry, Intent, Phase, Record, RenewalEntry, RenewalReason, RenewalVerdict, What,
+};
 use perennial::store::{RecordKey, Swap};
 use perennial::{Clock, Generation, SystemClock, SystemRandom, Timestamp};
 use serde_json::{Value, json};
@@ -25,7 +27,17 @@ fn entry(at: Timestamp, what: What) -> Entry {
 /// A session that was lost three hours ago, after an answer about its refresh token had got lost.
 fn lost(now: Timestamp) -> Record {
     let renewal = |verdict, error: Option<&str>, replica| {
-        let begun = RenewalEntry::begun(&Attempt::new(&SystemRandom), RenewalReason::Expired, Some(replica));
+        let intent = Intent {
+            attempt: Attempt::new(&SystemRandom),
+            fence: 1,
+            started: now,
+            lease_until: now,
+            first_sent: now,
+            drained_at: None,
+            failures: 0,
+            resend: None,
+        };
+        let begun = RenewalEntry::begun(&intent, RenewalReason::Expired, Some(replica));
         What::Renewal(RenewalEntry { verdict, error: error.map(str::to_owned), waiters: 2, ..begun })
     };
     let ended = Phase::Ended { at: now - HOUR * 3, reason: EndReason::Refused };
@@ -176,6 +188,8 @@ fn what_cannot_be_told_is_said_in_a_sentence() {
         (&["explain", "too-short", "--store", store], &[], "", 1, "twelve"),
         (&["explain", "AAAAAAAAAAAA", "--admin", "http://127.0.0.1:1"], &[], "", 1, "start the gateway with --admin"),
         (&["explain", "AAAAAAAAAAAA", "--admin", "not a url"], &[], "", 1, "no URL of an admin listener"),
+        (&["explain", "AAAAAAAAAAAA", "--store", "nowhere.redb"], &[], "", 1, "nowhere.redb does not exist"),
+        (&["explain", "AAAAAAAA/../", "--admin", "http://127.0.0.1:1"], &[], "", 1, "twelve"),
         (&["explain", "AAAAAAAAAAAA", "--store", "nosuch://x"], &[], "", 1, "unknown scheme"),
         (&["explain", "-", "--store", store], &[], "authjs.session-token=x", 1, "AUTH_SECRET"),
         (&["explain", "-", "--store", store], KEY, "theme=dark", 1, "no cookie called authjs.session-token"),
