@@ -125,8 +125,9 @@ impl Inner {
         self.metrics.alarm(code);
         let at = self.now();
         let Some(held_back) = self.alarms.admit(code, provider, at) else { return };
-        let (provider, remedy, code) = (provider.map(ToString::to_string), code.remedy(), code.code());
-        tracing::error!(code, provider, message, remedy, held_back, "alarm");
+        let (provider, docs) = (provider.map(ToString::to_string), code.docs());
+        let (code, remedy) = (code.code(), code.remedy());
+        tracing::error!(code, provider, message, remedy, docs, held_back, "alarm");
         self.emit(Event::Alarm { at, code, provider, message: message.to_owned(), remedy, held_back });
     }
 }
