@@ -99,9 +99,12 @@ impl Gateway {
 
 impl Inner {
     async fn with_session(&self, request: Request<Body>, route: &Route, peer: SocketAddr) -> Response<Body> {
-        let Entry { session, set_cookies, .. } = self.auth.enter(request.headers(), Door::Ordinary).await;
+        let Entry { session, set_cookies, challenge, .. } = self.auth.enter(request.headers(), Door::Ordinary).await;
         if route.access == Access::Required {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
+            if let Some(challenge) = challenge {
+                parts.extensions.insert(challenge);
+            }
             if let Some(refused) = self.auth.require(&parts, session.as_ref()).await {
                 return with_cookies(refused, set_cookies);
             }

@@ -1,11 +1,11 @@
 //! A session as an application sees it, and the extractors that hand it over.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use perennial_core::Timestamp;
+use perennial_core::condition::Condition;
 use perennial_core::names::ProviderId;
 use perennial_core::secret::AccessToken;
 use perennial_core::session::{Generation, SessionState, TokenSet};
@@ -28,28 +28,30 @@ use crate::refusal::Refusal;
 pub struct Session {
     state: Arc<SessionState>,
     bearer: Bearer,
+    condition: Condition,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Bearer {
     Live,
     Absent,
-    Suspended { retry_after: Duration },
+    /// Dead, and no other can be had just now.
+    Refused(Refusal),
 }
 
 impl Session {
     /// A session whose access token is judged at `now`.
-    pub(crate) fn new(state: Arc<SessionState>, now: Timestamp) -> Self {
+    pub(crate) fn new(state: Arc<SessionState>, now: Timestamp, condition: Condition) -> Self {
         let bearer = match &state.tokens {
             Some(tokens) if tokens.alive_at(now) => Bearer::Live,
             _ => Bearer::Absent,
         };
-        Self { state, bearer }
+        Self { state, bearer, condition }
     }
 
-    /// A session whose access token has died and cannot be replaced just now.
-    pub(crate) fn suspended(state: Arc<SessionState>, retry_after: Duration) -> Self {
-        Self { state, bearer: Bearer::Suspended { retry_after } }
+    /// A session whose access token has died and cannot be replaced just now, and why.
+    pub(crate) fn suspended(state: Arc<SessionState>, why: Refusal) -> Self {
+        Self { state, bearer: Bearer::Refused(why), condition: Condition::Suspended }
     }
 
     /// Who is signed in.
@@ -77,6 +79,11 @@ impl Session {
         self.state.id.fingerprint()
     }
 
+    /// How the session stands: whether its access token is fresh, and if not, whether the next can be had.
+    pub fn condition(&self) -> Condition {
+        self.condition
+    }
+
     /// When the user signed in.
     pub fn started_at(&self) -> Timestamp {
         self.state.started_at
@@ -86,11 +93,12 @@ impl Session {
     ///
     /// # Errors
     /// [`Refusal::NoAccessToken`] when the provider gave none that lives, [`Refusal::RenewalSuspended`] when it has died
-    /// and the provider cannot be reached for the next.
+    /// and the provider cannot be reached for the next, [`Refusal::ReauthenticationRequired`] when the provider must see the
+    /// user first.
     pub fn bearer(&self) -> Result<&AccessToken, Refusal> {
         match (&self.state.tokens, self.bearer) {
             (Some(tokens), Bearer::Live) => Ok(&tokens.access_token),
-            (_, Bearer::Suspended { retry_after }) => Err(Refusal::RenewalSuspended { retry_after }),
+            (_, Bearer::Refused(why)) => Err(why),
             _ => Err(Refusal::NoAccessToken),
         }
     }
@@ -144,7 +152,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 /// A live access token, for a call to an upstream in the user's name.
 ///
 /// As an axum extractor it answers 401 to strangers, 403 where the session has no access token, and 503 with
-/// `Retry-After` while the token has died and the provider is out of reach.
+/// `Retry-After` while the token has died and the provider is out of reach, or 401 `reauthentication_required`.
 #[derive(Clone, Debug)]
 pub struct BearerToken(pub AccessToken);
 

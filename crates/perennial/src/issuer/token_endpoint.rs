@@ -2,6 +2,7 @@
 
 use http::Request;
 use perennial_core::authorize::AuthorizationResponse;
+use perennial_core::outage::News;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::Intent;
 use perennial_core::secret::RefreshToken;
@@ -10,8 +11,7 @@ use perennial_core::token::{
     read_revocation, read_token_response, refresh_request, revoke_request,
 };
 
-use super::outage::Outage;
-use super::{IssuerClient, IssuerError};
+use super::{IssuerClient, IssuerError, RefreshPass};
 use crate::edge::{Edges, SendError};
 
 impl IssuerClient {
@@ -33,6 +33,7 @@ impl IssuerClient {
         resolved: &ResolvedProvider,
         refresh_token: &RefreshToken,
         intent: &Intent,
+        pass: RefreshPass,
     ) -> Result<TokenResponse, TokenFailure> {
         let request = refresh_request(resolved, refresh_token, edges.now(), &*edges.random);
         let request = request.map_err(|_| TokenFailure::not_sent())?;
@@ -42,9 +43,8 @@ impl IssuerClient {
             return Err(TokenFailure::not_sent());
         }
         let answer = self.call_token_endpoint(edges, request, Some(refresh_token)).await;
-        if answer.is_ok() {
-            *self.outage() = Outage::default();
-        }
+        let news = answer.as_ref().map_or_else(News::of, |_| News::Renewed);
+        pass.report(news, edges.now(), edges.roll());
         answer
     }
 

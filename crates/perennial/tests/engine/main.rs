@@ -4,8 +4,10 @@
 mod support;
 
 mod callbacks;
+mod challenge;
 mod configuring;
 mod crash;
+mod doubt;
 mod ending;
 mod endpoints;
 mod leaks;
@@ -15,4 +17,5 @@ mod replicas;
 mod requiring;
 mod signing_in;
 mod stale;
+mod stampede;
 mod store_outage;
