@@ -208,6 +208,7 @@ impl Inner {
 
     fn bury(&self, state: &SessionState, reason: EndReason) {
         let now = self.now();
+        self.audience_tokens.forget(state.id);
         self.tombstones.insert(state.id, reason, now + self.settings.max_age, now);
     }
 }

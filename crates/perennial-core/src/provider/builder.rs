@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ClientAuthentication, ClientAuthenticationMethod, ConsentPrompt, DRAIN_DEFAULT, FailurePattern, Introspection,
-    LastResort, PRESETS, PlainHttp, Preset, Probe, ProfileMapping, ProviderKind, RefreshClass,
+    AudienceParameter, ClientAuthentication, ClientAuthenticationMethod, ConsentPrompt, DRAIN_DEFAULT, FailurePattern,
+    Introspection, LastResort, PRESETS, PlainHttp, Preset, Probe, ProfileMapping, ProviderKind, RefreshClass,
 };
 use crate::id_token::JwsAlgorithm;
 use crate::secret::{ClientSecret, PrivateKeyPem};
@@ -30,6 +30,7 @@ pub struct ProviderBuilder {
     pub(super) id_token_algs: Option<Vec<JwsAlgorithm>>,
     pub(super) class: RefreshClass,
     pub(super) at_kill: bool,
+    pub(super) audience_parameter: AudienceParameter,
     pub(super) introspection: Introspection,
     pub(super) probe: Option<Probe>,
     pub(super) last_resort: LastResort,
@@ -121,6 +122,7 @@ impl ProviderBuilder {
             id_token_algs: None,
             class: preset.class,
             at_kill: preset.at_kill,
+            audience_parameter: preset.audience_parameter,
             introspection: preset.introspection,
             probe: None,
             last_resort: preset.last_resort,
@@ -166,6 +168,8 @@ impl ProviderBuilder {
         class: RefreshClass;
         /// Whether a renewal kills the previous access token at once.
         at_kill: bool;
+        /// By which parameter a refresh names another audience, if you know it better than the preset.
+        audience_parameter: AudienceParameter;
         /// Whether the provider tells about refresh tokens (RFC 7662).
         introspection: Introspection;
         /// Whether the access token tells if the refresh token beside it was spent; only where a renewal kills it at once.

@@ -64,6 +64,7 @@ impl ProviderBuilder {
                 drain: self.drain,
                 consent: self.consent,
                 refresh_token_by: self.preset.refresh_token_by,
+                audience_parameter: self.audience_parameter,
                 default_token_lifetime: self.default_token_lifetime,
                 failures: self.failures,
                 profile: self.profile,

@@ -92,6 +92,8 @@ pub struct Provider {
     pub consent: ConsentPrompt,
     /// What a refresh token comes by.
     pub refresh_token_by: RefreshTokenBy,
+    /// By which parameter a refresh names another audience.
+    pub audience_parameter: AudienceParameter,
     /// The lifetime of an access token whose answer does not tell it.
     pub default_token_lifetime: Option<Duration>,
     /// How this provider words its refusals where it departs from RFC 6749 §5.2; the first match counts.
@@ -100,6 +102,26 @@ pub struct Provider {
     pub profile: ProfileMapping,
     /// What to set at the provider so that a refresh token comes and renewal is safe.
     pub refresh_hint: &'static str,
+}
+
+/// By which parameter a refresh request names the API that the access token is to be for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AudienceParameter {
+    /// RFC 8707 §2: an absolute URI without a fragment.
+    #[default]
+    Resource,
+    /// `audience`, as Auth0 and others have it.
+    Audience,
+}
+
+impl AudienceParameter {
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resource => "resource",
+            Self::Audience => "audience",
+        }
+    }
 }
 
 /// Which protocol a provider speaks.

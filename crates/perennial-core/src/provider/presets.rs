@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, Introspection, LastResort, Probe,
-    ProfileMembers, ProviderKind, RefreshClass, RefreshTokenBy,
+    AudienceParameter, ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, Introspection,
+    LastResort, Probe, ProfileMembers, ProviderKind, RefreshClass, RefreshTokenBy,
 };
 
 /// One row: how a known provider departs from a blank OpenID provider.
@@ -47,6 +47,8 @@ pub struct Preset {
     pub consent: ConsentPrompt,
     /// What a refresh token comes by.
     pub refresh_token_by: RefreshTokenBy,
+    /// By which parameter a refresh names another audience.
+    pub audience_parameter: AudienceParameter,
     /// The lifetime of an access token whose answer does not tell it.
     pub default_token_lifetime: Option<Duration>,
     /// Its own wordings of refusals.
@@ -111,6 +113,7 @@ pub(super) const OIDC: &Preset = &Preset {
     last_resort: LastResort::Retry,
     consent: ConsentPrompt::WithOfflineAccess,
     refresh_token_by: RefreshTokenBy::Scope("offline_access"),
+    audience_parameter: AudienceParameter::Resource,
     default_token_lifetime: None,
     failures: &[],
     profile: STANDARD_CLAIMS,
@@ -145,6 +148,7 @@ pub static PRESETS: &[Preset] = &[
         id: "auth0",
         name: "Auth0",
         issuer_example: "https://TENANT.auth0.com/ (with the trailing slash)",
+        audience_parameter: AudienceParameter::Audience,
         // Rotation is a setting of each application, and where it is on, a late retry revokes the family.
         class: RefreshClass::Family,
         consent: ConsentPrompt::Never,

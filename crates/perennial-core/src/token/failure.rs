@@ -78,6 +78,16 @@ impl TokenFailure {
         }
     }
 
+    /// Whether the refusal of a request that named an audience may be about that audience, and not about the client or the
+    /// refresh token (RFC 8707 §2, RFC 6749 §5.2). Where a provider does not say, the session gets the benefit of the doubt.
+    pub fn may_be_about_the_audience(&self) -> bool {
+        match self.verdict {
+            Verdict::Ambiguous => true,
+            Verdict::Misconfigured => matches!(self.error.as_deref(), Some("invalid_target" | "invalid_scope")),
+            _ => false,
+        }
+    }
+
     const fn without_answer(verdict: Verdict, lost: Option<Lost>) -> Self {
         Self { verdict, error: None, status: None, salvaged: None, lost }
     }

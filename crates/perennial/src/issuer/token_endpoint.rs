@@ -6,6 +6,7 @@ use perennial_core::outage::News;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::Intent;
 use perennial_core::secret::RefreshToken;
+use perennial_core::session::Audience;
 use perennial_core::token::{
     RevocableToken, TokenExchange, TokenFailure, TokenResponse, client_credentials_request, code_request,
     read_revocation, read_token_response, refresh_request, revoke_request,
@@ -32,10 +33,11 @@ impl IssuerClient {
         edges: &Edges,
         resolved: &ResolvedProvider,
         refresh_token: &RefreshToken,
+        audience: Option<&Audience>,
         intent: &Intent,
         pass: RefreshPass,
     ) -> Result<TokenResponse, TokenFailure> {
-        let request = refresh_request(resolved, refresh_token, edges.now(), &*edges.random);
+        let request = refresh_request(resolved, refresh_token, audience, edges.now(), &*edges.random);
         let request = request.map_err(|_| TokenFailure::not_sent())?;
         // Too late when the store or discovery took so long that somebody else may call before our call is over.
         if !intent.covers(edges.now() + edges.call_deadline) {
@@ -43,7 +45,12 @@ impl IssuerClient {
             return Err(TokenFailure::not_sent());
         }
         let answer = self.call_token_endpoint(edges, request, Some(refresh_token)).await;
-        let news = answer.as_ref().map_or_else(News::of, |_| News::Renewed);
+        let news = match &answer {
+            Ok(_) => News::Renewed,
+            // Refused is the audience alone, by a provider that is at work.
+            Err(failure) if audience.is_some() && failure.may_be_about_the_audience() => News::AtWork,
+            Err(failure) => News::of(failure),
+        };
         pass.report(news, edges.now(), edges.roll());
         answer
     }

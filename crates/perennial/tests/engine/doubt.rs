@@ -152,7 +152,8 @@ async fn nothing_known_of_a_provider_is_tried_once_early_after_a_reset_and_drain
     assert!(world.accepts(&browser.get("/data").await.bearer()).await);
     assert_eq!(resends(&world), [ResendReason::LastResort]);
 
-    let policy = RenewalPolicy { call_deadline: Duration::from_secs(1), ..Default::default() };
+    let (call_deadline, patience) = (Duration::from_secs(1), Duration::from_secs(5));
+    let policy = RenewalPolicy { call_deadline, patience, ..Default::default() };
     let configure = |auth: perennial::AuthBuilder| auth.renewal(policy);
     let store = Arc::new(MemoryStore::new());
     let slow = World::with_rules(store, RefreshClass::Unknown, |provider| provider, configure).await;

@@ -11,11 +11,8 @@ use crate::support::{Browser, DEAD, DUE, World};
 const STEP: Duration = Duration::from_secs(40);
 
 fn impatient(auth: perennial::AuthBuilder) -> perennial::AuthBuilder {
-    let policy = RenewalPolicy {
-        call_deadline: Duration::from_secs(1),
-        wait_max: Duration::from_secs(2),
-        ..Default::default()
-    };
+    let policy =
+        RenewalPolicy { call_deadline: Duration::from_secs(1), wait_max: Duration::from_secs(2), ..Default::default() };
     auth.renewal(policy)
 }
 
