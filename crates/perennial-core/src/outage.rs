@@ -187,7 +187,7 @@ pub const PER_SECOND_MAX: u32 = 10_000;
 /// So many slots are waited for at most; beyond that lies a clock that was set back.
 pub const SLOTS_AHEAD: i64 = 1024;
 
-/// So many failures of different sessions in a row concern everybody; fewer may be one session's own.
+/// So many failures in a row concern everybody; fewer may be one session's own.
 const FAILURES_IN_A_ROW: u32 = 3;
 
 /// The longest everybody is held back unless the provider asks for more: a trial every few seconds notices recovery.
