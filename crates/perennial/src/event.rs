@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use perennial_core::Timestamp;
+use perennial_core::condition::Condition;
 pub use perennial_core::record::RenewalReason;
 use perennial_core::record::{EndReason, Loss, ResendReason};
 use perennial_core::session::Generation;
@@ -95,6 +96,8 @@ pub struct Renewal {
     pub waiters: usize,
     /// What came of it.
     pub outcome: RenewalOutcome,
+    /// How the session stands afterwards.
+    pub condition: Condition,
     /// Four characters that tell this access token from others.
     pub access_token_fingerprint: Option<String>,
     /// When the newest access token was asked for.

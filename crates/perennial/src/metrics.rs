@@ -30,8 +30,9 @@ impl Auth {
         metrics.flights.set(i64::try_from(inner.flights.aloft()).unwrap_or(i64::MAX));
         metrics.tombstones.set(i64::try_from(inner.tombstones.len()).unwrap_or(i64::MAX));
         for issuer in &inner.issuers {
-            let held = issuer.held_until(inner.now()).is_some();
-            metrics.provider_held.get_or_create(&[("provider", word(issuer.provider().id.as_str()))]).set(held.into());
+            let provider = [("provider", word(issuer.provider().id.as_str()))];
+            metrics.provider_held.get_or_create(&provider).set(issuer.held_until(inner.now()).is_some().into());
+            metrics.refresh_queue.get_or_create(&provider).set(i64::try_from(issuer.queueing()).unwrap_or(i64::MAX));
         }
         metrics.text()
     }
@@ -66,6 +67,7 @@ pub(crate) struct Metrics {
     requests_waiting: Gauge,
     tombstones: Gauge,
     provider_held: Family<Labels<1>, Gauge>,
+    refresh_queue: Family<Labels<1>, Gauge>,
     clock_skew: Family<Labels<1>, Gauge<f64, AtomicU64>>,
 }
 
@@ -91,6 +93,7 @@ impl Metrics {
             requests_waiting: Gauge::default(),
             tombstones: Gauge::default(),
             provider_held: Family::default(),
+            refresh_queue: Family::default(),
             clock_skew: Family::default(),
         };
         metrics.register();
@@ -126,6 +129,8 @@ impl Metrics {
         registry.register("tombstones", "Ended sessions this process remembers", self.tombstones.clone());
         let help = "Whether a provider is left alone after a failure that concerns all its sessions";
         registry.register("provider_held", help, self.provider_held.clone());
+        let help = "Renewals that queue for their turn at a provider";
+        registry.register("refresh_queue", help, self.refresh_queue.clone());
         let help = "How far a provider's clock is ahead of ours, by its newest Date header";
         registry.register_with_unit("clock_skew", help, Unit::Seconds, self.clock_skew.clone());
     }
@@ -253,6 +258,7 @@ const WAITERS: [f64; 7] = [0.0, 1.0, 5.0, 20.0, 50.0, 200.0, 1000.0];
 #[cfg(test)]
 mod tests {
     use perennial_core::Timestamp;
+    use perennial_core::condition::Condition;
     use perennial_core::record::{EndReason, RenewalReason, ResendReason};
     use perennial_core::session::Generation;
     use perennial_store::StoreErrorKind;
@@ -294,6 +300,7 @@ mod tests {
             provider_time: Duration::from_millis(20),
             waiters: 49,
             outcome: RenewalOutcome::Renewed,
+            condition: Condition::Fresh,
             access_token_fingerprint: None,
             issued_at: None,
             expires_at: None,
@@ -303,6 +310,7 @@ mod tests {
         metrics.store_answered("load", Duration::from_millis(1), Some(&error));
         metrics.clock_skew("idp.example", 1.5);
         metrics.provider_held.get_or_create(&[("provider", word("idp"))]).set(1);
+        metrics.refresh_queue.get_or_create(&[("provider", word("idp"))]).set(7);
     }
 
     #[test]
@@ -322,6 +330,7 @@ mod tests {
             r#"perennial_store_errors_total{operation="load",code="store_unavailable"} 1"#,
             r#"perennial_clock_skew_seconds{host="idp.example"} 1.5"#,
             r#"perennial_provider_held{provider="idp"} 1"#,
+            r#"perennial_refresh_queue{provider="idp"} 7"#,
         ] {
             assert!(text.lines().any(|line| line == series), "{series} in {text}");
         }

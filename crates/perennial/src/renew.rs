@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::Timestamp;
+use perennial_core::condition::Progress;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
     Attempt, Attempted, Circumstances, EndReason, Entry, Intent, Phase, Plan, Record, RenewalEntry, RenewalVerdict,
@@ -25,7 +26,7 @@ use crate::engine::Inner;
 use crate::event::{Event, Renewal, RenewalOutcome};
 use crate::flight::Departure;
 use crate::happened::without_echo;
-use crate::issuer::{Identity, IssuerClient};
+use crate::issuer::{Identity, IssuerClient, RefreshPass};
 use crate::ledger::record_key;
 use crate::outcome::{Ask, Outcome};
 use crate::trace::{note_attempt, note_outcome};
@@ -36,9 +37,9 @@ impl Inner {
     pub(crate) async fn renew(self: Arc<Self>, cookie: Arc<SessionState>, ask: Ask, flight: Departure<Outcome>) {
         match self.acquire(&cookie, &ask).await {
             Acquired::Landed(outcome) => flight.tell(outcome),
-            Acquired::Permit { newest, intent, provider } => {
+            Acquired::Permit { newest, intent, provider, pass } => {
                 note_attempt(intent.attempt.short());
-                let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, &ask, &flight).await;
+                let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, pass, &ask, &flight).await;
                 flight.tell(outcome);
                 if let Some((unsaved, entry)) = unsaved {
                     // Until they are in the record, whoever comes with the spent cookie gets the tokens from this flight.
@@ -51,7 +52,7 @@ impl Inner {
     /// Until there is nothing to do or the intent is ours.
     async fn acquire(&self, cookie: &Arc<SessionState>, ask: &Ask) -> Acquired {
         let give_up_at = self.now() + self.settings.renewal.wait_max;
-        let mut told = None;
+        let (mut told, mut pass) = (None, None);
         loop {
             let standing = match self.standing(cookie).await {
                 Ok(Ok(standing)) => standing,
@@ -81,12 +82,9 @@ impl Inner {
             };
             let now = self.now();
             // An answer counts for the version of the record it was asked about: somebody may have called since.
-            let told_now = told.take().filter(|(about, _)| *about == standing.version).map(|(_, told)| told);
+            let told_now = told.filter(|(about, _)| *about == standing.version).map(|(_, told)| told);
             let at = Circumstances { told: told_now, ..self.circumstances(&newest, &provider, now) };
             let planned = plan(standing.phase.as_ref(), Attempt::new(self.random()), &at);
-            if let (Plan::Call(_), Some(until)) = (&planned, issuer.held_until(now)) {
-                return kept(until);
-            }
             match planned {
                 Plan::Refused { claims } => return Acquired::Landed(Outcome::Refused { state: newest, claims }),
                 Plan::Reauthenticate => return Acquired::Landed(Outcome::Reauthenticate { state: newest }),
@@ -103,14 +101,30 @@ impl Inner {
                 }
                 Plan::Hold(until) => return kept(until),
                 Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
-                Plan::Wait(until) => self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await,
+                Plan::Wait(until) => {
+                    // Others may go meanwhile.
+                    pass = None;
+                    self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await;
+                }
                 Plan::Call(intent) => {
+                    let granted = match pass.take() {
+                        Some(granted) => granted,
+                        None => match issuer.admit(&self.edges, intent.turn(), give_up_at.since(now)).await {
+                            // Whatever the record says by now.
+                            Ok(granted) if granted.waited => {
+                                pass = Some(granted);
+                                continue;
+                            }
+                            Ok(granted) => granted,
+                            Err(until) => return kept(until),
+                        },
+                    };
                     let intent = intent.counted(standing.record.as_ref());
                     let (previous, begun) = (standing.record.as_ref(), self.begun(&newest, &intent, ask));
                     let phase = Phase::Intent(intent.clone());
                     match self.write_phase(&newest, phase, previous, standing.version, Some(begun)).await {
-                        Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
-                        Ok(Swap::Conflict(_)) => {}
+                        Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider, pass: granted },
+                        Ok(Swap::Conflict(_)) => pass = Some(granted),
                         Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
                     }
                 }
@@ -209,6 +223,7 @@ impl Inner {
         newest: &Arc<SessionState>,
         intent: &Intent,
         provider: &ResolvedProvider,
+        pass: RefreshPass,
         ask: &Ask,
         flight: &Departure<Outcome>,
     ) -> (Outcome, Option<(SessionState, RenewalEntry)>) {
@@ -221,7 +236,7 @@ impl Inner {
         let mut unsaved = None;
         let called_at = self.now();
         let answer = tokio::select! {
-            answer = issuer.refresh(&self.edges, provider, refresh_token, ask.audience.as_deref(), intent) => answer,
+            answer = issuer.refresh(&self.edges, provider, refresh_token, ask.audience.as_deref(), intent, pass) => answer,
             never = self.keep_lease(newest, intent) => match never {},
         };
         let answer = answer.map_err(|failure| without_echo(failure, refresh_token));
@@ -423,7 +438,7 @@ impl Inner {
                 (Attempted::Refused { claims: claims.clone() }, RenewalVerdict::Refused)
             }
         };
-        if let Some(message) = issuer.note_failure(&self.edges, failure) {
+        if let Some(message) = issuer.to_mend(failure) {
             self.alarm_about(AlarmCode::ProviderRefusesClient, &newest.provider, &message);
         }
         let why = verdict.code();
@@ -451,7 +466,7 @@ impl Inner {
     ) -> (Outcome, RenewalOutcome) {
         let Call { intent, issuer, entry, .. } = *call;
         tracing::warn!(session = newest.id.fingerprint(), %failure, "renewal failed, but its refresh token was saved");
-        if let Some(message) = issuer.note_failure(&self.edges, failure) {
+        if let Some(message) = issuer.to_mend(failure) {
             self.alarm_about(AlarmCode::ProviderRefusesClient, &newest.provider, &message);
         }
         let mut next = newest.with_refresh_token(refresh_token.clone());
@@ -559,9 +574,10 @@ impl Inner {
             provider: before.provider.to_string(),
             attempt: entry.attempt.clone(),
             reason: entry.reason,
-            resend: entry.resend,
             provider_time: Duration::from_millis(entry.provider_millis.into()),
             waiters: usize::try_from(entry.waiters).unwrap_or(usize::MAX),
+            condition: self.condition(state, progress_after(outcome)),
+            resend: entry.resend,
             outcome: told,
             access_token_fingerprint: tokens.map(|tokens| tokens.access_token.fingerprint()),
             issued_at: tokens.map(|tokens| tokens.issued_at),
@@ -571,11 +587,21 @@ impl Inner {
     }
 }
 
+/// What a renewal's end says about the next one.
+fn progress_after(outcome: &Outcome) -> Progress {
+    match outcome {
+        Outcome::Newest { .. } | Outcome::AudienceRefused { .. } => Progress::Quiet,
+        Outcome::Kept { .. } | Outcome::Reauthenticate { .. } => Progress::Failing,
+        Outcome::Refused { .. } => Progress::Refused,
+        Outcome::Ended(_) => Progress::Ended,
+    }
+}
+
 enum Acquired {
     /// Nothing to call for.
     Landed(Outcome),
     /// The intent is written: call.
-    Permit { newest: Arc<SessionState>, intent: Intent, provider: Arc<ResolvedProvider> },
+    Permit { newest: Arc<SessionState>, intent: Intent, provider: Arc<ResolvedProvider>, pass: RefreshPass },
 }
 
 /// A call of the provider that has come back: under which intent, to whom, what for, and what is to be noted of it.

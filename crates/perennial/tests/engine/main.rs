@@ -5,8 +5,10 @@ mod support;
 
 mod audiences;
 mod callbacks;
+mod challenge;
 mod configuring;
 mod crash;
+mod doubt;
 mod ending;
 mod endpoints;
 mod happened;
@@ -17,4 +19,5 @@ mod replicas;
 mod requiring;
 mod signing_in;
 mod stale;
+mod stampede;
 mod store_outage;
