@@ -7,6 +7,8 @@ mod audiences;
 mod callbacks;
 mod configuring;
 mod crash;
+mod dumps;
+mod elsewhere;
 mod ending;
 mod endpoints;
 mod leaks;
