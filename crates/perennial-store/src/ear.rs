@@ -17,7 +17,7 @@ use crate::{Announcement, News, RecordKey, StoreError, Version, Versioned, limit
 /// A server that can tell what happens in it.
 pub(crate) trait Server: Send + Sync + 'static {
     /// What happens from the moment this resolves until the connection is lost, which ends the stream. The server's
-    /// silence is told from a connection's death: within [`limits::HEARTBEAT`] and one timeout.
+    /// silence is told from a connection's death: within two [`limits::HEARTBEAT`]s.
     fn subscribe(&self) -> BoxFuture<'_, Result<BoxStream<'static, Heard>, StoreError>>;
 
     /// Every announcement that still matters.
