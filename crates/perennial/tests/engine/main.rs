@@ -5,8 +5,10 @@ mod support;
 
 mod audiences;
 mod callbacks;
+mod challenge;
 mod configuring;
 mod crash;
+mod doubt;
 mod dumps;
 mod elsewhere;
 mod ending;
@@ -18,4 +20,5 @@ mod replicas;
 mod requiring;
 mod signing_in;
 mod stale;
+mod stampede;
 mod store_outage;
