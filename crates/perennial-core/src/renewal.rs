@@ -129,15 +129,19 @@ pub fn due_at(id: SessionId, generation: Generation, tokens: &TokenSet, policy: 
 
 /// From when on no cookie of the session is [`Fresh`](Verdict::Fresh) any more, so that whoever opens one asks the record.
 ///
-/// It counts from `now`, because an older generation may be about, and allows clocks to differ by a minute. A session
+/// It counts from `now`, because an older generation may be about, includes the tokens for other audiences, and allows clocks
+/// to differ by a minute. A session
 /// without a known end of freshness has the cookie's, `max_age`.
 pub fn fresh_until(state: &SessionState, policy: &RenewalPolicy, max_age: Duration, now: Timestamp) -> Timestamp {
-    let fresh = state.tokens.as_ref().and_then(|tokens| {
+    let own = state.tokens.as_ref().and_then(|tokens| {
         let lifetime = tokens.expires_at.map(|expires_at| expires_at.since(tokens.issued_at));
         let aged = policy.renew_after.filter(|_| tokens.refresh_token.is_some());
         [lifetime, aged].into_iter().flatten().min()
     });
-    now + fresh.unwrap_or(max_age).min(max_age) + CLOCKS_APART
+    let lifetime = |token: &AudienceToken| token.expires_at.map(|expires_at| expires_at.since(token.issued_at));
+    let all = std::iter::once(own).chain(state.audiences.iter().map(lifetime));
+    let longest = all.map(|fresh| fresh.unwrap_or(max_age)).max().unwrap_or(max_age);
+    now + longest.min(max_age) + CLOCKS_APART
 }
 
 /// How far the clocks of two replicas may lie apart without a copied cookie outliving its session on one of them.

@@ -143,6 +143,7 @@ impl Hearing {
                     tracing::warn!(
                         "the connection that tells of changes in the session store was lost; connecting again"
                     );
+                    tokio::time::sleep(BREATH).await;
                     continue;
                 }
                 Err(error) if !complained => {
@@ -174,6 +175,9 @@ impl Hearing {
         }
     }
 }
+
+/// Between a lost connection and the next, so that a server that takes each and drops it is not stormed.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// How long until this process's clock says that `moment` has come; a little, when it was there already.
 fn until(moment: Timestamp) -> Duration {
