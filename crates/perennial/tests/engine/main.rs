@@ -11,6 +11,7 @@ mod crash;
 mod doubt;
 mod ending;
 mod endpoints;
+mod happened;
 mod leaks;
 mod outages;
 mod renewing;
