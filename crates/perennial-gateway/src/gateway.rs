@@ -99,7 +99,12 @@ impl Gateway {
 
 impl Inner {
     async fn with_session(&self, request: Request<Body>, route: &Route, peer: SocketAddr) -> Response<Body> {
-        let Entry { session, set_cookies, .. } = self.auth.enter(request.headers(), Door::Ordinary).await;
+        let Entry { session, set_cookies, unavailable, .. } =
+            self.auth.enter(request.method(), request.headers(), Door::Ordinary).await;
+        if let Some(refusal) = unavailable {
+            let (parts, _) = request.into_parts();
+            return with_cookies(self.auth.refuse(&parts, refusal), set_cookies);
+        }
         if route.access == Access::Required {
             let (parts, body) = request.into_parts();
             if let Some(refused) = self.auth.require(&parts, session.as_ref()).await {
@@ -133,7 +138,7 @@ impl Inner {
         }
         // What this second entry sets replaces what the first wanted to: a browser keeps the last cookie of a name.
         let Entry { session: renewed, set_cookies, .. } =
-            self.auth.enter(&original, Door::Unauthorized(session.generation())).await;
+            self.auth.enter(repeated.method(), &original, Door::Unauthorized(session.generation())).await;
         let response = match renewed {
             Some(renewed) if renewed.generation() > session.generation() => {
                 self.dress(repeated.headers_mut(), route, Some(&renewed));

@@ -116,6 +116,14 @@ impl<'a> Reader<'a> {
         self.read(key, "write true or false", faults, DeValue::as_bool)
     }
 
+    /// A whole number from zero up.
+    pub(crate) fn count(&mut self, key: &str, faults: &mut Vec<ConfigFault>) -> Option<u64> {
+        self.read(key, "write a whole number from 0 up, without quotes", faults, |value| {
+            let number = value.as_integer()?;
+            u64::from_str_radix(number.as_str(), number.radix()).ok()
+        })
+    }
+
     /// A length of time with a unit: `"60s"`, `"30m"`, `"30d"`.
     pub(crate) fn duration(&mut self, key: &str, faults: &mut Vec<ConfigFault>) -> Option<Duration> {
         let remedy = "write a length of time with a unit, such as \"60s\", \"30m\" or \"30d\"";

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use perennial_core::SecureRandom;
-use perennial_core::cookie::{KeyRing, RecordKeys};
 use perennial_core::names::ProviderId;
 use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault};
 use perennial_core::renewal::RenewalPolicy;
 use perennial_core::secret::CookieSecret;
+use perennial_core::session::{Epoch, IdleFedBy};
 use perennial_store::{MemoryStore, SessionStore};
 use url::Url;
 
@@ -24,7 +24,8 @@ use crate::engine::{Inner, Listener};
 use crate::event::Event;
 use crate::flight::Flights;
 use crate::issuer::IssuerClient;
-use crate::settings::{Pages, Settings};
+use crate::keys::KeyChest;
+use crate::settings::{Pages, SessionStrategy, Settings};
 
 /// Collects a configuration; [`build`](Self::build) checks it.
 #[must_use]
@@ -34,9 +35,13 @@ pub struct AuthBuilder {
     base_path: String,
     providers: Vec<Result<Provider, Vec<ProviderFault>>>,
     store: Option<Arc<dyn SessionStore>>,
+    strategy: SessionStrategy,
     max_age: Duration,
     update_age: Duration,
     absolute_max_age: Option<Duration>,
+    idle_fed_by: IdleFedBy,
+    epoch: Epoch,
+    secret_roll_out: Duration,
     renewal: RenewalPolicy,
     return_origins: Vec<String>,
     updatable_claims: Vec<String>,
@@ -61,9 +66,13 @@ impl AuthBuilder {
             base_path: "/auth".into(),
             providers: Vec::new(),
             store: None,
+            strategy: SessionStrategy::default(),
             max_age: DAY * 30,
             update_age: DAY,
             absolute_max_age: None,
+            idle_fed_by: IdleFedBy::default(),
+            epoch: Epoch::default(),
+            secret_roll_out: Duration::from_secs(600),
             renewal: RenewalPolicy::default(),
             return_origins: Vec::new(),
             updatable_claims: ["name", "nickname", "picture", "locale"].map(String::from).to_vec(),
@@ -85,6 +94,13 @@ impl AuthBuilder {
     /// one in front and keep the old until its sessions are over.
     pub fn secret(mut self, secret: CookieSecret) -> Self {
         self.secrets.push(secret);
+        self
+    }
+
+    /// How long replicas that share a store may take until all of them know a new secret; 10 minutes. Until then the secret
+    /// behind the first goes on sealing. A process that has its store for itself changes over at once.
+    pub fn secret_roll_out(mut self, time: Duration) -> Self {
+        self.secret_roll_out = time;
         self
     }
 
@@ -112,6 +128,13 @@ impl AuthBuilder {
         self
     }
 
+    /// Where sessions lie: in their cookies unless said otherwise. Changing it signs nobody out: a session moves at its next
+    /// visit.
+    pub fn strategy(mut self, strategy: SessionStrategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
     /// How long a session lasts without a visit; 30 days, from 1 minute to 400 days.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
@@ -121,6 +144,20 @@ impl AuthBuilder {
     /// How old a cookie gets before a visit sets it anew; 1 day, less than `max_age`.
     pub fn update_age(mut self, update_age: Duration) -> Self {
         self.update_age = update_age;
+        self
+    }
+
+    /// Which requests count as a visit: those that speak for a person unless said otherwise. Choose [`IdleFedBy::Any`] for a
+    /// single-page application whose users only cause GETs by script.
+    pub fn idle_fed_by(mut self, which: IdleFedBy) -> Self {
+        self.idle_fed_by = which;
+        self
+    }
+
+    /// The deployment's epoch; 0. Raise it by one after the store was restored from a backup, which has forgotten sign-outs:
+    /// every session of an older epoch is then renewed once at its provider before it is served again.
+    pub fn epoch(mut self, epoch: u64) -> Self {
+        self.epoch = Epoch(epoch);
         self
     }
 
@@ -277,20 +314,20 @@ impl AuthBuilder {
             return Err(ConfigError { faults });
         };
         let names = CookieNames::new(public_url.scheme() == "https");
-        let keys = |salt: &str| KeyRing::new(&self.secrets, salt);
-        let (Ok(session_keys), Ok(flow_keys)) = (keys(&names.session), keys(&names.flow_prefix)) else {
-            return Err(ConfigError { faults: vec![missing_secret(self.place)] });
-        };
-        let Ok(record_keys) = RecordKeys::new(&self.secrets) else {
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
+        let Ok(chest) = KeyChest::new(self.secrets, &names, store.shared(), self.secret_roll_out) else {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let call_deadline = self.renewal.call_deadline;
         let settings = Settings {
             public_url,
             base_path: self.base_path,
+            strategy: self.strategy,
             max_age: self.max_age,
             update_age: self.update_age,
             absolute_max_age: self.absolute_max_age,
+            idle_fed_by: self.idle_fed_by,
+            epoch: self.epoch,
             renewal: self.renewal,
             return_origins,
             updatable_claims: self.updatable_claims,
@@ -303,11 +340,8 @@ impl AuthBuilder {
                 issuers: providers.into_iter().map(IssuerClient::new).collect(),
                 settings,
                 names,
-                session_keys,
-                flow_keys,
-                record_keys,
-                secrets: self.secrets,
-                store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::default())),
+                chest,
+                store,
                 edges: Edges { clock: self.clock, random: self.random, http, call_deadline },
                 callbacks: self.callbacks,
                 events: tokio::sync::broadcast::channel(1024).0,

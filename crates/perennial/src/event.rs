@@ -100,6 +100,8 @@ pub enum RenewalReason {
     OnDemand,
     /// An upstream answered 401 `invalid_token`.
     Unauthorized,
+    /// The session was of an older epoch: its provider had to vouch for it.
+    Epoch,
 }
 
 /// What came of a renewal.

@@ -16,7 +16,7 @@ impl Inner {
         let mut claims = Map::new();
         // Strings and a number: serialising them cannot fail.
         claims.insert(FLOW.into(), serde_json::to_value(pending).unwrap_or(Value::Null));
-        let sealed = cookie::seal(&self.flow_keys, &claims, self.now(), SIGN_IN_MAX_AGE, self.random());
+        let sealed = cookie::seal(&self.keys().flow, &claims, self.now(), SIGN_IN_MAX_AGE, self.random());
         let cookies = RequestCookies::read(headers);
         let mut others: Vec<_> = cookies
             .iter()
@@ -42,7 +42,7 @@ impl Inner {
     }
 
     fn opened_flow(&self, value: &str) -> Option<PendingSignIn> {
-        let mut opened = cookie::open(&self.flow_keys, value, self.now()).ok()?;
+        let mut opened = cookie::open(&self.keys().flow, value, self.now()).ok()?;
         serde_json::from_value(opened.claims.remove(FLOW)?).ok()
     }
 

@@ -33,6 +33,8 @@ impl Ask {
 pub(crate) enum Outcome {
     /// The newest generation there is, whether it was just made or found in the record.
     Newest { state: Arc<SessionState>, renewed: bool },
+    /// The newest generation, just received, which the store would not take: cookies have to carry it.
+    Unsaved { state: Arc<SessionState> },
     /// No news: the newest generation known, and when to try again.
     Kept { state: Arc<SessionState>, retry_after: Duration },
     /// The provider refused the refresh token of this generation, which is the newest.

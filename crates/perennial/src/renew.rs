@@ -93,6 +93,9 @@ impl Inner {
     }
 
     fn is_due(&self, newest: &SessionState, ask: Ask, now: Timestamp) -> bool {
+        if newest.epoch < self.settings.epoch && newest.is_renewable() {
+            return true;
+        }
         match decide(newest, &self.settings.renewal, now) {
             Verdict::Due | Verdict::Expired => true,
             Verdict::Bare => false,
@@ -130,7 +133,7 @@ impl Inner {
         previous: Option<&Record>,
         version: Option<Version>,
     ) -> Result<Swap, StoreError> {
-        let sealed = seal_state(&self.record_keys, newest, self.random());
+        let sealed = seal_state(&self.keys().record, newest, self.random());
         let record = Record::following(previous, newest.generation, sealed, Phase::Intent(intent.clone()));
         self.swap(newest, version, &record).await
     }
@@ -225,7 +228,7 @@ impl Inner {
         // The record keeps the ID token that was verified; a new one takes its place in the cookie once it is.
         let id_token = response.id_token.take();
         let extra = response.extra.clone();
-        let mut next = spent.renewed(response, lifetime);
+        let mut next = spent.renewed(response, lifetime).proven_in(self.settings.epoch);
         match self.settle_tokens(spent, intent, &mut next).await {
             Ok(Landed::Written) => {}
             Ok(Landed::Superseded) => return self.superseded(spent).await,
@@ -244,6 +247,7 @@ impl Inner {
             Err(reason) => Err(reason),
         };
         match next {
+            Ok(state) if unsaved.is_some() => (Outcome::Unsaved { state }, RenewalOutcome::Renewed),
             Ok(state) => (Outcome::Newest { state, renewed: true }, RenewalOutcome::Renewed),
             Err(reason) => {
                 *unsaved = None;
@@ -379,7 +383,7 @@ impl Inner {
             if let Some(kept) = kept.and_then(|record| self.opened(record, spent)) {
                 *next = next.with_claims(kept.claims);
             }
-            let sealed = seal_state(&self.record_keys, next, self.random());
+            let sealed = seal_state(&self.keys().record, next, self.random());
             Attempted::Tokens { generation: next.generation, sealed }
         })
         .await
@@ -454,7 +458,10 @@ impl Inner {
         provider_time: Duration,
     ) {
         let state = match outcome {
-            Outcome::Newest { state, .. } | Outcome::Kept { state, .. } | Outcome::Refused { state } => state,
+            Outcome::Newest { state, .. }
+            | Outcome::Unsaved { state }
+            | Outcome::Kept { state, .. }
+            | Outcome::Refused { state } => state,
             Outcome::Ended(_) => before,
         };
         let tokens = state.tokens.as_ref();

@@ -143,6 +143,7 @@ pub(super) fn end(reason: EndReason) -> &'static str {
         EndReason::Callback => "The app ended the session. Please sign in again.",
         EndReason::SecretGone => "The session lies under a secret that is gone. Please sign in again.",
         EndReason::TooOld => "The session has reached its absolute age. Please sign in again.",
+        EndReason::Unproven => "The session could not be proven at the provider. Please sign in again.",
     }
 }
 
@@ -190,6 +191,7 @@ fn opening(reason: RenewalReason, generation: u64) -> String {
         RenewalReason::Unauthorized => {
             format!("The app answered 401; renewed to generation {generation} and asked again.")
         }
+        RenewalReason::Epoch => format!("Proven at the provider in a new epoch: generation {generation}."),
     }
 }
 
@@ -207,6 +209,7 @@ fn why(reason: RenewalReason) -> &'static str {
         RenewalReason::Expired => "on demand",
         RenewalReason::OnDemand => "button",
         RenewalReason::Unauthorized => "the app said 401",
+        RenewalReason::Epoch => "a new epoch",
     }
 }
 
@@ -216,6 +219,7 @@ fn kind(reason: RenewalReason) -> &'static str {
         RenewalReason::Expired => "demand",
         RenewalReason::OnDemand => "manual",
         RenewalReason::Unauthorized => "unauthorized",
+        RenewalReason::Epoch => "demand",
     }
 }
 

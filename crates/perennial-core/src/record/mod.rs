@@ -156,6 +156,8 @@ pub enum EndReason {
     SecretGone,
     /// The session reached its absolute lifetime.
     TooOld,
+    /// The session is of an older epoch and has no refresh token by which its provider could vouch for it.
+    Unproven,
 }
 
 impl Record {
@@ -320,6 +322,7 @@ mod tests {
             EndReason::IdentityChanged,
             EndReason::Callback,
             EndReason::TooOld,
+            EndReason::Unproven,
         ] {
             let tombstone = Record::ended(Some(&record(3, Phase::IDLE)), Generation(3), reason, at(8));
             assert!(tombstone.sealed.is_empty(), "a tombstone keeps no tokens");

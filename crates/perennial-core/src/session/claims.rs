@@ -5,6 +5,8 @@
 //! ours alone lies under one name, `perennial`. A cookie without it was begun by Auth.js and is adopted. A cookie whose
 //! session lies in the store holds that name alone, with what opens the record: a [`Handle`].
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -112,7 +114,7 @@ impl SessionState {
 #[derive(Clone, Debug)]
 pub enum Carried {
     /// The session itself.
-    Whole(Box<SessionState>),
+    Whole(Arc<SessionState>),
     /// The way to its record.
     Handle(Handle),
 }
@@ -129,7 +131,7 @@ impl Carried {
                 let HandleClaims { sid, key, .. } = serde_json::from_value(own).map_err(|_| NotASession)?;
                 Ok(Self::Handle(Handle { id: SessionId(decode(&sid)?), share: KeyShare(decode(&key)?) }))
             }
-            _ => SessionState::from_claims(claims, fallback).map(|state| Self::Whole(Box::new(state))),
+            _ => SessionState::from_claims(claims, fallback).map(|state| Self::Whole(Arc::new(state))),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use perennial_core::record::EndReason;
 use perennial_core::session::SessionState;
 
-use super::Found;
+use super::{Found, RETRY_SOON};
 use crate::engine::Inner;
 use crate::flight::{Gate, Passenger};
 use crate::outcome::{Ask, Outcome};
@@ -48,7 +48,10 @@ impl Inner {
     /// flight knew, when the record lags behind.
     fn found(&self, cookie: &Arc<SessionState>, outcome: &Outcome) -> Found {
         match outcome {
-            Outcome::Newest { state, .. } | Outcome::Kept { state, .. } | Outcome::Refused { state }
+            Outcome::Newest { state, .. }
+            | Outcome::Unsaved { state }
+            | Outcome::Kept { state, .. }
+            | Outcome::Refused { state }
                 if state.generation < cookie.generation =>
             {
                 self.without_news(cookie.clone(), RETRY_SOON)
@@ -57,12 +60,20 @@ impl Inner {
                 Found::Serve { state, .. } => Found::Serve { state, renewed: *renewed },
                 died_meanwhile => died_meanwhile,
             },
+            Outcome::Unsaved { state } => match self.without_news(state.clone(), RETRY_SOON) {
+                Found::Serve { state, .. } => Found::Unsaved { state },
+                died_meanwhile => died_meanwhile,
+            },
             Outcome::Kept { state, retry_after } => self.without_news(state.clone(), *retry_after),
+            // A session that its provider would not vouch for is not served to the end of its access token.
+            Outcome::Refused { state } if state.epoch < self.settings.epoch => {
+                Found::Ended { state: state.clone(), reason: EndReason::Refused }
+            }
             Outcome::Refused { state } => match self.without_news(state.clone(), RETRY_SOON) {
-                Found::Suspended { .. } => Found::Ended(EndReason::Refused),
+                Found::Suspended { state, .. } => Found::Ended { state, reason: EndReason::Refused },
                 serve => serve,
             },
-            Outcome::Ended(reason) => Found::Ended(*reason),
+            Outcome::Ended(reason) => Found::Ended { state: cookie.clone(), reason: *reason },
         }
     }
 
@@ -80,6 +91,3 @@ impl Inner {
 
 /// Flights one request boards before it takes what there is.
 const FLIGHTS_MAX: usize = 3;
-
-/// When nothing better is known about the next attempt.
-const RETRY_SOON: Duration = Duration::from_secs(1);

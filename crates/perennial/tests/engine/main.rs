@@ -1,9 +1,15 @@
 //! The whole engine against the development provider, over real loopback connections and a clock that tests turn by
 //! hand: each test tells one story of `design.md` §5.
 
+use perennial::SessionStrategy;
+
+/// Where sessions lie in these stories; `tests/engine_database` tells most of them again with the other one.
+const STRATEGY: SessionStrategy = SessionStrategy::Jwt;
+
 mod support;
 
 mod callbacks;
+mod carried;
 mod configuring;
 mod crash;
 mod ending;

@@ -165,6 +165,7 @@ fn builder(
         .provider(provider)
         .renewal(policy)
         .store(store.clone())
+        .strategy(crate::STRATEGY)
         .clock(clock.clone())
         .http_client(wire.clone())
 }
@@ -259,6 +260,11 @@ async fn me(session: Session) -> Json<Value> {
 /// Stands for a call to an upstream: tells which token would go there.
 async fn data(BearerToken(token): BearerToken) -> Json<Value> {
     Json(json!({ "bearer": token.expose_secret() }))
+}
+
+/// Whether somebody was told that the store fails.
+pub(crate) fn alarmed(events: Vec<Event>) -> bool {
+    events.iter().any(|event| matches!(event, Event::Alarm { code: "store_unavailable", .. }))
 }
 
 /// Waits until `holds`; for what other tasks do in their own time.
