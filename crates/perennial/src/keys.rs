@@ -17,22 +17,21 @@ pub(crate) struct Keys {
     pub(crate) session: KeyRing,
     pub(crate) flow: KeyRing,
     pub(crate) record: RecordKeys,
-    pub(crate) secrets: Vec<CookieSecret>,
 }
 
 impl Keys {
-    fn new(secrets: Vec<CookieSecret>, names: &CookieNames) -> Result<Self, KeyRingError> {
+    fn new(secrets: &[CookieSecret], names: &CookieNames) -> Result<Self, KeyRingError> {
         Ok(Self {
-            session: KeyRing::new(&secrets, &names.session)?,
-            flow: KeyRing::new(&secrets, &names.flow_prefix)?,
-            record: RecordKeys::new(&secrets)?,
-            secrets,
+            session: KeyRing::new(secrets, &names.session)?,
+            flow: KeyRing::new(secrets, &names.flow_prefix)?,
+            record: RecordKeys::new(secrets)?,
         })
     }
 }
 
 /// The keys as configured, and beside them, where replicas share a store, those of a roll-out under way.
 pub(crate) struct KeyChest {
+    secrets: Vec<CookieSecret>,
     configured: Keys,
     /// The same secrets, with the one in front behind its predecessor.
     rolling: Option<Keys>,
@@ -54,13 +53,14 @@ impl KeyChest {
         let rolling = match secrets.as_slice() {
             // Whoever is alone with the store has nobody to wait for.
             [newest, previous, older @ ..] if shared => {
-                let secrets = [previous, newest].into_iter().chain(older).cloned().collect();
-                Some(Keys::new(secrets, names)?)
+                let secrets: Vec<_> = [previous, newest].into_iter().chain(older).cloned().collect();
+                Some(Keys::new(&secrets, names)?)
             }
             _ => None,
         };
         Ok(Self {
-            configured: Keys::new(secrets, names)?,
+            configured: Keys::new(&secrets, names)?,
+            secrets,
             rolling,
             roll_out,
             seen_since: AtomicI64::new(UNKNOWN),
@@ -93,6 +93,19 @@ impl Inner {
         std::ptr::eq(self.keys(), &self.chest.configured)
     }
 
+    /// Every secret that proves something.
+    pub(crate) fn secrets(&self) -> &[CookieSecret] {
+        &self.chest.secrets
+    }
+
+    /// The secrets by which a proof is to be made: those that every replica knows.
+    pub(crate) fn proving_secrets(&self) -> &[CookieSecret] {
+        match self.secrets() {
+            [_, known @ ..] if !self.reseals() => known,
+            all => all,
+        }
+    }
+
     /// Finds out, once, since when the secret in front is known to any replica. Nobody waits for it: until the store has
     /// said so, the secret behind it seals.
     pub(crate) fn learn_of_secrets(self: &Arc<Self>) {
@@ -112,7 +125,7 @@ impl Inner {
 
     /// The moment in the store's note about the secret in front; notes this moment if there is none.
     async fn first_seen(&self) -> Result<Timestamp, StoreError> {
-        let Some(newest) = self.chest.configured.secrets.first() else { return Ok(self.now()) };
+        let Some(newest) = self.chest.secrets.first() else { return Ok(self.now()) };
         let (key, now) = (RecordKey::from_digest(note_name(newest)), self.now());
         let noted = match self.store.load(key, now).await? {
             Some(noted) => Some(noted),

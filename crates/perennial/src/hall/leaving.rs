@@ -100,7 +100,7 @@ impl Inner {
 
     /// A cookie that carries the session is set anew when something in it moved, or a visit is to be noted in it.
     fn leave_whole(
-        &self,
+        self: &Arc<Self>,
         opened: &Opened,
         state: Arc<SessionState>,
         visit: Visit,
@@ -115,8 +115,21 @@ impl Inner {
             return (state, Vec::new());
         }
         let state = if visit == Visit::Noted { Arc::new(state.active(now)) } else { state };
+        if noted {
+            self.note_in_background(state.clone());
+        }
         let cookies = self.session_cookies(&state, Form::Whole, &opened.names);
         (state, cookies)
+    }
+
+    /// Brings a visit into the record, so that the answer of a slower request, or a renewal by another cookie of the session,
+    /// knows of it.
+    fn note_in_background(self: &Arc<Self>, state: Arc<SessionState>) {
+        let inner = self.clone();
+        tokio::spawn(async move {
+            // A session that is over has no visits.
+            let _ = inner.amend(&state, |newest| newest.active(state.active_at)).await;
+        });
     }
 
     /// A handle stays what it is; it is set anew when a visit is noted in the record. `Err`: the session ended meanwhile.

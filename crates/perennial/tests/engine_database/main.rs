@@ -5,11 +5,15 @@ use perennial::SessionStrategy;
 
 const STRATEGY: SessionStrategy = SessionStrategy::Database;
 
+mod stored;
+
 #[path = "../engine/support/mod.rs"]
 mod support;
 
 #[path = "../engine/callbacks.rs"]
 mod callbacks;
+#[path = "../engine/clocks.rs"]
+mod clocks;
 #[path = "../engine/configuring.rs"]
 mod configuring;
 #[path = "../engine/crash.rs"]
@@ -18,6 +22,8 @@ mod crash;
 mod ending;
 #[path = "../engine/endpoints.rs"]
 mod endpoints;
+#[path = "../engine/epoch.rs"]
+mod epoch;
 #[path = "../engine/leaks.rs"]
 mod leaks;
 #[path = "../engine/outages.rs"]
@@ -28,8 +34,12 @@ mod renewing;
 mod replicas;
 #[path = "../engine/requiring.rs"]
 mod requiring;
+#[path = "../engine/secrets.rs"]
+mod secrets;
 #[path = "../engine/signing_in.rs"]
 mod signing_in;
+#[path = "../engine/skew.rs"]
+mod skew;
 #[path = "../engine/stale.rs"]
 mod stale;
 #[path = "../engine/store_outage.rs"]

@@ -23,7 +23,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
 
 pub(crate) use browser::{Answer, Browser};
-pub(crate) use clock::TestClock;
+pub(crate) use clock::{Skew, TestClock};
 pub(crate) use store::Flaky;
 pub(crate) use wire::Wire;
 
