@@ -64,7 +64,7 @@ impl Inner {
                 None if record.generation == cookie.generation => (cookie.clone(), Some(record.phase.clone())),
                 // The cookie's refresh token is spent and its successor cannot be read: it must not be sent again. Nothing is
                 // written either, because a replica with the right secrets may be serving this session well.
-                None if alive => (cookie.clone(), Some(Phase::Refused { at: self.now() })),
+                None if alive => (cookie.clone(), Some(Phase::Refused { at: self.now(), claims: None })),
                 None => return Ok(Err(EndReason::SecretGone)),
             },
             _ => (cookie.clone(), None),
@@ -280,6 +280,7 @@ impl Inner {
     /// Notes in this process that a session is over.
     pub(crate) fn bury(&self, id: SessionId, reason: EndReason) {
         let now = self.now();
+        self.audience_tokens.forget(id);
         self.tombstones.insert(id, reason, now + self.settings.max_age, now);
     }
 }

@@ -4,6 +4,7 @@
 //! [`TokenSet`]. The same state is sealed into the cookie and into the record, as claims that an Auth.js app can read.
 //! How long it lasts is for [`Lifetimes`] to say, and whether a request speaks for a person, for [`interaction`].
 
+mod audience;
 mod claims;
 mod identity;
 mod interaction;
@@ -14,6 +15,7 @@ mod tokens;
 #[cfg(test)]
 mod fixtures;
 
+pub use audience::{Audience, AudienceToken};
 pub use claims::{Carried, NotASession, RESERVED_CLAIMS};
 pub use identity::{Epoch, Generation, Handle, KeyShare, SessionId};
 pub use interaction::{IdleFedBy, Interaction, interaction};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::claims::without_reserved;
-use super::{Epoch, Generation, Handle, KeyShare, SessionId, TokenSet};
+use super::{AudienceToken, Epoch, Generation, Handle, KeyShare, SessionId, TokenSet};
 use crate::names::ProviderId;
 use crate::random::{SecureRandom, random_bytes};
 use crate::secret::{IdToken, RefreshToken};
@@ -33,6 +33,8 @@ pub struct SessionState {
     pub claims: Map<String, Value>,
     /// The provider's tokens, or `None` for a session adopted from a cookie that kept none.
     pub tokens: Option<TokenSet>,
+    /// Access tokens for other audiences, oldest first. Only the record has them.
+    pub audiences: Vec<AudienceToken>,
 }
 
 impl SessionState {
@@ -54,6 +56,7 @@ impl SessionState {
             epoch: Epoch::default(),
             claims: without_reserved(claims),
             tokens: Some(tokens),
+            audiences: Vec::new(),
         }
     }
 

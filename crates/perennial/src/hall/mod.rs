@@ -20,6 +20,7 @@ use crate::outcome::Ask;
 use crate::refusal::Refusal;
 use crate::session::Session;
 
+mod audience;
 mod boarding;
 mod leaving;
 mod opening;
@@ -78,21 +79,13 @@ impl Auth {
     /// ahead of time waits for it up to `RenewalPolicy::patience`.
     pub async fn enter(&self, method: &Method, headers: &HeaderMap, door: Door) -> Entry {
         let inner = &self.inner;
-        inner.learn_of_secrets();
-        let Some(opened) = inner.open(headers) else { return Entry::stranger() };
-        if let Some(reason) = inner.tombstones.find(opened.id()) {
-            return inner.farewell(&opened, reason);
-        }
-        let (state, source) = match inner.recognise(&opened).await {
-            Known::Session { state, source } => (state, source),
-            Known::Over(reason) => return inner.farewell(&opened, reason),
-            Known::Nobody => return Entry::stranger(),
-            Known::Unreachable => {
-                return Entry::unavailable(Refusal::SessionUnavailable { retry_after: RETRY_SOON });
+        match inner.arrive(headers).await {
+            Ok((opened, state, source)) => {
+                let found = inner.find(&state, source, door).await;
+                inner.leave(opened, source, found, inner.visit(method, headers, door)).await
             }
-        };
-        let found = inner.find(&state, source, door).await;
-        inner.leave(opened, source, found, inner.visit(method, headers, door)).await
+            Err(entry) => *entry,
+        }
     }
 
     /// What the cookie says, without a renewal, a store access or a callback. For pages that show a session's state. `None`
@@ -141,19 +134,32 @@ enum Found {
 }
 
 impl Inner {
+    /// Step 2: who is there, or with what a request leaves that brings nobody.
+    async fn arrive(self: &Arc<Self>, headers: &HeaderMap) -> Result<(Opened, Arc<SessionState>, Source), Box<Entry>> {
+        self.learn_of_secrets();
+        let Some(opened) = self.open(headers) else { return Err(Entry::stranger().into()) };
+        let known = match self.tombstones.find(opened.id()) {
+            Some(reason) => Known::Over(reason),
+            None => self.recognise(&opened).await,
+        };
+        match known {
+            Known::Session { state, source } => Ok((opened, state, source)),
+            Known::Over(reason) => Err(self.farewell(&opened, reason).into()),
+            Known::Nobody => Err(Entry::stranger().into()),
+            Known::Unreachable => {
+                Err(Entry::unavailable(Refusal::SessionUnavailable { retry_after: RETRY_SOON }).into())
+            }
+        }
+    }
+
     /// Steps 3 and 4: decide, and ask the record and the provider only when something is due.
     async fn find(self: &Arc<Self>, state: &Arc<SessionState>, source: Source, door: Door) -> Found {
-        let now = self.now();
-        if self.settings.lifetimes().is_too_old(state, now) {
-            self.end_in_background(state.clone(), EndReason::TooOld);
-            return Found::Ended { state: state.clone(), reason: EndReason::TooOld };
-        }
-        if state.epoch < self.settings.epoch {
-            return self.prove(state).await;
+        if let Some(found) = self.barred(state).await {
+            return found;
         }
         let policy = &self.settings.renewal;
         let as_it_is = || Found::Serve { state: state.clone(), renewed: false };
-        match (door, decide(state, policy, now)) {
+        match (door, decide(state, policy, self.now())) {
             // What was just read from the record is the newest there is.
             (Door::Ordinary, Verdict::Fresh | Verdict::Bare) if source == Source::Record => as_it_is(),
             // Where a refresh kills the previous access token at once, an older generation is of no use to anybody.
@@ -172,6 +178,15 @@ impl Inner {
                 self.fly(state, Ask::now(RenewalReason::Unauthorized, seen), policy.wait_max).await
             }
         }
+    }
+
+    /// What a session comes to that may not be served as it is: it has reached its absolute lifetime, or is of an older epoch.
+    async fn barred(self: &Arc<Self>, state: &Arc<SessionState>) -> Option<Found> {
+        if self.settings.lifetimes().is_too_old(state, self.now()) {
+            self.end_in_background(state.clone(), EndReason::TooOld);
+            return Some(Found::Ended { state: state.clone(), reason: EndReason::TooOld });
+        }
+        if state.epoch < self.settings.epoch { Some(self.prove(state).await) } else { None }
     }
 
     /// A session of an older epoch may be one whose end the store has forgotten: its provider has to vouch for it, by a

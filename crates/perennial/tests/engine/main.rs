@@ -8,6 +8,7 @@ const STRATEGY: SessionStrategy = SessionStrategy::Jwt;
 
 mod support;
 
+mod audiences;
 mod callbacks;
 mod carried;
 mod clocks;

@@ -10,6 +10,8 @@ mod stored;
 #[path = "../engine/support/mod.rs"]
 mod support;
 
+#[path = "../engine/audiences.rs"]
+mod audiences;
 #[path = "../engine/callbacks.rs"]
 mod callbacks;
 #[path = "../engine/clocks.rs"]
