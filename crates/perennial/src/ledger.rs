@@ -258,7 +258,7 @@ impl Inner {
     }
 
     fn opened_with(&self, record: &Record, handle: &Handle) -> Option<SessionState> {
-        let opened = open_state(&self.keys().record, record, handle.id, &handle.share, &self.default_provider).ok();
+        let opened = open_state(&self.keys().record, record, handle).ok();
         if opened.is_none() {
             self.alarm(
                 "record_sealed_elsewhere",

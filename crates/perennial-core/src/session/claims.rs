@@ -56,6 +56,28 @@ impl SessionState {
         claims
     }
 
+    /// The same without what whoever opens the record must know already.
+    pub(crate) fn to_handled_claims(&self) -> Map<String, Value> {
+        let mut claims = self.to_record_claims();
+        if let Some(Value::Object(own)) = claims.get_mut(OWN) {
+            own.retain(|member, _| !HANDLE_MEMBERS.contains(&member.as_str()));
+        }
+        claims
+    }
+
+    /// Reads the claims of a record that `handle` has opened.
+    ///
+    /// # Errors
+    /// [`NotASession`] when they are something else.
+    pub(crate) fn from_handled_claims(mut claims: Map<String, Value>, handle: &Handle) -> Result<Self, NotASession> {
+        let Some(Value::Object(own)) = claims.get_mut(OWN) else { return Err(NotASession) };
+        if let Some(Value::Object(known)) = handle.to_claims().remove(OWN) {
+            own.extend(known.into_iter().filter(|(member, _)| HANDLE_MEMBERS.contains(&member.as_str())));
+        }
+        // Our own part says which provider: nothing falls back.
+        Self::from_claims(claims, &ProviderId::new(""))
+    }
+
     /// Reads sealed claims back.
     ///
     /// `fallback` is the provider of a session that Auth.js began and that does not say where it signed in.
@@ -178,6 +200,9 @@ const FORMAT: u8 = 1;
 /// What the member `v` says of a cookie that is a handle: a version that takes it for a session refuses it.
 const HANDLE_FORMAT: u64 = 2;
 
+/// What of our own part a handle says.
+const HANDLE_MEMBERS: [&str; 2] = ["sid", "key"];
+
 #[derive(Serialize, Deserialize)]
 struct HandleClaims {
     v: u64,
@@ -276,6 +301,17 @@ mod tests {
             let broken = Map::from_iter([(OWN.to_owned(), own.clone())]);
             assert!(Carried::from_claims(broken, &fallback).is_err(), "{own}");
         }
+    }
+
+    #[test]
+    fn a_record_says_nothing_that_its_handle_says() {
+        let session = session().active(at(9));
+        let kept = session.to_handled_claims();
+        assert!(kept[OWN].get("sid").is_none() && kept[OWN].get("key").is_none(), "{kept:?}");
+        let back = SessionState::from_handled_claims(kept, &session.handle()).expect("our own claims");
+        assert_eq!((back.id, &back.share, back.active_at), (session.id, &session.share, at(9)));
+        assert_eq!(back.provider, session.provider);
+        assert!(SessionState::from_handled_claims(Map::new(), &session.handle()).is_err());
     }
 
     #[test]
