@@ -116,11 +116,11 @@ impl<'a> Reader<'a> {
         self.read(key, "write true or false", faults, DeValue::as_bool)
     }
 
-    /// A whole number from zero up.
-    pub(crate) fn count(&mut self, key: &str, faults: &mut Vec<ConfigFault>) -> Option<u64> {
-        self.read(key, "write a whole number from 0 up, without quotes", faults, |value| {
-            let number = value.as_integer()?;
-            u64::from_str_radix(number.as_str(), number.radix()).ok()
+    /// A number without sign and fraction.
+    pub(crate) fn whole_number(&mut self, key: &str, faults: &mut Vec<ConfigFault>) -> Option<u32> {
+        self.read(key, "write a whole number, such as 100", faults, |value| match value {
+            DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
         })
     }
 

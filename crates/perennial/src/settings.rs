@@ -24,6 +24,8 @@ pub struct Settings {
     pub idle_fed_by: IdleFedBy,
     /// The deployment's epoch; 0. Raised after the store was restored from a backup: see [`crate::AuthBuilder::epoch`].
     pub epoch: Epoch,
+    /// How long replicas that share a store may take until all of them know a new secret; 10 minutes.
+    pub secret_roll_out: Duration,
     /// How long a session lasts at all; `None` (the default) for no end.
     pub absolute_max_age: Option<Duration>,
     /// When and how sessions renew.
@@ -36,6 +38,8 @@ pub struct Settings {
     pub pages: Pages,
     /// Whether the four `/api/...` routes of the SvelteKitAuth recipe are served; no.
     pub compat_routes: bool,
+    /// What this process is called in the histories of sessions; nothing.
+    pub replica_name: Option<String>,
 }
 
 /// Where sessions lie; the names are Auth.js's.

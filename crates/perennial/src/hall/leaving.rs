@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
+use perennial_core::condition::Condition;
 use perennial_core::cookie;
-use perennial_core::record::EndReason;
+use perennial_core::record::{EndReason, Loss};
 use perennial_core::session::{Carried, SessionState};
 use serde_json::{Map, Value};
 
 use super::recognising::Source;
-use super::{Entry, Found, Opened};
+use super::{Challenge, Entry, Found, Opened};
+use crate::alarm::AlarmCode;
 use crate::callbacks::{Callbacks, JwtCallback};
 use crate::engine::Inner;
 use crate::event::Event;
@@ -39,18 +41,23 @@ enum Form {
 impl Inner {
     /// Steps 5 and 7, for a session that was found in `source`.
     pub(super) async fn leave(self: &Arc<Self>, opened: Opened, source: Source, found: Found, visit: Visit) -> Entry {
-        let (state, suspended, renewed, source) = match found {
-            Found::Ended { reason, .. } if reason != EndReason::Refused => return self.farewell(&opened, reason),
-            Found::Ended { state, reason } => {
-                self.end_in_background(state, reason);
-                return self.farewell(&opened, reason);
+        let (state, bearer, renewed, source) = match found {
+            Found::Ended(reason) => return self.farewell(&opened, reason, None),
+            Found::Refused { state, claims } => {
+                self.end_in_background(state, EndReason::Refused);
+                return self.farewell(&opened, EndReason::Refused, claims.map(Challenge));
             }
             Found::Unproven { retry_after } => return Entry::unavailable(Refusal::RenewalSuspended { retry_after }),
-            Found::Serve { state, renewed } => (state, None, renewed, source),
-            Found::Unsaved { state } => (state, None, true, Source::Cookie),
-            Found::Suspended { state, retry_after } => (state, Some(retry_after), false, source),
+            Found::Serve { state, renewed, condition } => (state, Ok(condition), renewed, source),
+            Found::Unsaved { state } => (state, Ok(Condition::Fresh), true, Source::Cookie),
+            Found::Suspended { state, retry_after } => {
+                self.metrics.suspended(&state.provider);
+                (state, Err(Refusal::RenewalSuspended { retry_after }), false, source)
+            }
+            Found::Reauthenticate { state } => (state, Err(Refusal::ReauthenticationRequired), false, source),
         };
         if let Some(presented) = opened.presented().filter(|presented| !renewed && state.generation > *presented) {
+            self.stale_cookies.saved(state.id);
             self.emit(Event::StaleCookieSaved {
                 at: self.now(),
                 session: state.id.fingerprint(),
@@ -60,28 +67,37 @@ impl Inner {
         }
         let Some(state) = self.asked_on_read(&state).await else {
             self.end_in_background(state, EndReason::Callback);
-            return self.farewell(&opened, EndReason::Callback);
+            return self.farewell(&opened, EndReason::Callback, None);
         };
         let (state, set_cookies) = match self.form(source) {
             Form::Whole => self.leave_whole(&opened, state, visit),
             Form::Handle => match self.leave_handle(&opened, state, visit).await {
                 Ok(left) => left,
-                Err(reason) => return self.farewell(&opened, reason),
+                Err(reason) => return self.farewell(&opened, reason, None),
             },
         };
         let lifetimes = self.settings.lifetimes();
-        let session = match suspended {
-            None => Session::new(state, lifetimes, self.now()),
-            Some(retry_after) => Session::suspended(state, lifetimes, retry_after),
+        let session = match bearer {
+            Ok(condition) => Session::new(state, lifetimes, self.now(), condition),
+            Err(why) => Session::suspended(state, lifetimes, why),
         };
-        Entry { session: Some(session), set_cookies, renewed, unavailable: None }
+        if session.condition() != Condition::Fresh {
+            tracing::debug!(session = session.fingerprint(), condition = session.condition().as_str(), "not fresh");
+        }
+        Entry { session: Some(session), set_cookies, renewed, ..Entry::stranger() }
     }
 
-    /// The cookie of a session that is over is cleared.
-    pub(super) fn farewell(&self, opened: &Opened, reason: EndReason) -> Entry {
+    /// A stranger leaves, where a session came in; with what the provider wants of the next sign-in.
+    pub(super) fn farewell(&self, opened: &Opened, reason: EndReason, challenge: Option<Challenge>) -> Entry {
+        // Nothing is written about it, because other replicas may be able to open the record.
+        if let (EndReason::SecretGone, Carried::Whole(state)) = (reason, &opened.carried) {
+            self.metrics.lost(&state.provider, Loss::SecretGone);
+        }
         tracing::info!(session = opened.id().fingerprint(), ?reason, "session over, cookie cleared");
         let writes = cookie::clear(&self.names.session, &opened.names);
-        Entry { set_cookies: self.names.chunks(&writes, self.now()), ..Entry::stranger() }
+        let mut set_cookies = self.names.chunks(&writes, self.now());
+        set_cookies.extend(challenge.as_ref().and_then(|challenge| self.remember_challenge(challenge)));
+        Entry { set_cookies, challenge, ..Entry::stranger() }
     }
 
     /// What the cookie of a session found in `source` is to carry. Tokens that the store would not take go with the cookie,
@@ -212,10 +228,7 @@ impl Inner {
         match written {
             Ok(writes) => self.names.chunks(&writes, ends_at),
             Err(_) => {
-                self.alarm(
-                    "cookie_too_large",
-                    "A session does not fit into its cookie: keep fewer claims in the jwt callback, ask the provider for smaller tokens, or keep sessions in the store with strategy database.",
-                );
+                self.alarm(AlarmCode::CookieTooLarge, "A session does not fit into its cookie.");
                 Vec::new()
             }
         }

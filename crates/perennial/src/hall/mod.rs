@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method};
 use perennial_core::Timestamp;
+use perennial_core::condition::{Condition, Progress};
 use perennial_core::record::EndReason;
 use perennial_core::renewal::{Verdict, decide, due_at};
 use perennial_core::session::{Carried, Generation, SessionState, interaction};
@@ -53,7 +54,14 @@ pub struct Entry {
     pub renewed: bool,
     /// Somebody is there, but nobody can say who just now: answer with this ([`Auth::refuse`]), not as to a stranger.
     pub unavailable: Option<Refusal>,
+    /// What the provider wants of the next sign-in, where it refused to renew this session; put it into the request's
+    /// extensions for [`Auth::require`]. Later requests bring it in a cookie.
+    pub challenge: Option<Challenge>,
 }
+
+/// What a provider wants of the next sign-in: a `claims` parameter (OIDC Core §5.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge(pub(crate) String);
 
 /// A look at a session that changes nothing: see [`Auth::peek`].
 #[derive(Clone, Debug)]
@@ -104,14 +112,14 @@ impl Auth {
             absolute_until: lifetimes.absolute_until(state),
             cookie_bytes: opened.bytes,
             chunks: opened.names.len(),
-            session: Session::new(state.clone(), lifetimes, inner.now()),
+            session: Session::new(state.clone(), lifetimes, inner.now(), inner.condition(state, Progress::Quiet)),
         })
     }
 }
 
 impl Entry {
     fn stranger() -> Self {
-        Self { session: None, set_cookies: Vec::new(), renewed: false, unavailable: None }
+        Self { session: None, set_cookies: Vec::new(), renewed: false, unavailable: None, challenge: None }
     }
 
     fn unavailable(refusal: Refusal) -> Self {
@@ -122,18 +130,27 @@ impl Entry {
 /// What the store and the provider made of a session.
 enum Found {
     /// Serve with this generation.
-    Serve { state: Arc<SessionState>, renewed: bool },
+    Serve { state: Arc<SessionState>, renewed: bool, condition: Condition },
     /// Serve with this generation, just received, which the store would not take.
     Unsaved { state: Arc<SessionState> },
     /// The access token has died and there is no other for now.
     Suspended { state: Arc<SessionState>, retry_after: Duration },
+    /// The access token has died and there is no other before the provider has seen the user.
+    Reauthenticate { state: Arc<SessionState> },
     /// The provider has yet to vouch for the session and cannot just now: it must not be served.
     Unproven { retry_after: Duration },
-    /// The session, of which this is what was known, is over.
-    Ended { state: Arc<SessionState>, reason: EndReason },
+    /// The session is over.
+    Ended(EndReason),
+    /// The session is over because the provider refused to renew it; what it wants of the next sign-in, if it said so.
+    Refused { state: Arc<SessionState>, claims: Option<String> },
 }
 
 impl Inner {
+    /// How a session stands whose renewal has come so far.
+    pub(crate) fn condition(&self, state: &SessionState, progress: Progress) -> Condition {
+        Condition::of(decide(state, &self.settings.renewal, self.now()), progress)
+    }
+
     /// Step 2: who is there, or with what a request leaves that brings nobody.
     async fn arrive(self: &Arc<Self>, headers: &HeaderMap) -> Result<(Opened, Arc<SessionState>, Source), Box<Entry>> {
         self.learn_of_secrets();
@@ -144,7 +161,7 @@ impl Inner {
         };
         match known {
             Known::Session { state, source } => Ok((opened, state, source)),
-            Known::Over(reason) => Err(self.farewell(&opened, reason).into()),
+            Known::Over(reason) => Err(self.farewell(&opened, reason, None).into()),
             Known::Nobody => Err(Entry::stranger().into()),
             Known::Unreachable => {
                 Err(Entry::unavailable(Refusal::SessionUnavailable { retry_after: RETRY_SOON }).into())
@@ -158,13 +175,13 @@ impl Inner {
             return found;
         }
         let policy = &self.settings.renewal;
-        let as_it_is = || Found::Serve { state: state.clone(), renewed: false };
+        let as_it_is = |condition| Found::Serve { state: state.clone(), renewed: false, condition };
         match (door, decide(state, policy, self.now())) {
             // What was just read from the record is the newest there is.
-            (Door::Ordinary, Verdict::Fresh | Verdict::Bare) if source == Source::Record => as_it_is(),
+            (Door::Ordinary, Verdict::Fresh | Verdict::Bare) if source == Source::Record => as_it_is(Condition::Fresh),
             // Where a refresh kills the previous access token at once, an older generation is of no use to anybody.
-            (Door::Ordinary, Verdict::Fresh) if !self.at_kill(&state.provider) => as_it_is(),
-            (Door::Ordinary, Verdict::Due) if self.flights.under_way(state.id) => as_it_is(),
+            (Door::Ordinary, Verdict::Fresh) if !self.at_kill(&state.provider) => as_it_is(Condition::Fresh),
+            (Door::Ordinary, Verdict::Due) if self.flights.under_way(state.id) => as_it_is(Condition::Renewing),
             (Door::Ordinary, Verdict::Fresh | Verdict::Due) => {
                 self.fly(state, Ask::due(RenewalReason::AheadOfTime), policy.patience).await
             }
@@ -184,7 +201,7 @@ impl Inner {
     async fn barred(self: &Arc<Self>, state: &Arc<SessionState>) -> Option<Found> {
         if self.settings.lifetimes().is_too_old(state, self.now()) {
             self.end_in_background(state.clone(), EndReason::TooOld);
-            return Some(Found::Ended { state: state.clone(), reason: EndReason::TooOld });
+            return Some(Found::Ended(EndReason::TooOld));
         }
         if state.epoch < self.settings.epoch { Some(self.prove(state).await) } else { None }
     }
@@ -195,11 +212,16 @@ impl Inner {
         let (epoch, wait_max) = (self.settings.epoch, self.settings.renewal.wait_max);
         match self.fly(state, Ask::due(RenewalReason::Epoch), wait_max).await {
             Found::Serve { state, .. } if state.epoch < epoch && !state.is_renewable() => {
-                self.end_in_background(state.clone(), EndReason::Unproven);
-                Found::Ended { state, reason: EndReason::Unproven }
+                self.end_in_background(state, EndReason::Unproven);
+                Found::Ended(EndReason::Unproven)
             }
             Found::Serve { state, .. } if state.epoch < epoch => Found::Unproven { retry_after: RETRY_SOON },
             Found::Suspended { state, retry_after } if state.epoch < epoch => Found::Unproven { retry_after },
+            // Only the user can have the provider vouch for it: by signing in.
+            Found::Reauthenticate { state } if state.epoch < epoch => {
+                self.end_in_background(state, EndReason::Unproven);
+                Found::Ended(EndReason::Unproven)
+            }
             proven => proven,
         }
     }

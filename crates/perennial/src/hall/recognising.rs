@@ -10,6 +10,7 @@ use perennial_core::session::{Carried, Handle, SessionState};
 use perennial_store::{StoreError, StoreErrorKind};
 
 use super::Opened;
+use crate::alarm::AlarmCode;
 use crate::engine::Inner;
 use crate::ledger::{Amended, Recorded};
 use crate::settings::SessionStrategy;
@@ -48,10 +49,7 @@ impl Inner {
                 Ok(Recorded::Over(reason)) => Known::Over(reason),
                 Ok(Recorded::SealedElsewhere) => Known::Over(EndReason::SecretGone),
                 Ok(Recorded::Missing) => {
-                    self.alarm(
-                        "record_missing",
-                        "The session store has lost a session that lies in it alone: restore it, or its user signs in again.",
-                    );
+                    self.alarm(AlarmCode::RecordMissing, "The session store has lost a session that lies in it alone.");
                     Known::Nobody
                 }
                 Err(error) => self.unreachable(&error),
@@ -86,8 +84,8 @@ impl Inner {
     fn unreachable(&self, error: &StoreError) -> Known {
         tracing::error!(%error, code = error.code(), "the session store failed; whose session it is cannot be said");
         self.alarm(
-            "store_unavailable",
-            "The session store fails: whoever is signed in is told to try again until it is back. See the log for its words.",
+            AlarmCode::StoreUnavailable,
+            "The session store fails: whoever is signed in is told to try again until it is back.",
         );
         Known::Unreachable
     }

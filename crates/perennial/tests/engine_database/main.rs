@@ -14,18 +14,24 @@ mod support;
 mod audiences;
 #[path = "../engine/callbacks.rs"]
 mod callbacks;
+#[path = "../engine/challenge.rs"]
+mod challenge;
 #[path = "../engine/clocks.rs"]
 mod clocks;
 #[path = "../engine/configuring.rs"]
 mod configuring;
 #[path = "../engine/crash.rs"]
 mod crash;
+#[path = "../engine/doubt.rs"]
+mod doubt;
 #[path = "../engine/ending.rs"]
 mod ending;
 #[path = "../engine/endpoints.rs"]
 mod endpoints;
 #[path = "../engine/epoch.rs"]
 mod epoch;
+#[path = "../engine/happened.rs"]
+mod happened;
 #[path = "../engine/leaks.rs"]
 mod leaks;
 #[path = "../engine/outages.rs"]
@@ -44,5 +50,7 @@ mod signing_in;
 mod skew;
 #[path = "../engine/stale.rs"]
 mod stale;
+#[path = "../engine/stampede.rs"]
+mod stampede;
 #[path = "../engine/store_outage.rs"]
 mod store_outage;
