@@ -7,7 +7,9 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use perennial::secret::CookieSecret;
 use perennial::store::{OpenError, SessionStore};
-use perennial::{Audience, Auth, AuthBuilder, ConfigError, ConfigFault, Pages, RenewalPolicy};
+use perennial::{
+    Audience, Auth, AuthBuilder, ConfigError, ConfigFault, IdleFedBy, Pages, RenewalPolicy, SessionStrategy,
+};
 use url::Url;
 
 use crate::provider_settings::provider;
@@ -254,7 +256,22 @@ fn session_settings(mut auth: AuthBuilder, mut section: Reader<'_>, faults: &mut
     if let Some(age) = section.duration("absolute_max_age", faults) {
         auth = auth.absolute_max_age(age);
     }
-    section.close(&["max_age", "update_age", "absolute_max_age"], faults);
+    if let Some(time) = section.duration("secret_roll_out", faults) {
+        auth = auth.secret_roll_out(time);
+    }
+    let strategies = [("jwt", SessionStrategy::Jwt), ("database", SessionStrategy::Database)];
+    if let Some(strategy) = section.choice("strategy", &strategies, faults) {
+        auth = auth.strategy(strategy);
+    }
+    let feeders = [("interactive", IdleFedBy::Interactive), ("any", IdleFedBy::Any)];
+    if let Some(which) = section.choice("idle_fed_by", &feeders, faults) {
+        auth = auth.idle_fed_by(which);
+    }
+    if let Some(epoch) = section.whole_number("epoch", faults) {
+        auth = auth.epoch(epoch.into());
+    }
+    let known = ["strategy", "max_age", "update_age", "absolute_max_age", "idle_fed_by", "epoch", "secret_roll_out"];
+    section.close(&known, faults);
     auth
 }
 

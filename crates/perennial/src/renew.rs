@@ -133,6 +133,9 @@ impl Inner {
     }
 
     fn is_due(&self, newest: &SessionState, ask: &Ask, now: Timestamp) -> bool {
+        if newest.epoch < self.settings.epoch && newest.is_renewable() {
+            return true;
+        }
         let policy = &self.settings.renewal;
         let renewable = newest.tokens.as_ref().is_some_and(|tokens| tokens.refresh_token.is_some());
         // The token that is asked for: the verdict on it, since when it is there, and at which generation it came.
@@ -183,7 +186,7 @@ impl Inner {
         version: Option<Version>,
         entry: Option<Entry>,
     ) -> Result<Swap, StoreError> {
-        let sealed = seal_state(&self.record_keys, newest, self.random());
+        let sealed = seal_state(&self.keys().record, newest, self.random());
         let record = Record::following(previous, newest.generation, sealed, phase);
         let told = entry.as_ref().map_or(0, |entry| entry.stale_cookies);
         let swapped = match entry {
@@ -250,6 +253,7 @@ impl Inner {
                 None => self.note_failure(newest, &call, &failure).await,
             },
         };
+        let outcome = if unsaved.is_some() { outcome.unsaved() } else { outcome };
         self.report(newest, &outcome, told, &entry);
         let unsaved = unsaved.map(|next| (next, entry));
         (outcome, unsaved)
@@ -296,10 +300,11 @@ impl Inner {
         // The record keeps the ID token that was verified; a new one takes its place in the cookie once it is.
         let id_token = response.id_token.take();
         let extra = response.extra.clone();
-        let mut next = match &ask.audience {
+        let next = match &ask.audience {
             None => spent.renewed(response, lifetime),
             Some(audience) => spent.renewed_for(audience, response, lifetime),
         };
+        let mut next = next.proven_in(self.settings.epoch);
         match self.settle_tokens(spent, intent, &mut next, entry).await {
             Ok(Landed::Written) => {}
             Ok(Landed::Superseded) => return self.superseded(spent).await,
@@ -497,7 +502,7 @@ impl Inner {
             if let Some(kept) = kept.and_then(|record| self.opened(record, spent)) {
                 *next = next.with_claims(kept.claims);
             }
-            let sealed = seal_state(&self.record_keys, next, self.random());
+            let sealed = seal_state(&self.keys().record, next, self.random());
             let entry = self.entry(next, What::Renewal(entry.clone()), 0);
             (Attempted::Tokens { generation: next.generation, sealed }, entry)
         })
@@ -590,7 +595,7 @@ impl Inner {
 /// What a renewal's end says about the next one.
 fn progress_after(outcome: &Outcome) -> Progress {
     match outcome {
-        Outcome::Newest { .. } | Outcome::AudienceRefused { .. } => Progress::Quiet,
+        Outcome::Newest { .. } | Outcome::Unsaved { .. } | Outcome::AudienceRefused { .. } => Progress::Quiet,
         Outcome::Kept { .. } | Outcome::Reauthenticate { .. } => Progress::Failing,
         Outcome::Refused { .. } => Progress::Refused,
         Outcome::Ended(_) => Progress::Ended,
