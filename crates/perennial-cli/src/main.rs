@@ -73,7 +73,7 @@ fn main() -> ExitCode {
             Command::Serve(args) => commands::serve::run(args).await,
             Command::Provider(args) => commands::provider::run(*args).await,
             Command::Check(args) => commands::check::run(args).await,
-            Command::Cookie(args) => commands::cookie::run(args),
+            Command::Cookie(args) => commands::cookie::run(args).await,
             Command::Secret => commands::secret::run(),
         }
     });

@@ -53,7 +53,7 @@ pub use perennial_core::id_token::JwsAlgorithm;
 pub use perennial_core::provider::{Provider, ProviderBuilder};
 pub use perennial_core::random::random_token;
 pub use perennial_core::renewal::RenewalPolicy;
-pub use perennial_core::session::Generation;
+pub use perennial_core::session::{Generation, SessionState};
 pub use perennial_core::{SecureRandom, Timestamp, cookie, names, provider, record, secret};
 pub use perennial_store as store;
 pub use refusal::Refusal;

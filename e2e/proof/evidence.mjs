@@ -1,0 +1,86 @@
+// What is counted, and what counts as lost: from what the provider saw, what lies in the store, and what the browsers were told.
+
+import { isRedemption, isRefusal } from '../support/dev-provider.mjs'
+import { until } from '../support/wait.mjs'
+
+/** Classes at which a refresh token whose answer was lost can be presented again, for as long as the window lasts. */
+export const FORGIVING = new Set(['reusable', 'acknowledged', 'overlap', 'idempotent'])
+
+/** `rotating` is what the development provider calls its strictest class. */
+export const atProvider = (refreshClass) => (refreshClass === 'family' ? 'rotating' : refreshClass)
+
+/** The most redemptions that one refresh token saw. With a class that hands out siblings, a repetition in doubt is a second one. */
+export function redemptionsPerGeneration(provider) {
+  const counts = new Map()
+  for (const event of provider.events.filter(isRedemption)) {
+    const generation = `${event.family}/${event.serial}`
+    counts.set(generation, (counts.get(generation) ?? 0) + 1)
+  }
+  return Math.max(0, ...counts.values())
+}
+
+/** Refresh tokens that the provider refused: spent, unknown, revoked. */
+export const refusals = (provider) => provider.events.filter(isRefusal)
+
+/** How an answer speaks of the session: `served`, `suspended` (503: signed in, no token just now) or `out`. */
+export function standing({ status, text, url }) {
+  if (status === 200) return 'served'
+  if (status === 503) return 'suspended'
+  if (status === 401 || status === 302 || status === 303) return 'out'
+  throw new Error(`${url} answered ${status}: ${text}`)
+}
+
+/** Asks for a renewal until the provider has given new tokens, or the gateway says that the session is over. */
+export async function outcome(person, { within = 120_000, every = 250 } = {}) {
+  return until(`session ${person.family} to be renewed or over`, async () => {
+    const answer = await person.refresh()
+    const now = standing(answer)
+    person.take(answer)
+    if (now === 'out') return 'lost'
+    if (now !== 'served' || !answer.json().renewed) return false
+    // Not our word alone: the provider's own resource takes the new token.
+    const proof = await person.ask()
+    if (proof.status !== 200) throw new Error(`renewed, and yet the app answered ${proof.status}: ${proof.text}`)
+    return 'saved'
+  }, { within, every })
+}
+
+/**
+ * Whether the protocol could have saved a session that was lost.
+ *
+ * It could not if, and only if, all of this is so:
+ *   1. the class is a strict one: after a lost answer nobody but the provider has the successor;
+ *   2. the provider spent the session's newest refresh token and answered with a successor that was never presented;
+ *   3. no durable place holds that successor: neither the record in the store nor any cookie that reached the browser is of its generation;
+ *   4. the answer was cut off by something outside the protocol: the provider lost it on the way, or was slower than the call's deadline, or a
+ *      gateway was killed at a moment between the request's arrival at the provider and one second after its answer.
+ * To be asked when the gateways are down, so that a store in a file can be read.
+ */
+export async function judgeLoss(person, { provider, refreshClass, kills = [], callDeadlineMs }) {
+  const strict = !FORGIVING.has(refreshClass.split(':')[0])
+  const mine = provider.events.filter(({ family }) => family === person.family)
+  const last = mine.findLast(isRedemption)
+  if (!strict || last === undefined) return { savable: true, why: strict ? 'nothing was ever spent' : `${refreshClass} forgives` }
+  // At a strict provider each redemption makes one successor: serial n + 1 is that of generation n.
+  const successor = last.serial + 1
+  if (mine.some(({ serial, kind }) => kind === 'token' && serial === successor)) return { savable: true, why: 'we had presented the successor' }
+  const durable = await person.newestDurable()
+  if (durable + 1 >= successor) return { savable: true, why: `generation ${durable} was durable, and it holds the successor` }
+  const began = last.at_ms - last.duration_ms
+  const lost = last.outcome === 'reply_lost'
+  const late = last.duration_ms >= callDeadlineMs
+  const killed = kills.some(({ signalled, exited }) => began <= exited && signalled <= last.at_ms + 1_000)
+  return { savable: !(lost || late || killed), why: lost ? 'reply lost' : late ? 'reply late' : killed ? 'killed in the call' : 'the answer arrived' }
+}
+
+/** Sorts the lost among `people` into savable and not; the gateways must be down. */
+export async function judge(people, outcomes, circumstances) {
+  const row = { savable: 0, unsavable: 0, why: [] }
+  for (const [index, person] of people.entries()) {
+    if (outcomes[index] === 'saved') continue
+    const { savable, why } = await judgeLoss(person, circumstances)
+    if (savable) row.why.push(`session ${person.family}: ${why}`)
+    row[savable ? 'savable' : 'unsavable'] += 1
+  }
+  return row
+}

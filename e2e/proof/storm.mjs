@@ -1,0 +1,79 @@
+// Three gateways, fifty tabs, and nothing goes wrong: one redemption per generation, and nobody is signed out.
+
+import http from 'node:http'
+
+import { DevProvider } from '../support/dev-provider.mjs'
+import { Fleet } from '../support/fleet.mjs'
+import { Person } from '../support/person.mjs'
+import { untilTime } from '../support/wait.mjs'
+import { redemptionsPerGeneration, refusals, standing } from './evidence.mjs'
+
+const LIFETIME = 3
+
+export async function storm({ name, Store, gateways, sessions, expiries, tabs, say = () => {} }) {
+  const publicUrl = await Fleet.place()
+  const store = await Store.start(name)
+  const provider = await DevProvider.start({ name, publicUrl, accessTokenLifetime: LIFETIME, behaviour: 'class=rotating' })
+  const fleet = await Fleet.start({ name, publicUrl, store, provider, size: gateways, refreshClass: 'family' })
+  const agent = new http.Agent({ keepAlive: true, maxSockets: tabs })
+  const seen = { served: 0, suspended: 0, out: 0 }
+  let met = 0
+  try {
+    await Promise.all(
+      Array.from({ length: sessions }, async () => {
+        const person = await Person.signIn(fleet)
+        for (let round = 0; round < expiries; round += 1) {
+          await expiry(person, { dead: round % 2 === 0, tabs, agent, seen })
+          met += 1
+          if (met % 100 === 0) say(`${met} of ${sessions * expiries} expiries`)
+        }
+      }),
+    )
+  } finally {
+    agent.destroy()
+    await fleet.stop()
+    await store.stop()
+    await provider.stop()
+  }
+  const renewals = provider.events.filter(({ outcome }) => outcome === 'rotated').length
+  return {
+    count: `${met} expiries, ${met * tabs} requests`,
+    savable: seen.out,
+    unsavable: 0,
+    redemptions: redemptionsPerGeneration(provider),
+    signOuts: seen.out,
+    expect: {
+      'one redemption for each expiry': [renewals, met],
+      'one redemption per generation': [redemptionsPerGeneration(provider), 1],
+      'refresh tokens refused': [refusals(provider).length, 0],
+      'answers other than 200': [seen.suspended + seen.out, 0],
+    },
+  }
+}
+
+/**
+ * One expiry, met by all tabs at once with the same cookies, over all gateways; every fifth tab has slept and holds an older cookie.
+ * `dead`: after the access token has died, so that all have to wait; else in the last moments of its life, when the session is due.
+ */
+async function expiry(person, { dead, tabs, agent, seen }) {
+  const { fleet } = person
+  const { provider } = fleet
+  const last = provider.events.findLast(({ family, outcome }) => family === person.family && (outcome === 'rotated' || outcome === 'issued'))
+  const dies = last.at_ms + LIFETIME * 1_000
+  // The last third of its life is the window, and in its first half every session becomes due.
+  await untilTime(dead ? dies + 20 : dies - (LIFETIME * 1_000) / 6 + 60)
+  const now = person.cookie
+  const older = person.cookies.slice(0, -1)
+  const answers = await Promise.all(
+    Array.from({ length: tabs }, (_, tab) => {
+      const cookie = tab % 5 === 4 && older.length > 0 ? older[(tab * 7) % older.length] : now
+      return person.ask(fleet.gateways[tab % fleet.gateways.length], { cookie, agent })
+    }),
+  )
+  for (const answer of answers) {
+    seen[standing(answer)] += 1
+    person.take(answer)
+  }
+  // Whoever renewed ahead of time answered at once to the others; the new cookie is there by now, or comes with this.
+  if (person.cookie === now) person.take(await person.ask())
+}
