@@ -1,13 +1,10 @@
 // What is counted, and what counts as lost: from what the provider saw, what lies in the store, and what the browsers were told.
 
-import { isRedemption, isRefusal } from '../support/dev-provider.mjs'
 import { until } from '../support/wait.mjs'
+import { isRedemption, isRefusal } from '../support/witness.mjs'
 
 /** Classes at which a refresh token whose answer was lost can be presented again, for as long as the window lasts. */
 export const FORGIVING = new Set(['reusable', 'acknowledged', 'overlap', 'idempotent'])
-
-/** `rotating` is what the development provider calls its strictest class. */
-export const atProvider = (refreshClass) => (refreshClass === 'family' ? 'rotating' : refreshClass)
 
 /** The most redemptions that one refresh token saw. With a class that hands out siblings, a repetition in doubt is a second one. */
 export function redemptionsPerGeneration(provider) {
@@ -63,7 +60,7 @@ export async function judgeLoss(person, { provider, refreshClass, kills = [], ca
   if (!strict || last === undefined) return { savable: true, why: strict ? 'nothing was ever spent' : `${refreshClass} forgives` }
   // At a strict provider each redemption makes one successor: serial n + 1 is that of generation n.
   const successor = last.serial + 1
-  if (mine.some(({ serial, kind }) => kind === 'token' && serial === successor)) return { savable: true, why: 'we had presented the successor' }
+  if (mine.some(({ serial }) => serial === successor)) return { savable: true, why: 'we had presented the successor' }
   const durable = await person.newestDurable()
   if (durable + 1 >= successor) return { savable: true, why: `generation ${durable} was durable, and it holds the successor` }
   const began = last.at_ms - last.duration_ms

@@ -2,15 +2,14 @@
 
 import { randomInt } from 'node:crypto'
 
-import { DevProvider, isRedemption } from '../support/dev-provider.mjs'
-import { Fleet } from '../support/fleet.mjs'
 import { Person } from '../support/person.mjs'
 import { until, untilTime } from '../support/wait.mjs'
-import { atProvider, judge, outcome, redemptionsPerGeneration, standing } from './evidence.mjs'
+import { isRedemption } from '../support/witness.mjs'
+import { judge, outcome, redemptionsPerGeneration, standing } from './evidence.mjs'
+import { openScene } from './scene.mjs'
 
 /** Long enough for a slow machine, short enough that a lost call is drained within a minute: the lease is this and 5 s, the drain 30 s. */
 const CALL_DEADLINE_MS = 2_000
-const LIFETIME = 20
 
 /**
  * `plan` says how many kills for each class, as `{ family: 10, 'overlap:60': 5 }`. The classes have a provider and gateways each and are
@@ -31,19 +30,20 @@ export async function kills({ name, Store, gateways, sessions, plan, say = () =>
     const rows = await Promise.all(scenes.map(settle))
     return sum(rows, scenes)
   } finally {
-    await Promise.allSettled(scenes.map(close))
+    await Promise.all(scenes.map((scene) => scene.close()))
   }
 }
 
-async function open(name, { Store, gateways, refreshClass }) {
-  const publicUrl = await Fleet.place()
-  const store = await Store.start(name)
-  // A few milliseconds on either side of the commit, so that kills fall before it, into it and after it.
-  const behaviour = `class=${atProvider(refreshClass)},delay_ms=4,delay_after_commit_ms=4`
-  const provider = await DevProvider.start({ name, publicUrl, accessTokenLifetime: LIFETIME, behaviour })
-  const renewal = { call_deadline: `${CALL_DEADLINE_MS}ms`, wait_max: '3s', min_interval: '1ms' }
-  const fleet = await Fleet.start({ name, publicUrl, store, provider, size: gateways, refreshClass, renewal })
-  return { refreshClass, store, provider, fleet, people: [], busy: [] }
+async function open(name, options) {
+  const scene = await openScene({
+    name,
+    ...options,
+    lifetime: 20,
+    // A few milliseconds on either side of the commit, so that kills fall before it, into it and after it.
+    behaviour: 'delay_ms=4,delay_after_commit_ms=4',
+    renewal: { call_deadline: `${CALL_DEADLINE_MS}ms`, wait_max: '3s', min_interval: '1ms' },
+  })
+  return Object.assign(scene, { people: [], busy: [] })
 }
 
 /** Sessions renew as fast as they can, each from two tabs, when one gateway dies; then it comes back. */
@@ -103,15 +103,8 @@ async function renewWithoutPause(session, round) {
 async function settle(scene) {
   const { people, provider, fleet, refreshClass } = scene
   const outcomes = await Promise.all(people.map((person) => outcome(person, { every: 1_000 })))
-  // Of the sessions that the provider had spent a token of when their gateway died, those whose answer was durable are no miracle.
   await fleet.stop()
   return judge(people, outcomes, { provider, refreshClass, kills: fleet.kills, callDeadlineMs: CALL_DEADLINE_MS })
-}
-
-async function close({ fleet, store, provider }) {
-  await fleet.stop()
-  await store.stop()
-  await provider.stop()
 }
 
 function sum(rows, scenes) {

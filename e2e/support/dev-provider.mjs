@@ -4,17 +4,21 @@ import http from 'node:http'
 
 import { PERENNIAL, Program, freePort } from './processes.mjs'
 import { send } from './http.mjs'
-import { until } from './wait.mjs'
+import { Witness } from './witness.mjs'
 
-export class DevProvider {
+export class DevProvider extends Witness {
   clientId = 'proof'
   clientSecret = 'the secret of the proof'
 
-  /** What the token endpoint did, oldest first: `{ at_ms, family, serial, outcome, duration_ms }`; docs/provider.md. */
-  events = []
-  #listeners = new Set()
+  /** Answers 200 to a living access token of its own and 401 to any other: the provider is the app as well. */
+  resource = '/api'
+
   #last
   #stream
+
+  get upstream() {
+    return this.issuer
+  }
 
   /** `accessTokenLifetime` in seconds; `behaviour` is a script, such as `class=overlap:60,delay_ms=5`. */
   static async start({ name, publicUrl, accessTokenLifetime = 60, behaviour = '' }) {
@@ -57,28 +61,7 @@ export class DevProvider {
       throw new Error(`the provider's events ${this.#last + 1} to ${event.sequence - 1} were missed: the evidence has a hole`)
     }
     this.#last = event.sequence
-    if (event.kind === 'token') this.events.push(event)
-    for (const listener of [...this.#listeners]) listener(event)
-  }
-
-  /** The next event that `wanted` accepts. To be asked for before what brings it about. */
-  next(what, wanted, { within = 30_000 } = {}) {
-    return new Promise((resolve, reject) => {
-      const done = () => {
-        clearTimeout(timer)
-        this.#listeners.delete(listener)
-      }
-      const listener = (event) => {
-        if (!wanted(event)) return
-        done()
-        resolve(event)
-      }
-      const timer = setTimeout(() => {
-        done()
-        reject(new Error(`waited ${within} ms in vain for the provider to tell of ${what}`))
-      }, within)
-      this.#listeners.add(listener)
-    })
+    if (event.kind === 'token') this.tell(event)
   }
 
   /** Everything it knows: counters, and families as chains of refresh tokens. */
@@ -101,9 +84,3 @@ export class DevProvider {
     return this.program.stop()
   }
 }
-
-/** Whether a refresh token was redeemed, whether or not the answer arrived. */
-export const isRedemption = ({ outcome }) => outcome === 'rotated' || outcome === 'reply_lost' || outcome?.startsWith('reused_ok') === true
-
-/** Whether a refresh token was refused. */
-export const isRefusal = ({ outcome }) => outcome?.startsWith('rejected') === true || outcome === 'reuse_detected_family_revoked'

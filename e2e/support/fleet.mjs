@@ -17,10 +17,10 @@ export class Fleet {
   }
 
   /**
-   * `refreshClass` and `renewal` are what stands in the gateways' file; docs/configuration.md. `upstream` is by default the provider, whose
-   * `/api` answers 200 to a living access token and 401 to any other.
+   * `refreshClass` and `renewal` are what stands in the gateways' file; docs/configuration.md. `upstream` asks the provider about every
+   * access token it is handed.
    */
-  static async start({ name, publicUrl, store, provider, size = 1, refreshClass, renewal = {}, upstream = provider.issuer, env = {} }) {
+  static async start({ name, publicUrl, store, provider, size = 1, refreshClass, renewal = {}, upstream, env = {} }) {
     const self = new Fleet()
     Object.assign(self, { name, publicUrl, store, provider, secret: newSecret(), env })
     const folder = temporaryFolder()

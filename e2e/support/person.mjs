@@ -10,7 +10,8 @@ export class Person {
   /** Every Cookie header with a session that was ever current, oldest first: a tab that slept holds one of the older ones. */
   cookies = []
 
-  /** Signs in at the provider's as `Alice` and remembers which family of refresh tokens came of it. One after the other: see `signIn`. */
+  /** Signs in as Alice and remembers which family of refresh tokens came of it. One after the other,
+   * because the provider's word alone says which is whose. */
   static async signIn(fleet) {
     const turn = (fleet.turn ?? Promise.resolve()).then(() => Person.#signIn(fleet))
     fleet.turn = turn.catch(() => {})
@@ -22,7 +23,7 @@ export class Person {
     self.fleet = fleet
     const issued = fleet.provider.next('tokens for a code', ({ outcome }) => outcome === 'issued')
     const gateway = fleet.any()
-    let url = new URL('/api', fleet.publicUrl)
+    let url = new URL(fleet.provider.resource, fleet.publicUrl)
     for (let step = 0; ; step += 1) {
       const ours = url.origin === fleet.publicUrl
       // The development provider signs in at once whom the hint names.
@@ -64,7 +65,7 @@ export class Person {
 
   /** A request to the app that needs a living access token: 200 when the provider itself has accepted it. */
   ask(gateway = this.fleet.any(), { cookie = this.cookie, ...options } = {}) {
-    return this.fleet.request(gateway, '/api', { ...options, headers: { ...FETCH, cookie } })
+    return this.fleet.request(gateway, this.fleet.provider.resource, { ...options, headers: { ...FETCH, cookie } })
   }
 
   /** `POST /auth/refresh`: 200 `{ renewed, generation, expires_at }`, 503 when suspended, 401 when signed out. */
@@ -88,7 +89,7 @@ export class Person {
 
   async #open(cookie) {
     const { fleet } = this
-    const text = await output(`${fleet.name}-cookie`, PERENNIAL, ['cookie', 'open', '--store', fleet.store.url], { env: { AUTH_SECRET: fleet.secret }, input: cookie })
+    const text = await output(`${fleet.name}-cookie`, PERENNIAL, ['cookie', 'open', '--store', fleet.store.url], { env: { ...fleet.env, AUTH_SECRET: fleet.secret }, input: cookie })
     return JSON.parse(text)
   }
 }
