@@ -14,6 +14,12 @@ node|nodejs|runs the end-to-end suite
 npm|npm|fetches what the end-to-end suite is written with
 chromium|chromium|the browser of the end-to-end suite
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf|fonts-dejavu-core|letters in the screenshots
+redis-server|redis-server|a store that several gateways share
+redis-cli|redis-tools|asks Redis and Sentinel how they are
+redis-sentinel|redis-sentinel|names another Redis when the first one dies
+/usr/lib/postgresql|postgresql|another store that several gateways share
+setpriv|util-linux|starts PostgreSQL as somebody who is not root
+/usr/share/doc/libfaketime|libfaketime|lets a day pass in seconds
 '
 
 missing=()
