@@ -55,7 +55,7 @@ fn the_help_of_every_command_says_what_one_needs() {
         ),
         (&["check"], &["--config", "--upstream", "exit code", "starts nothing"]),
         (&["cookie"], &["open", "seal", "AUTH_SECRET"]),
-        (&["cookie", "open"], &["--name", "--dangerous-show-tokens", "standard input", "__Secure-"]),
+        (&["cookie", "open"], &["--name", "--dangerous-show-tokens", "--store", "standard input", "__Secure-"]),
         (&["cookie", "seal"], &["--name", "--max-age", "standard input"]),
         (&["secret"], &["AUTH_SECRET", "32 random bytes"]),
     ];
