@@ -1,0 +1,71 @@
+// The judge of the proof is judged: which lost session could have been saved, and that the scenarios notice what they are there for.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { judgeLoss, redemptionsPerGeneration, refusals } from '../proof/evidence.mjs'
+import { play } from '../proof/index.mjs'
+import { storm } from '../proof/storm.mjs'
+
+const CALL_DEADLINE_MS = 2_000
+
+/** Generation 1 was bought with the first refresh token; the second was spent from 1000 ms to 1010 ms, and its successor is number 3. */
+const EVENTS = [
+  { family: 1, serial: null, outcome: 'issued', at_ms: 0, duration_ms: 1 },
+  { family: 1, serial: 1, outcome: 'rotated', at_ms: 500, duration_ms: 10 },
+  { family: 1, serial: 2, outcome: 'rotated', at_ms: 1_010, duration_ms: 10 },
+]
+const KILLED = { signalled: 1_005, exited: 1_006 }
+/** The case that no protocol saves; every row spoils one thing about it. */
+const UNSAVABLE = { refreshClass: 'family', events: EVENTS, durable: 1, kills: [KILLED] }
+
+const withLast = (change) => EVENTS.with(-1, { ...EVENTS.at(-1), ...change })
+
+const ROWS = [
+  ['killed in the call', {}, false],
+  ['the last try was refused', { events: [...EVENTS, { family: 1, serial: 2, outcome: 'reuse_detected_family_revoked', at_ms: 40_000, duration_ms: 1 }] }, false],
+  ['single use is as strict', { refreshClass: 'single_use' }, false],
+  ['killed before the provider was done with it', { kills: [{ signalled: 1_001, exited: 1_002 }] }, false],
+  ['killed with the answer on its way', { kills: [{ signalled: 1_900, exited: 1_901 }] }, false],
+  ['the reply was lost', { events: withLast({ outcome: 'reply_lost' }), kills: [] }, false],
+  ['the reply came after the deadline', { events: withLast({ at_ms: 3_000, duration_ms: CALL_DEADLINE_MS }), kills: [] }, false],
+  ['a forgiving class', { refreshClass: 'overlap:60' }, true],
+  ['nothing was spent', { events: EVENTS.slice(0, 1) }, true],
+  ['the successor was presented', { events: [...EVENTS, { family: 1, serial: 3, outcome: 'dropped', at_ms: 2_000, duration_ms: 1 }] }, true],
+  ['the store has the successor', { durable: 2 }, true],
+  ['nobody was killed', { kills: [] }, true],
+  ['killed before the request came', { kills: [{ signalled: 900, exited: 901 }] }, true],
+  ['killed long after the answer', { kills: [{ signalled: 2_500, exited: 2_501 }] }, true],
+  ['the reply came just in time', { events: withLast({ at_ms: 2_999, duration_ms: CALL_DEADLINE_MS - 1 }), kills: [] }, true],
+]
+
+for (const [what, spoilt, savable] of ROWS) {
+  test(`a loss is ${savable ? '' : 'not '}savable: ${what}`, async () => {
+    const { events, durable, ...circumstances } = { ...UNSAVABLE, ...spoilt }
+    const others = [{ family: 2, serial: 3, outcome: 'rotated', at_ms: 5_000, duration_ms: 1 }]
+    const person = { family: 1, newestDurable: async () => durable }
+    const judged = await judgeLoss(person, { ...circumstances, provider: { events: [...events, ...others] }, callDeadlineMs: CALL_DEADLINE_MS })
+    assert.equal(judged.savable, savable, judged.why)
+  })
+}
+
+test('redemptions are counted by token, and refusals are none of them', () => {
+  const twice = { events: [...EVENTS, { family: 1, serial: 2, outcome: 'reused_ok_overlap:60' }, { family: 2, serial: 2, outcome: 'rotated' }] }
+  assert.equal(redemptionsPerGeneration(twice), 2)
+  assert.equal(redemptionsPerGeneration({ events: EVENTS }), 1)
+  assert.equal(redemptionsPerGeneration({ events: [] }), 0)
+  const refused = ['rejected_spent', 'rejected', 'reuse_detected_family_revoked', 'rotated', 'dropped'].map((outcome) => ({ outcome }))
+  assert.equal(refusals({ events: refused }).length, 3)
+})
+
+test('the storm notices gateways that share no store', async () => {
+  class Nothing {
+    url = 'memory:'
+    static start = async () => new Nothing()
+    stop = async () => {}
+  }
+  const sabotaged = { name: 'sabotaged-storm', play: storm, fixed: { Store: Nothing, gateways: 3, tabs: 12 }, short: { sessions: 1, expiries: 3 } }
+  const { broken, signOuts } = await play(sabotaged, 'short', () => {})
+  assert.match(broken.join('\n'), /refresh tokens refused/)
+  assert.ok(signOuts > 0, 'a provider that detects reuse ends the session')
+})
