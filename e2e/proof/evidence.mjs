@@ -3,10 +3,10 @@
 import { until } from '../support/wait.mjs'
 import { isRedemption, isRefusal } from '../support/witness.mjs'
 
-/** Classes at which a refresh token whose answer was lost can be presented again, for as long as the window lasts. */
-export const FORGIVING = new Set(['reusable', 'acknowledged', 'overlap', 'idempotent'])
+/** Whether a refresh token that was spent is refused by this class from then on. At the others it can be presented again for a while. */
+export const isStrict = (refreshClass) => ['family', 'single_use'].includes(refreshClass)
 
-/** The most redemptions that one refresh token saw. With a class that hands out siblings, a repetition in doubt is a second one. */
+/** The most redemptions that one refresh token saw. At a forgiving provider a second one is how a session in doubt is saved. */
 export function redemptionsPerGeneration(provider) {
   const counts = new Map()
   for (const event of provider.events.filter(isRedemption)) {
@@ -54,7 +54,7 @@ export async function outcome(person, { within = 120_000, every = 250 } = {}) {
  * To be asked when the gateways are down, so that a store in a file can be read.
  */
 export async function judgeLoss(person, { provider, refreshClass, kills = [], callDeadlineMs }) {
-  const strict = !FORGIVING.has(refreshClass.split(':')[0])
+  const strict = isStrict(refreshClass)
   const mine = provider.events.filter(({ family }) => family === person.family)
   const last = mine.findLast(isRedemption)
   if (!strict || last === undefined) return { savable: true, why: strict ? 'nothing was ever spent' : `${refreshClass} forgives` }
@@ -70,9 +70,10 @@ export async function judgeLoss(person, { provider, refreshClass, kills = [], ca
   return { savable: !(lost || late || killed), why: lost ? 'reply lost' : late ? 'reply late' : killed ? 'killed in the call' : 'the answer arrived' }
 }
 
-/** Sorts the lost among `people` into savable and not; the gateways must be down. */
+/** Sorts the lost among `people` into savable and not, and counts redemptions where each is final; the gateways must be down. */
 export async function judge(people, outcomes, circumstances) {
-  const row = { savable: 0, unsavable: 0, why: [] }
+  const { provider, refreshClass } = circumstances
+  const row = { savable: 0, unsavable: 0, why: [], redemptions: isStrict(refreshClass) ? redemptionsPerGeneration(provider) : undefined }
   for (const [index, person] of people.entries()) {
     if (outcomes[index] === 'saved') continue
     const { savable, why } = await judgeLoss(person, circumstances)
@@ -80,4 +81,17 @@ export async function judge(people, outcomes, circumstances) {
     row[savable ? 'savable' : 'unsavable'] += 1
   }
   return row
+}
+
+/** Several plays of one scenario as one row of the table. */
+export function together(rows, count) {
+  const total = (which) => rows.reduce((sum, row) => sum + row[which], 0)
+  return {
+    count,
+    savable: total('savable'),
+    unsavable: total('unsavable'),
+    redemptions: Math.max(...rows.map(({ redemptions }) => redemptions ?? 0)),
+    signOuts: total('savable') + total('unsavable'),
+    expect: Object.assign({}, ...rows.map(({ expect }) => expect), { 'redemptions of one generation at a strict provider': [rows.every(({ redemptions }) => redemptions === undefined || redemptions <= 1), true] }),
+  }
 }

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Person } from '../support/person.mjs'
 import { until, untilTime } from '../support/wait.mjs'
 import { isRedemption } from '../support/witness.mjs'
-import { FORGIVING, judge, outcome, redemptionsPerGeneration, refusals, standing } from './evidence.mjs'
+import { isStrict, judge, outcome, refusals, standing, together } from './evidence.mjs'
 import { openScene } from './scene.mjs'
 
 /** The lease is this and 5 s. */
@@ -44,7 +44,7 @@ export async function lost({ name, Store, gateways, strike, classes, sessions, s
       return row
     }),
   )
-  return add(rows, `${classes.length * sessions} sessions, ${classes.length} classes`)
+  return together(rows, `${classes.length * sessions} sessions, ${classes.length} classes`)
 }
 
 async function lostAt(name, { Store, gateways, strike, refreshClass, sessions }) {
@@ -68,12 +68,10 @@ async function lostAt(name, { Store, gateways, strike, refreshClass, sessions })
     const lost = outcomes.filter((one) => one === 'lost').length
     return {
       ...row,
-      redemptions: redemptionsPerGeneration(provider),
-      refreshClass,
       expect: {
         [`${refreshClass}: lost although they could be saved`]: [row.why, []],
         [`${refreshClass}: told to sign in while it was going wrong`]: [seen.flat().filter((one) => one === 'out').length, 0],
-        ...(FORGIVING.has(refreshClass.split(':')[0]) || !strike.spends ? { [`${refreshClass}: lost`]: [lost, 0] } : {}),
+        ...(!isStrict(refreshClass) || !strike.spends ? { [`${refreshClass}: lost`]: [lost, 0] } : {}),
       },
     }
   } finally {
@@ -182,10 +180,8 @@ async function calmly({ name, Store, gateways, sessions, behaviour, renewal, say
     const outcomes = await Promise.all(people.map((person) => outcome(person)))
     await fleet.stop()
     const row = await judge(people, outcomes, { provider, refreshClass: 'family', callDeadlineMs: 10_000 })
-    return add([{
+    return together([{
       ...row,
-      redemptions: redemptionsPerGeneration(provider),
-      refreshClass: 'family',
       expect: { 'sessions lost': [outcomes.filter((one) => one === 'lost').length, 0], 'refresh tokens refused': [refusals(provider).length, 0], ...expect },
     }], `${sessions} sessions, ${provider.events.filter(isRedemption).length} renewals`)
   } finally {
@@ -225,16 +221,4 @@ async function renewOnAndOn(person, round) {
 async function presented(provider) {
   const { families } = await provider.state()
   return families.flatMap((family) => family.refresh_tokens).reduce((sum, token) => sum + token.presented, 0)
-}
-
-function add(rows, count) {
-  const total = (which) => rows.reduce((sum, row) => sum + row[which], 0)
-  return {
-    count,
-    savable: total('savable'),
-    unsavable: total('unsavable'),
-    redemptions: Math.max(...rows.map(({ redemptions }) => redemptions)),
-    signOuts: total('savable') + total('unsavable'),
-    expect: Object.assign({}, ...rows.map(({ expect }) => expect)),
-  }
 }

@@ -1,7 +1,7 @@
 // At npm oidc-provider, which nobody here wrote: it rotates at every refresh and revokes the grant when a spent refresh token comes again.
 
 import { untilTime } from '../support/wait.mjs'
-import { judge, outcome, redemptionsPerGeneration, refusals, standing } from './evidence.mjs'
+import { judge, outcome, refusals, standing, together } from './evidence.mjs'
 import { signedIn } from './faults.mjs'
 import { openScene } from './scene.mjs'
 
@@ -101,8 +101,8 @@ export async function at({ name, Store, lifetime, sessions, env }, act) {
       count,
       savable: row.savable,
       unsavable: row.unsavable,
-      redemptions: redemptionsPerGeneration(provider),
-      signOuts: lost,
+      redemptions: row.redemptions,
+      signOuts: row.savable + row.unsavable,
       expect: {
         'lost although they could be saved': [row.why, []],
         ...(spends ? {} : { 'sessions lost': [lost, 0], 'refresh tokens refused': [refusals(provider).length, 0], 'grants revoked': [provider.revokedGrants, 0] }),
@@ -111,18 +111,6 @@ export async function at({ name, Store, lifetime, sessions, env }, act) {
     }
   } finally {
     await close()
-  }
-}
-
-function together(rows, count) {
-  const total = (which) => rows.reduce((sum, row) => sum + row[which], 0)
-  return {
-    count,
-    savable: total('savable'),
-    unsavable: total('unsavable'),
-    redemptions: Math.max(...rows.map(({ redemptions }) => redemptions)),
-    signOuts: total('signOuts'),
-    expect: Object.assign({}, ...rows.map(({ expect }) => expect)),
   }
 }
 

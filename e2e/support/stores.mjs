@@ -46,31 +46,33 @@ export class Redis {
   stop = () => this.program.stop()
 }
 
-/** Two Redis, of which one follows the other, and three Sentinels that name a new primary when theirs is gone. */
+/**
+ * A Redis primary with two replicas, and three Sentinels that name another primary when it is gone. A write counts when one replica has it
+ * (`wait_replicas`), and Sentinel names the replica that has most: what was acknowledged outlives the primary.
+ */
 export class RedisSentinel {
   shared = true
-  primaryName = 'sessions'
+  #nodes
+  #sentinels
 
   static async start(name) {
     const self = new RedisSentinel()
-    self.primary = await Redis.start(`${name}-primary`)
-    self.replica = await Redis.start(`${name}-replica`, ['--replicaof', `127.0.0.1 ${self.primary.port}`])
-    await until('the replica to follow', async () => /master_link_status:up/.test(await self.replica.command('INFO', 'replication')))
-    self.sentinels = await Promise.all([1, 2, 3].map((n) => self.#sentinel(`${name}-sentinel-${n}`)))
-    await until('the sentinels to know each other and the replica', async () => {
-      const known = await Promise.all(self.sentinels.map((one) => one.ask('SENTINEL', 'MASTER', self.primaryName)))
-      return known.every((text) => /num-other-sentinels\s+2\b/.test(text) && /num-slaves\s+1\b/.test(text))
-    }, { within: 30_000 })
-    self.url = `redis+sentinel://${self.sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${self.primaryName}`
+    const primary = await Redis.start(`${name}-1`, PROMPTLY)
+    const follow = (n) => Redis.start(`${name}-${n}`, [...PROMPTLY, '--replicaof', `127.0.0.1 ${primary.port}`])
+    self.#nodes = [primary, ...(await Promise.all([2, 3].map(follow)))]
+    self.#sentinels = await Promise.all([1, 2, 3].map((n) => self.#sentinel(`${name}-sentinel-${n}`, primary.port)))
+    await self.#settled('the sentinels to know each other and both replicas')
+    self.url = `redis+sentinel://${self.#sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/sessions?wait_replicas=1`
     return self
   }
 
-  async #sentinel(name) {
+  async #sentinel(name, primary) {
     const port = await freePort()
-    const file = path.join(temporaryFolder(), 'sentinel.conf')
+    const folder = temporaryFolder()
+    const file = path.join(folder, 'sentinel.conf')
     writeFileSync(file, [
-      `port ${port}`, 'bind 127.0.0.1', `sentinel monitor ${this.primaryName} 127.0.0.1 ${this.primary.port} 2`,
-      `sentinel down-after-milliseconds ${this.primaryName} 1000`, `sentinel failover-timeout ${this.primaryName} 5000`, '',
+      `port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, `sentinel monitor sessions 127.0.0.1 ${primary} 2`,
+      'sentinel down-after-milliseconds sessions 1000', 'sentinel failover-timeout sessions 5000', '',
     ].join('\n'))
     const program = new Program(name, 'redis-sentinel', [file])
     const ask = async (...words) => (await output(`${name}-cli`, 'redis-cli', ['-p', port, ...words].map(String))).trim()
@@ -78,19 +80,43 @@ export class RedisSentinel {
     return { port, program, ask }
   }
 
-  /** The primary dies; settles when the Sentinels have named the replica. */
+  /** Each Sentinel names the same primary and knows all others, and both other nodes follow it. */
+  #settled(what) {
+    return until(what, async () => {
+      const primary = await this.#named()
+      const known = await Promise.all(this.#sentinels.map((one) => one.ask('SENTINEL', 'MASTER', 'sessions')))
+      if (!known.every((text) => /num-other-sentinels\s+2\b/.test(text) && /num-slaves\s+2\b/.test(text))) return false
+      const others = this.#nodes.filter((node) => node !== primary)
+      const linked = await Promise.all(others.map((node) => node.command('INFO', 'replication')))
+      return primary && linked.every((text) => text.includes(`master_port:${primary.port}`) && text.includes('master_link_status:up'))
+    }, { within: 60_000, every: 100 })
+  }
+
+  /** The node that all Sentinels name, if they agree. */
+  async #named() {
+    const named = await Promise.all(this.#sentinels.map((one) => one.ask('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'sessions')))
+    return this.#nodes.find((node) => named.every((text) => text.split(/\s+/)[1] === String(node.port)))
+  }
+
+  /** The primary dies; the Sentinels name another; the dead one comes back and follows it. */
   async failOver() {
-    await this.primary.down()
-    await until('the sentinels to name the replica', async () => {
-      const named = await Promise.all(this.sentinels.map((one) => one.ask('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.primaryName)))
-      return named.every((text) => text.includes(String(this.replica.port)))
-    }, { within: 60_000 })
+    const dead = await this.#named()
+    await dead.down()
+    await until('the sentinels to name another', async () => {
+      const named = await this.#named()
+      return named && named !== dead
+    }, { within: 60_000, every: 100 })
+    await dead.up()
+    await this.#settled('the old primary to follow the new one')
   }
 
   async stop() {
-    await Promise.all([...this.sentinels.map(({ program }) => program.stop()), this.primary.stop(), this.replica.stop()])
+    await Promise.all([...this.#sentinels.map(({ program }) => program.stop()), ...this.#nodes.map((node) => node.stop())])
   }
 }
+
+/** A replica that asks for everything is given it at once, not after a time in which others might ask as well. */
+const PROMPTLY = ['--repl-diskless-sync-delay', '0']
 
 /** A PostgreSQL cluster of its own. It refuses to run as root, so that root starts it as somebody else. */
 export class Postgres {

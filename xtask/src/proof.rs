@@ -239,7 +239,7 @@ fn grouped(number: u64) -> String {
 
 fn table(rows: &[Row]) -> String {
     let mut table = String::from(
-        "| name | what | how many | lost, savable | lost, not savable | redemptions of one token, at most | sign-outs | time |\n\
+        "| name | what | how many | lost, savable | lost, not savable | redemptions of one token at strict providers, at most | sign-outs | time |\n\
          |---|---|---|---|---|---|---|---|\n",
     );
     let cell = |number: Option<u64>| number.map_or("–".to_owned(), grouped);
