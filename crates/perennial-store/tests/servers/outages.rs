@@ -3,7 +3,6 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
-use perennial_store::SessionStore;
 use perennial_testservers::{PostgresServer, RedisServer};
 
 use super::*;
@@ -50,7 +49,7 @@ async fn postgres_can_be_killed_and_started_again_under_everybody() {
 }
 
 /// Kills a server in the middle of writing, and looks at what everybody makes of it.
-async fn survives(mut server: impl Killable) {
+async fn survives(server: impl Killable) {
     let (here, there) = (open(&server.url()), open(&server.url()));
     let mut listener = there.announcements(now());
     hear(&mut listener, |news| news == News::InTouch).await;
@@ -59,7 +58,7 @@ async fn survives(mut server: impl Killable) {
     let writer = tokio::spawn(write_on(here.clone(), acknowledged.clone()));
     within_patience("the writer is at it", async || (acknowledged.lock().unwrap().1 > 20).then_some(())).await;
 
-    let mut server = blocking(server, |server| server.kill()).await;
+    let server = blocking(server, |server| server.kill()).await;
     hear(&mut listener, |news| news == News::OutOfTouch).await;
     let unknown = writer.await.unwrap();
     assert!(unknown.is_retryable(), "{unknown}");
@@ -69,7 +68,7 @@ async fn survives(mut server: impl Killable) {
     assert!(refused.wrote_nothing() && begun.elapsed() < Duration::from_secs(5), "{refused}");
     assert!(here.load(key(1), now()).await.is_err() && here.check().await.is_err());
 
-    server = blocking(server, |server| server.restart()).await;
+    let server = blocking(server, |server| server.restart()).await;
     let found = within_patience("the store is back", async || here.load(key(2), now()).await.ok()).await;
     let (last, count) = *acknowledged.lock().unwrap();
     let found = found.expect("an acknowledged record is there");

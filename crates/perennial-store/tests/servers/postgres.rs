@@ -1,6 +1,5 @@
 //! PostgreSQL.
 
-use perennial_store::SessionStore;
 use perennial_testservers::{Authority, PostgresServer};
 use tokio::task::JoinSet;
 
@@ -9,7 +8,7 @@ use super::*;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_keeps_the_contract() {
     let server = PostgresServer::start();
-    keeps_the_contract(|namespace| format!("{}?schema=t{namespace}&connections=2", server.url())).await;
+    keeps_the_contract(|namespace| format!("{}?schema=t{namespace}&timeout=20s", server.url())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -17,7 +16,7 @@ async fn replicas_that_start_together_lay_the_tables_out_once() {
     let server = PostgresServer::start();
     let mut starts = JoinSet::new();
     for replica in 0..8 {
-        let store = open(&format!("{}?connections=2", server.url()));
+        let store = open(&format!("{}?connections=2&timeout=20s", server.url()));
         starts.spawn(async move {
             store.check().await.unwrap();
             stored(&store, replica, None, b"first").await
@@ -69,7 +68,7 @@ async fn postgres_over_tls_and_with_few_rights_says_what_is_wrong() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_cannot_listen_asks_every_second_and_says_so() {
     let server = PostgresServer::start();
-    let store = open(&server.url());
+    let store = open(&format!("{}?connections=1", server.url()));
     store.check().await.unwrap();
     // No further connection is let in: that of the pool stays.
     server.ask("ALTER USER perennial CONNECTION LIMIT 1; ALTER USER perennial NOSUPERUSER");

@@ -1,5 +1,6 @@
 //! One provider as the driver talks to it: metadata and keys cached, calls with a deadline, outages remembered.
 
+mod doubt;
 mod identity;
 mod keys;
 mod metadata;

@@ -5,6 +5,7 @@ use perennial_core::authorize::AuthorizationResponse;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::Intent;
 use perennial_core::secret::RefreshToken;
+use perennial_core::session::Audience;
 use perennial_core::token::{
     RevocableToken, TokenExchange, TokenFailure, TokenResponse, client_credentials_request, code_request,
     read_revocation, read_token_response, refresh_request, revoke_request,
@@ -32,9 +33,10 @@ impl IssuerClient {
         edges: &Edges,
         resolved: &ResolvedProvider,
         refresh_token: &RefreshToken,
+        audience: Option<&Audience>,
         intent: &Intent,
     ) -> Result<TokenResponse, TokenFailure> {
-        let request = refresh_request(resolved, refresh_token, edges.now(), &*edges.random);
+        let request = refresh_request(resolved, refresh_token, audience, edges.now(), &*edges.random);
         let request = request.map_err(|_| TokenFailure::not_sent())?;
         // Too late when the store or discovery took so long that somebody else may call before our call is over.
         if !intent.covers(edges.now() + edges.call_deadline) {
@@ -71,6 +73,7 @@ impl IssuerClient {
             match error {
                 SendError::NotSent(_) => TokenFailure::not_sent(),
                 SendError::InDoubt(_) => TokenFailure::no_answer(),
+                SendError::TimedOut(_) => TokenFailure::timed_out(),
             }
         })?;
         let exchange = TokenExchange { provider: &self.provider, presented, started, answered: edges.now() };
