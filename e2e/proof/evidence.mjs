@@ -49,11 +49,11 @@ export async function outcome(person, { within = 120_000, every = 250 } = {}) {
  *   1. the class is a strict one: after a lost answer nobody but the provider has the successor;
  *   2. the provider spent the session's newest refresh token and answered with a successor that was never presented;
  *   3. no durable place holds that successor: neither the record in the store nor any cookie that reached the browser is of its generation;
- *   4. the answer was cut off by something outside the protocol: the provider lost it on the way, or was slower than the call's deadline, or a
- *      gateway was killed at a moment between the request's arrival at the provider and one second after its answer.
+ *   4. the answer was cut off by something outside the protocol: the provider lost it on the way, or was slower than the call's deadline, or
+ *      the gateway was killed while the request that had begun the renewal waited for it. (It waits to the end here: `patience` is long.)
  * To be asked when the gateways are down, so that a store in a file can be read.
  */
-export async function judgeLoss(person, { provider, refreshClass, kills = [], callDeadlineMs }) {
+export async function judgeLoss(person, { provider, refreshClass, callDeadlineMs }) {
   const strict = isStrict(refreshClass)
   const mine = provider.events.filter(({ family }) => family === person.family)
   const last = mine.findLast(isRedemption)
@@ -64,10 +64,10 @@ export async function judgeLoss(person, { provider, refreshClass, kills = [], ca
   const durable = await person.newestDurable()
   if (durable + 1 >= successor) return { savable: true, why: `generation ${durable} was durable, and it holds the successor` }
   const began = last.at_ms - last.duration_ms
-  const lost = last.outcome === 'reply_lost'
-  const late = last.duration_ms >= callDeadlineMs
-  const killed = kills.some(({ signalled, exited }) => began <= exited && signalled <= last.at_ms + 1_000)
-  return { savable: !(lost || late || killed), why: lost ? 'reply lost' : late ? 'reply late' : killed ? 'killed in the call' : 'the answer arrived' }
+  if (last.outcome === 'reply_lost') return { savable: false, why: 'the reply was lost' }
+  if (last.duration_ms >= callDeadlineMs) return { savable: false, why: 'the reply was late' }
+  if (person.cutOff.some(({ sent, broken }) => sent <= last.at_ms && began <= broken)) return { savable: false, why: 'killed in the call' }
+  return { savable: true, why: `the answer arrived, at ${last.at_ms}; cut off were ${JSON.stringify(person.cutOff)}` }
 }
 
 /** Sorts the lost among `people` into savable and not, and counts redemptions where each is final; the gateways must be down. */

@@ -9,11 +9,12 @@ import { isRedemption } from '../support/witness.mjs'
 import { isStrict, judge, outcome, refusals, standing, together } from './evidence.mjs'
 import { openScene } from './scene.mjs'
 
-/** The lease is this and 5 s. */
-const CALL_DEADLINE_MS = 2_000
-const LEASE_MS = CALL_DEADLINE_MS + 5_000
 const LIFETIME = 6
-const RENEWAL = { call_deadline: `${CALL_DEADLINE_MS}ms`, wait_max: '3s' }
+/** The default. */
+const CALL_DEADLINE_MS = 10_000
+/** Where the provider is slower than that, so that nobody has to wait long for it to be too slow. */
+const BRIEF_DEADLINE_MS = 4_000
+const BRIEF_LEASE_MS = BRIEF_DEADLINE_MS + 5_000
 
 /** What happens to the token requests of a renewal, at a provider of any class. It strikes as many times as there are sessions. */
 const STRIKES = {
@@ -29,9 +30,10 @@ const STRIKES = {
   },
   // The provider goes on with a request whose sender has given up, and is done with it when every lease has run out.
   slow: {
-    begin: (provider) => provider.behave({ grant: 'refresh_token', delay_ms: LEASE_MS + 2_000 }),
-    struck: (event) => isRedemption(event) && event.duration_ms > LEASE_MS,
+    begin: (provider) => provider.behave({ grant: 'refresh_token', delay_ms: BRIEF_LEASE_MS + 2_000 }),
+    struck: (event) => isRedemption(event) && event.duration_ms > BRIEF_LEASE_MS,
     spends: true,
+    callDeadlineMs: BRIEF_DEADLINE_MS,
   },
 }
 
@@ -48,7 +50,9 @@ export async function lost({ name, Store, gateways, strike, classes, sessions, s
 }
 
 async function lostAt(name, { Store, gateways, strike, refreshClass, sessions }) {
-  const scene = await openScene({ name, Store, gateways, refreshClass, lifetime: LIFETIME, renewal: RENEWAL })
+  const { callDeadlineMs = CALL_DEADLINE_MS } = strike
+  const renewal = { call_deadline: `${callDeadlineMs}ms`, wait_max: '3s' }
+  const scene = await openScene({ name, Store, gateways, refreshClass, lifetime: LIFETIME, renewal })
   const { provider, fleet, close } = scene
   try {
     const people = await signedIn(fleet, sessions)
@@ -64,7 +68,7 @@ async function lostAt(name, { Store, gateways, strike, refreshClass, sessions })
     await provider.behave({ replace: true, class: refreshClass === 'family' ? 'rotating' : refreshClass })
     const outcomes = await Promise.all(people.map((person) => outcome(person)))
     await fleet.stop()
-    const row = await judge(people, outcomes, { provider, refreshClass, callDeadlineMs: CALL_DEADLINE_MS })
+    const row = await judge(people, outcomes, { provider, refreshClass, callDeadlineMs })
     const lost = outcomes.filter((one) => one === 'lost').length
     return {
       ...row,
@@ -169,7 +173,7 @@ export async function storeOutages({ name, Store, gateways, sessions, times, out
  * `act` answers with further expectations.
  */
 async function calmly({ name, Store, gateways, sessions, behaviour, renewal, say }, act) {
-  const scene = await openScene({ name, Store, gateways, refreshClass: 'family', lifetime: 60, behaviour, renewal: { ...RENEWAL, call_deadline: '10s', ...renewal } })
+  const scene = await openScene({ name, Store, gateways, refreshClass: 'family', lifetime: 60, behaviour, renewal: { wait_max: '3s', ...renewal } })
   const { provider, fleet, close } = scene
   try {
     const people = await signedIn(fleet, sessions)
@@ -179,7 +183,7 @@ async function calmly({ name, Store, gateways, sessions, behaviour, renewal, say
     say('every session is asked to renew')
     const outcomes = await Promise.all(people.map((person) => outcome(person)))
     await fleet.stop()
-    const row = await judge(people, outcomes, { provider, refreshClass: 'family', callDeadlineMs: 10_000 })
+    const row = await judge(people, outcomes, { provider, refreshClass: 'family', callDeadlineMs: CALL_DEADLINE_MS })
     return together([{
       ...row,
       expect: { 'sessions lost': [outcomes.filter((one) => one === 'lost').length, 0], 'refresh tokens refused': [refusals(provider).length, 0], ...expect },

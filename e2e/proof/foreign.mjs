@@ -6,7 +6,8 @@ import { signedIn } from './faults.mjs'
 import { openScene } from './scene.mjs'
 
 const LIFETIME = 3
-const CALL_DEADLINE_MS = 2_000
+/** The default. */
+const CALL_DEADLINE_MS = 10_000
 
 /**
  * A cookie from before the first renewal comes back 40 ms, 3 s and 29 s after that renewal, and with it each time one from the generation
@@ -88,7 +89,7 @@ export async function lostOnTheWay({ name, Store, sessions, what, say = () => {}
 
 /** Plays `act`, then asks every session to renew, and judges. */
 export async function at({ name, Store, lifetime, sessions, env }, act) {
-  const scene = await openScene({ name, Store, foreign: true, lifetime, env, renewal: { call_deadline: `${CALL_DEADLINE_MS}ms` } })
+  const scene = await openScene({ name, Store, foreign: true, lifetime, env })
   const { provider, fleet, close } = scene
   try {
     const people = await signedIn(fleet, sessions)

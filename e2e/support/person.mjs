@@ -9,6 +9,8 @@ export class Person {
   #cookies = new Map()
   /** Every Cookie header with a session that was ever current, oldest first: a tab that slept holds one of the older ones. */
   cookies = []
+  /** Requests that broke off because their gateway died: `{ sent, broken }`, both in milliseconds. */
+  cutOff = []
 
   /** Signs in as Alice and remembers which family of refresh tokens came of it. One after the other,
    * because the provider's word alone says which is whose. */

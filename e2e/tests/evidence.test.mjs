@@ -15,9 +15,9 @@ const EVENTS = [
   { family: 1, serial: 1, outcome: 'rotated', at_ms: 500, duration_ms: 10 },
   { family: 1, serial: 2, outcome: 'rotated', at_ms: 1_010, duration_ms: 10 },
 ]
-const KILLED = { signalled: 1_005, exited: 1_006 }
+const CUT = { sent: 990, broken: 1_006 }
 /** The case that no protocol saves; every row spoils one thing about it. */
-const UNSAVABLE = { refreshClass: 'family', events: EVENTS, durable: 1, kills: [KILLED] }
+const UNSAVABLE = { refreshClass: 'family', events: EVENTS, durable: 1, cutOff: [CUT] }
 
 const withLast = (change) => EVENTS.with(-1, { ...EVENTS.at(-1), ...change })
 
@@ -25,25 +25,25 @@ const ROWS = [
   ['killed in the call', {}, false],
   ['the last try was refused', { events: [...EVENTS, { family: 1, serial: 2, outcome: 'reuse_detected_family_revoked', at_ms: 40_000, duration_ms: 1 }] }, false],
   ['single use is as strict', { refreshClass: 'single_use' }, false],
-  ['killed before the provider was done with it', { kills: [{ signalled: 1_001, exited: 1_002 }] }, false],
-  ['killed with the answer on its way', { kills: [{ signalled: 1_900, exited: 1_901 }] }, false],
-  ['the reply was lost', { events: withLast({ outcome: 'reply_lost' }), kills: [] }, false],
-  ['the reply came after the deadline', { events: withLast({ at_ms: 3_000, duration_ms: CALL_DEADLINE_MS }), kills: [] }, false],
+  ['killed before the provider was done with it', { cutOff: [{ sent: 999, broken: 1_001 }] }, false],
+  ['killed with the answer on its way', { cutOff: [{ sent: 990, broken: 1_900 }] }, false],
+  ['the reply was lost', { events: withLast({ outcome: 'reply_lost' }), cutOff: [] }, false],
+  ['the reply came after the deadline', { events: withLast({ at_ms: 3_000, duration_ms: CALL_DEADLINE_MS }), cutOff: [] }, false],
   ['a forgiving class', { refreshClass: 'overlap:60' }, true],
   ['nothing was spent', { events: EVENTS.slice(0, 1) }, true],
   ['the successor was presented', { events: [...EVENTS, { family: 1, serial: 3, outcome: 'dropped', at_ms: 2_000, duration_ms: 1 }] }, true],
   ['the store has the successor', { durable: 2 }, true],
-  ['nobody was killed', { kills: [] }, true],
-  ['killed before the request came', { kills: [{ signalled: 900, exited: 901 }] }, true],
-  ['killed long after the answer', { kills: [{ signalled: 2_500, exited: 2_501 }] }, true],
-  ['the reply came just in time', { events: withLast({ at_ms: 2_999, duration_ms: CALL_DEADLINE_MS - 1 }), kills: [] }, true],
+  ['nobody was killed', { cutOff: [] }, true],
+  ['killed before the request came', { cutOff: [{ sent: 890, broken: 901 }] }, true],
+  ['killed when another request waited, sent after the answer', { cutOff: [{ sent: 1_011, broken: 1_012 }] }, true],
+  ['the reply came just in time', { events: withLast({ at_ms: 2_999, duration_ms: CALL_DEADLINE_MS - 1 }), cutOff: [] }, true],
 ]
 
 for (const [what, spoilt, savable] of ROWS) {
   test(`a loss is ${savable ? '' : 'not '}savable: ${what}`, async () => {
-    const { events, durable, ...circumstances } = { ...UNSAVABLE, ...spoilt }
+    const { events, durable, cutOff, ...circumstances } = { ...UNSAVABLE, ...spoilt }
     const others = [{ family: 2, serial: 3, outcome: 'rotated', at_ms: 5_000, duration_ms: 1 }]
-    const person = { family: 1, newestDurable: async () => durable }
+    const person = { family: 1, cutOff, newestDurable: async () => durable }
     const judged = await judgeLoss(person, { ...circumstances, provider: { events: [...events, ...others] }, callDeadlineMs: CALL_DEADLINE_MS })
     assert.equal(judged.savable, savable, judged.why)
   })
