@@ -42,6 +42,9 @@ export async function outcome(person, { within = 120_000, every = 250 } = {}) {
   }, { within, every })
 }
 
+/** How long a request may lie before a busy provider takes it up. The protocol reckons with 30 s; on one machine it is moments. */
+const LINGER_MS = 5_000
+
 /**
  * Whether the protocol could have saved a session that was lost.
  *
@@ -51,6 +54,7 @@ export async function outcome(person, { within = 120_000, every = 250 } = {}) {
  *   3. no durable place holds that successor: neither the record in the store nor any cookie that reached the browser is of its generation;
  *   4. the answer was cut off by something outside the protocol: the provider lost it on the way, or was slower than the call's deadline, or
  *      the gateway was killed while the request that had begun the renewal waited for it. (It waits to the end here: `patience` is long.)
+ *      What a dead gateway had sent the provider may take up a little later.
  * To be asked when the gateways are down, so that a store in a file can be read.
  */
 export async function judgeLoss(person, { provider, refreshClass, callDeadlineMs }) {
@@ -66,7 +70,7 @@ export async function judgeLoss(person, { provider, refreshClass, callDeadlineMs
   const began = last.at_ms - last.duration_ms
   if (last.outcome === 'reply_lost') return { savable: false, why: 'the reply was lost' }
   if (last.duration_ms >= callDeadlineMs) return { savable: false, why: 'the reply was late' }
-  if (person.cutOff.some(({ sent, broken }) => sent <= last.at_ms && began <= broken)) return { savable: false, why: 'killed in the call' }
+  if (person.cutOff.some(({ sent, broken }) => sent <= last.at_ms && began <= broken + LINGER_MS)) return { savable: false, why: 'killed in the call' }
   return { savable: true, why: `the answer arrived, at ${last.at_ms}; cut off were ${JSON.stringify(person.cutOff)}` }
 }
 

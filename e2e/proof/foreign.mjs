@@ -5,7 +5,8 @@ import { judge, outcome, refusals, standing, together } from './evidence.mjs'
 import { signedIn } from './faults.mjs'
 import { openScene } from './scene.mjs'
 
-const LIFETIME = 3
+/** In seconds, of which the provider counts whole ones: the last is not to be relied on. */
+const LIFETIME = 5
 /** The default. */
 const CALL_DEADLINE_MS = 10_000
 

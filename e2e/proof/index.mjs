@@ -87,7 +87,7 @@ export const SCENARIOS = [
   },
   {
     name: 'foreign-outage', what: 'at oidc-provider: it answers 503, 500, 429 or not at all', play: outages,
-    fixed: { ...ALONE, ways: ['503', '500', '429', 'down'] }, short: { sessions: 2, seconds: 6 }, long: { sessions: 5, seconds: 30 },
+    fixed: { ...ALONE, ways: ['503', '500', '429', 'down'] }, short: { sessions: 2, seconds: 8 }, long: { sessions: 5, seconds: 30 },
   },
   {
     name: 'foreign-lost-replies', what: 'at oidc-provider: its answer is lost', play: lostOnTheWay,

@@ -7,10 +7,14 @@ import { untilTime } from '../support/wait.mjs'
 import { redemptionsPerGeneration, refusals, standing } from './evidence.mjs'
 import { openScene } from './scene.mjs'
 
+/** In seconds. */
 const LIFETIME = 3
+/** The foreign provider counts in whole seconds: of these the last is not to be relied on. */
+const FOREIGN_LIFETIME = 5
 
 export async function storm({ name, Store, gateways, foreign, sessions, expiries, tabs, say = () => {} }) {
-  const { provider, fleet, close } = await openScene({ name, Store, gateways, foreign, lifetime: LIFETIME })
+  const lifetime = foreign ? FOREIGN_LIFETIME : LIFETIME
+  const { provider, fleet, close } = await openScene({ name, Store, gateways, foreign, lifetime })
   const agent = new http.Agent({ keepAlive: true, maxSockets: tabs })
   const seen = { served: 0, suspended: 0, out: 0 }
   let met = 0
@@ -19,8 +23,7 @@ export async function storm({ name, Store, gateways, foreign, sessions, expiries
       Array.from({ length: sessions }, async () => {
         const person = await Person.signIn(fleet)
         for (let round = 0; round < expiries; round += 1) {
-          // The foreign provider counts lifetimes in whole seconds: the last of them is not to be relied on.
-          await expiry(person, { dead: foreign || round % 2 === 0, tabs, agent, seen })
+          await expiry(person, { lifetime, dead: foreign || round % 2 === 0, tabs, agent, seen })
           met += 1
           if (met % 100 === 0) say(`${met} of ${sessions * expiries} expiries`)
         }
@@ -51,11 +54,11 @@ export async function storm({ name, Store, gateways, foreign, sessions, expiries
  * One expiry, met by all tabs at once with the same cookies, over all gateways; every fifth tab has slept and holds an older cookie.
  * `dead`: after the access token has died, so that all have to wait; else in the last moments of its life, when the session is due.
  */
-async function expiry(person, { dead, tabs, agent, seen }) {
+async function expiry(person, { lifetime, dead, tabs, agent, seen }) {
   const { fleet } = person
-  const dies = fleet.provider.newestToken(person.family).at_ms + LIFETIME * 1_000
+  const dies = fleet.provider.newestToken(person.family).at_ms + lifetime * 1_000
   // The last third of its life is the window, and in its first half every session becomes due.
-  await untilTime(dead ? dies + 20 : dies - (LIFETIME * 1_000) / 6 + 60)
+  await untilTime(dead ? dies + 20 : dies - (lifetime * 1_000) / 6 + 60)
   const now = person.cookie
   const older = person.cookies.slice(0, -1)
   const answers = await Promise.all(

@@ -34,7 +34,8 @@ const ROWS = [
   ['the successor was presented', { events: [...EVENTS, { family: 1, serial: 3, outcome: 'dropped', at_ms: 2_000, duration_ms: 1 }] }, true],
   ['the store has the successor', { durable: 2 }, true],
   ['nobody was killed', { cutOff: [] }, true],
-  ['killed before the request came', { cutOff: [{ sent: 890, broken: 901 }] }, true],
+  ['killed long before the request came', { cutOff: [{ sent: 890, broken: 901 }], events: withLast({ at_ms: 6_000 }) }, true],
+  ['the provider took it up when its sender was dead', { cutOff: [{ sent: 890, broken: 901 }] }, false],
   ['killed when another request waited, sent after the answer', { cutOff: [{ sent: 1_011, broken: 1_012 }] }, true],
   ['the reply came just in time', { events: withLast({ at_ms: 2_999, duration_ms: CALL_DEADLINE_MS - 1 }), cutOff: [] }, true],
 ]
