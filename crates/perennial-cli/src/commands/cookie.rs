@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use perennial::cookie::{self, KeyRing};
-use perennial::names::ProviderId;
-use perennial::record::Record;
 use perennial::secret::CookieSecret;
-use perennial::store::{self, RecordKey};
-use perennial::{Clock, SessionState, SystemClock, SystemRandom};
-use serde_json::{Map, Value, json};
+use perennial::{Clock, SystemClock, SystemRandom};
+use serde_json::{Map, Value};
 
 use super::{Fault, answer};
 
@@ -32,10 +29,6 @@ enum Action {
         /// Print tokens and keys in clear instead of [redacted].
         #[arg(long)]
         dangerous_show_tokens: bool,
-        /// Also look the session up in this store, and print `claims` and `record`: the generation kept there and its phase.
-        /// A file is read only while no gateway holds it.
-        #[arg(long, value_name = "PATH|URL")]
-        store: Option<String>,
     },
     /// Read claims as JSON from standard input and print the cookies that hold them, one name=value a line.
     Seal {
@@ -51,55 +44,32 @@ enum Action {
 const AFTER_HELP: &str = "\
 Secrets come from the environment, as for `perennial serve`: AUTH_SECRET, and AUTH_SECRET_3, _2, _1 before it.
   echo 'authjs.session-token=eyJ...' | perennial cookie open
-  echo 'authjs.session-token=eyJ...' | perennial cookie open --store perennial.redb
   echo '{\"sub\":\"alice\"}' | perennial cookie seal --max-age 1h";
 
 /// Opens or seals.
-pub(crate) async fn run(args: CookieArgs) -> Result<(), Fault> {
+pub(crate) fn run(args: CookieArgs) -> Result<(), Fault> {
     let mut input = String::new();
     std::io::stdin().read_to_string(&mut input)?;
     match args.action {
-        Action::Open { name, dangerous_show_tokens, store } => {
-            open(&name, &input, dangerous_show_tokens, store.as_deref()).await
-        }
+        Action::Open { name, dangerous_show_tokens } => open(&name, &input, dangerous_show_tokens),
         Action::Seal { name, max_age } => seal(&name, &input, max_age),
     }
 }
 
-async fn open(name: &str, header: &str, show: bool, store: Option<&str>) -> Result<(), Fault> {
+fn open(name: &str, header: &str, show: bool) -> Result<(), Fault> {
+    let claims = claims_in(name, header)?;
+    let claims = if show { claims } else { redacted(claims) };
+    answer(&serde_json::to_string_pretty(&claims)?)
+}
+
+/// The claims of the session cookie called `name` in a `Cookie` header, opened with the secrets of the environment.
+pub(super) fn claims_in(name: &str, header: &str) -> Result<Map<String, Value>, Fault> {
     let keys = keys(name)?;
     let header = header.trim().trim_start_matches("Cookie:").trim();
     let pairs = header.split([';', '\n']).filter_map(|pair| pair.trim().split_once('='));
     let joined =
         cookie::join(name, pairs).ok_or_else(|| format!("there is no cookie called {name} on standard input"))?;
-    let opened = joined.open(&keys, SystemClock.now())?;
-    let record = match store {
-        Some(store) => Some(record(store, opened.claims.clone()).await?),
-        None => None,
-    };
-    let claims = if show { opened.claims } else { redacted(opened.claims) };
-    let told = match record {
-        Some(record) => json!({ "claims": claims, "record": record }),
-        None => claims.into(),
-    };
-    answer(&serde_json::to_string_pretty(&told)?)
-}
-
-/// What the store keeps of the session with these claims, without what is sealed in it; `null` if nothing.
-async fn record(url: &str, claims: Map<String, Value>) -> Result<Value, Fault> {
-    // Of a session that Auth.js began: where it signed in says nothing of where its record lies.
-    let state = SessionState::from_claims(claims, &ProviderId::new("oidc"))?;
-    // Opening would make an empty one of it.
-    let missing = !url.contains(':') && !std::path::Path::new(url).exists();
-    if missing {
-        return Err(format!("there is no store at {url}: name the one that the gateway was given").into());
-    }
-    let store = store::open(url)?;
-    let Some(kept) = store.load(RecordKey::from_digest(state.id.record_key()), SystemClock.now()).await? else {
-        return Ok(Value::Null);
-    };
-    let record = Record::decode(&kept.bytes)?;
-    Ok(json!({ "generation": record.generation, "phase": record.phase }))
+    Ok(joined.open(&keys, SystemClock.now())?.claims)
 }
 
 fn seal(name: &str, claims: &str, max_age: Duration) -> Result<(), Fault> {

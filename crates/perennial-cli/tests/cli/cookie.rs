@@ -1,11 +1,5 @@
 //! `perennial cookie seal` and `open` undo each other, and show no token unless told to.
 
-use std::time::Duration;
-
-use perennial::names::ProviderId;
-use perennial::record::Record;
-use perennial::store::{self, RecordKey, Swap};
-use perennial::{Clock as _, Generation, SessionState, SystemClock};
 use serde_json::{Value, json};
 
 use crate::harness::{SECRET, run_with_input};
@@ -108,35 +102,4 @@ fn a_newer_secret_seals_and_the_older_still_opens() {
     let newer = run_with_input(&["cookie", "seal"], both, "{}").out;
     assert_eq!(run_with_input(&["cookie", "open"], KEY, &newer).code, Some(1));
     assert_eq!(run_with_input(&["cookie", "open"], both, &newer).code, Some(0));
-}
-
-#[tokio::test]
-async fn with_a_store_it_says_what_is_kept_of_the_session() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("sessions.redb");
-    let place = path.to_str().unwrap();
-    let cookie = seal(&[], &json!({"sub": "alice", "jti": "of a session that Auth.js began"})).join("; ");
-
-    let missing = run_with_input(&["cookie", "open", "--store", place], KEY, &cookie);
-    assert_eq!(missing.code, Some(1));
-    assert!(missing.err.contains("there is no store at") && !path.exists(), "{}", missing.err);
-
-    drop(store::open(place).unwrap());
-    assert_eq!(open(&["--store", place], &cookie)["record"], Value::Null);
-
-    let Value::Object(claims) = open(&["--dangerous-show-tokens"], &cookie) else { panic!("claims") };
-    let state = SessionState::from_claims(claims, &ProviderId::new("oidc")).unwrap();
-    let record = Record::idle(Generation(7), b"sealed".to_vec());
-    let store = store::open(place).unwrap();
-    let now = SystemClock.now();
-    let key = RecordKey::from_digest(state.id.record_key());
-    let swap = store.compare_and_swap(key, None, record.encode(), now + Duration::from_secs(60), now).await.unwrap();
-    assert!(matches!(swap, Swap::Stored(_)), "{swap:?}");
-
-    let done = run_with_input(&["cookie", "open", "--store", place], KEY, &cookie);
-    assert!(done.err.contains("in use by another process"), "{}", done.err);
-    drop(store);
-    let told = open(&["--store", place], &cookie);
-    assert_eq!(told["claims"]["sub"], "alice");
-    assert_eq!(told["record"], json!({"generation": 7, "phase": {"idle": {"failures": 0, "not_before": null}}}));
 }
