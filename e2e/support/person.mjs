@@ -1,6 +1,6 @@
 // Somebody signed in on one browser with many tabs: a cookie jar that is cheap to copy, and what it was ever given.
 
-import { PERENNIAL, output } from './processes.mjs'
+import { PERENNIAL, Program, output } from './processes.mjs'
 
 const FETCH = { accept: 'application/json', 'sec-fetch-dest': 'empty', 'sec-fetch-mode': 'cors', 'sec-fetch-site': 'same-origin' }
 const PAGE = { accept: 'text/html', 'sec-fetch-dest': 'document', 'sec-fetch-mode': 'navigate', 'sec-fetch-site': 'none' }
@@ -84,15 +84,26 @@ export class Person {
     // Cookies are handed out in the order of generations but for late answers: the last few hold the newest.
     let newest = 0
     for (const cookie of this.cookies.slice(-8)) {
-      const { claims, record } = await this.#open(cookie)
-      newest = Math.max(newest, claims.perennial.gen, record?.generation ?? 0)
+      newest = Math.max(newest, (await this.#inCookie(cookie)).perennial.gen, (await this.#inStore(cookie))?.generation ?? 0)
     }
     return newest
   }
 
-  async #open(cookie) {
-    const { fleet } = this
-    const text = await output(`${fleet.name}-cookie`, PERENNIAL, ['cookie', 'open', '--store', fleet.store.url], { env: { ...fleet.env, AUTH_SECRET: fleet.secret }, input: cookie })
-    return JSON.parse(text)
+  async #inCookie(cookie) {
+    return JSON.parse(await output(`${this.fleet.name}-cookie`, PERENNIAL, ['cookie', 'open'], this.#with(cookie)))
+  }
+
+  async #inStore(cookie) {
+    const { name, store } = this.fleet
+    const program = new Program(`${name}-explain`, PERENNIAL, ['explain', '-', '--store', store.url, '--json'], this.#with(cookie))
+    const how = await program.exited
+    // It has a code of its own for a session of which the store has no record.
+    if (how === 3) return undefined
+    if (how !== 0) throw new Error(`perennial explain ended with ${how}:\n${program.log}`)
+    return JSON.parse(program.stdout)
+  }
+
+  #with(cookie) {
+    return { env: { ...this.fleet.env, AUTH_SECRET: this.fleet.secret }, input: cookie }
   }
 }
