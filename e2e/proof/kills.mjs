@@ -41,8 +41,14 @@ async function open(name, options) {
     lifetime: 20,
     // A few milliseconds on either side of the commit, so that kills fall before it, into it and after it.
     behaviour: 'delay_ms=4,delay_after_commit_ms=4',
-    // Whoever starts a renewal waits for its end, so that a request that broke off tells of a call that did.
-    renewal: { call_deadline: `${CALL_DEADLINE_MS}ms`, wait_max: '3s', patience: '30s', min_interval: '1ms' },
+    renewal: {
+      call_deadline: `${CALL_DEADLINE_MS}ms`,
+      // Whoever starts a renewal waits for its end, so that a request that broke off tells of a call that did.
+      patience: '30s',
+      // Nobody waits long for the intent of a dead gateway: its session is asked again in the end.
+      wait_max: '500ms',
+      min_interval: '1ms',
+    },
   })
   return Object.assign(scene, { people: [], busy: [] })
 }

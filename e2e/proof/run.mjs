@@ -2,7 +2,7 @@
 
 import { SCENARIOS, play } from './index.mjs'
 
-const LIMIT_MINUTES = 15
+const LIMIT_MINUTES = 20
 const [name, size = 'long'] = process.argv.slice(2)
 if (name === '--list') {
   console.log(JSON.stringify(SCENARIOS.map(({ name, what }) => ({ name, what }))))

@@ -43,7 +43,7 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// Prove what renewal promises: the model with its long bounds, and real processes, stores and providers among faults.
     ///
-    /// The gate plays the same scenarios in short forms. The long ones take some 30 minutes on two cores, each at most 15,
+    /// The gate plays the same scenarios in short forms. The long ones take some 30 minutes on two cores, each at most 20,
     /// and end in one table: what was done, how many sessions were lost that the protocol can save (it must be none) and that
     /// no protocol can, how often one refresh token was redeemed. Every figure is what the provider saw. docs/proof.md explains it.
     Proof(proof::Options),
