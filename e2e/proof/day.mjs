@@ -1,6 +1,7 @@
 // A day passes, by the clocks of provider and gateway alike, and somebody comes back with yesterday's cookie.
 
 import { MovableClock } from '../support/clock.mjs'
+import { askPatiently } from './evidence.mjs'
 import { at } from './foreign.mjs'
 
 const HOUR = 3_600
@@ -17,7 +18,7 @@ export async function day({ name, Store, sessions, say = () => {} }) {
       const awake = people.filter((_, index) => index % 2 === 0)
       const wrong = []
       const ask = async (what, person, cookie) => {
-        const answer = await person.ask(undefined, { cookie })
+        const answer = await askPatiently(person, cookie)
         if (answer.status !== 200) wrong.push(`${what}: ${answer.status} ${answer.text}`)
         person.take(answer)
         return answer

@@ -19,12 +19,24 @@ export function redemptionsPerGeneration(provider) {
 /** Refresh tokens that the provider refused: spent, unknown, revoked. */
 export const refusals = (provider) => provider.events.filter(isRefusal)
 
-/** How an answer speaks of the session: `served`, `suspended` (503: signed in, no token just now) or `out`. */
-export function standing({ status, text, url }) {
+/**
+ * How an answer speaks of the session: `served`; `suspended`, signed in but without a token just now, which says 503; `refused`, by the app,
+ * whose 401 is its own; or `out`, told by the gateway to sign in.
+ */
+export function standing({ status, headers, text, url }) {
   if (status === 200) return 'served'
   if (status === 503) return 'suspended'
+  if (status === 401 && headers['www-authenticate']) return 'refused'
   if (status === 401 || status === 302 || status === 303) return 'out'
   throw new Error(`${url} answered ${status}: ${text}`)
+}
+
+/** Asks the app, and again while it is told to come back: a slow machine is no fault. */
+export function askPatiently(person, cookie) {
+  return until(`session ${person.family} to be served or not`, async () => {
+    const answer = await person.ask(undefined, { cookie })
+    return standing(answer) !== 'suspended' && answer
+  }, { within: 120_000, every: 500 })
 }
 
 /** Asks for a renewal until the provider has given new tokens, or the gateway says that the session is over. */

@@ -1,7 +1,7 @@
 // At npm oidc-provider, which nobody here wrote: it rotates at every refresh and revokes the grant when a spent refresh token comes again.
 
 import { untilTime } from '../support/wait.mjs'
-import { judge, outcome, refusals, standing, together } from './evidence.mjs'
+import { askPatiently, judge, outcome, refusals, standing, together } from './evidence.mjs'
 import { signedIn } from './faults.mjs'
 import { openScene } from './scene.mjs'
 
@@ -26,7 +26,7 @@ export async function staleCookies({ name, Store, sessions, after, say = () => {
         while (Date.now() + LIFETIME * 1_000 < first + wait) await renewed(person)
         await untilTime(first + wait)
         for (const cookie of new Set([oldest, person.cookies.at(-2)])) {
-          const answer = await person.ask(undefined, { cookie })
+          const answer = await askPatiently(person, cookie)
           shown += 1
           if (answer.status !== 200) wrong.push(`+${wait} ms: ${answer.status} ${answer.text}`)
           else person.take(answer)
@@ -120,7 +120,7 @@ export async function at({ name, Store, lifetime, sessions, env }, act) {
 async function renewed(person) {
   const { provider } = person.fleet
   await untilTime(provider.newestToken(person.family).at_ms + LIFETIME * 1_000 + 20)
-  const answer = await person.ask()
+  const answer = await askPatiently(person, person.cookie)
   if (answer.status !== 200) throw new Error(`${answer.status} ${answer.text}`)
   person.take(answer)
 }

@@ -4,7 +4,7 @@ import http from 'node:http'
 
 import { Person } from '../support/person.mjs'
 import { untilTime } from '../support/wait.mjs'
-import { redemptionsPerGeneration, refusals, standing } from './evidence.mjs'
+import { askPatiently, redemptionsPerGeneration, refusals, standing } from './evidence.mjs'
 import { openScene } from './scene.mjs'
 
 /** In seconds. */
@@ -16,7 +16,7 @@ export async function storm({ name, Store, gateways, foreign, sessions, expiries
   const lifetime = foreign ? FOREIGN_LIFETIME : LIFETIME
   const { provider, fleet, close } = await openScene({ name, Store, gateways, foreign, lifetime })
   const agent = new http.Agent({ keepAlive: true, maxSockets: tabs })
-  const seen = { served: 0, suspended: 0, out: 0 }
+  const seen = { served: 0, suspended: 0, refused: 0, out: 0 }
   let met = 0
   try {
     await Promise.all(
@@ -35,7 +35,7 @@ export async function storm({ name, Store, gateways, foreign, sessions, expiries
   }
   const renewals = provider.events.filter(({ outcome }) => outcome === 'rotated').length
   return {
-    count: `${met} expiries, ${renewals} renewals, ${met * tabs} requests`,
+    count: `${met} expiries, ${met * tabs} requests, ${seen.suspended} of them told to come back`,
     savable: seen.out,
     unsavable: 0,
     redemptions: redemptionsPerGeneration(provider),
@@ -45,7 +45,9 @@ export async function storm({ name, Store, gateways, foreign, sessions, expiries
       'every expiry was met by a renewal': [renewals >= met, true],
       'one redemption per generation': [redemptionsPerGeneration(provider), 1],
       'refresh tokens refused': [refusals(provider).length, 0],
-      'answers other than 200': [seen.suspended + seen.out, 0],
+      'told to sign in, or refused by the app': [seen.out + seen.refused, 0],
+      // Where the machine keeps a renewal from ending in time the others are told to come back; that must not be how storms are met.
+      'nine of ten served at once': [seen.served >= 0.9 * met * tabs, true],
     },
   }
 }
@@ -72,5 +74,5 @@ async function expiry(person, { lifetime, dead, tabs, agent, seen }) {
     person.take(answer)
   }
   // Whoever renewed ahead of time answered at once to the others; the new cookie is there by now, or comes with this.
-  if (person.cookie === now) person.take(await person.ask())
+  if (person.cookie === now) person.take(await askPatiently(person, now))
 }
