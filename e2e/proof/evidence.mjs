@@ -48,9 +48,8 @@ export async function outcome(person, { within = 120_000, every = 250 } = {}) {
     if (now === 'out') return 'lost'
     if (now !== 'served' || !answer.json().renewed) return false
     // Not our word alone: the provider's own resource takes the new token.
-    const proof = await person.ask()
-    if (proof.status !== 200) throw new Error(`renewed, and yet the app answered ${proof.status}: ${proof.text}`)
-    return 'saved'
+    const proof = standing(await person.ask())
+    return proof === 'served' ? 'saved' : proof === 'out' ? 'lost' : false
   }, { within, every })
 }
 
