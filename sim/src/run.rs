@@ -77,9 +77,9 @@ async fn finish(world: &World, tasks: Vec<tokio::task::JoinHandle<()>>) {
 impl World {
     /// L4 is not judged yet: a cap on the calls after an outage belongs here, once the engine promises one.
     fn count_peaks(&self) {
-        let ends = self.weather().outage_ends.clone();
+        let outages = self.weather().outages.clone();
         let mut book = self.book();
-        for end in ends {
+        for (_, end) in outages {
             for second in 0..10 {
                 let from = end + second * 1_000;
                 let calls = book.calls.iter().filter(|call| (from..from + 1_000).contains(&call.sent)).count() as u64;

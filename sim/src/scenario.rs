@@ -173,7 +173,7 @@ impl Rates {
         let none = Self { browser: 60, ..Self::default() };
         match kind {
             Kind::Calm => none,
-            Kind::Network => Self { network: dice.between(100, 600), ..none },
+            Kind::Network => Self { network: dice.between(200, 700), ..none },
             Kind::Outage => Self { network: 50, outages: dice.between(1, 3), ..none },
             Kind::Store => Self { store: 60, slow_store: 60, partitions: dice.between(0, 3), ..none },
             Kind::Crash => Self { network: 100, crashes: dice.between(1, 6), drains: dice.between(0, 2), ..none },

@@ -49,7 +49,7 @@ async fn deal(world: Arc<World>, fleet: Arc<Fleet>, blow: Blow, mut dice: Dice) 
             world.note(format_args!("provider is down for {lasts} ms, swallowing: {swallows}"));
             let mut weather = world.weather();
             weather.down_until = weather.down_until.max(now + lasts);
-            weather.outage_ends.push(now + lasts);
+            weather.outages.push((now, now + lasts));
             weather.swallows = swallows;
         }
         Blow::Crash => {

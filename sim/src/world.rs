@@ -37,8 +37,15 @@ pub(crate) struct Weather {
     /// The provider is down until then, and whether it refuses connections or swallows what it is sent.
     pub(crate) down_until: Millis,
     pub(crate) swallows: bool,
-    /// When outages ended.
-    pub(crate) outage_ends: Vec<Millis>,
+    /// From when to when the provider was down.
+    pub(crate) outages: Vec<(Millis, Millis)>,
+}
+
+impl Weather {
+    /// Whether the provider was down at any time between.
+    pub(crate) fn was_down_between(&self, from: Millis, to: Millis) -> bool {
+        self.outages.iter().any(|(began, ended)| *began <= to && from <= *ended)
+    }
 }
 
 impl World {

@@ -1,4 +1,4 @@
-//! Everything about this repository that a machine does: the gate, the house check, formatting, fuzzing.
+//! Everything about this repository that a machine does: the gate, the house check, formatting, fuzzing, the simulation.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program of the terminal")]
 
 mod fuzz;
@@ -6,6 +6,7 @@ mod gate;
 mod house;
 mod machine;
 mod run;
+mod sim;
 mod tally;
 
 use std::path::PathBuf;
@@ -40,6 +41,12 @@ enum Chore {
     /// Works on the stable toolchain (no sanitizer: the workspace forbids unsafe code). Installs cargo-fuzz when it is
     /// missing. Targets live in fuzz/fuzz_targets.
     Fuzz(fuzz::Options),
+    /// Run the engine in virtual time among seeded faults, and watch the laws it promises to keep.
+    ///
+    /// Builds in release. All that follows goes to the simulation: `--seeds N` (10,000), `--from SEED`, `--seed S` for one
+    /// of them, `--trace` for its whole log. A seed that breaks a law is printed with the end of its log and the command
+    /// that replays it. docs/proof.md says what is simulated.
+    Sim(sim::Options),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +56,7 @@ fn main() -> ExitCode {
         Chore::House => house::run(&root),
         Chore::Fmt => run::status(run::cargo(&root).args(["fmt", "--all"])),
         Chore::Fuzz(options) => fuzz::run(&root, &options),
+        Chore::Sim(options) => sim::run(&root, &options),
     }
 }
 

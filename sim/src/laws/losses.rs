@@ -56,6 +56,7 @@ impl World {
     /// the end itself, were brought to the provider.
     pub(crate) fn judge_books(&self) {
         let now = self.now();
+        let weather = self.weather().clone();
         let mut book = self.book();
         let mut accusations = Vec::new();
         for redemption in &book.redemptions {
@@ -75,10 +76,13 @@ impl World {
         }
         for (family, facts) in &book.sessions {
             let careful = facts.sign_outs.iter().find(|(life, at)| {
-                at + SETTLED < now
-                    && life.died_at().is_none_or(|died| died > at + SETTLED)
-                    && !life.store_failed_between(at.saturating_sub(SETTLED), at + SETTLED)
-                    && !life.paused_between(at.saturating_sub(SETTLED), at + SETTLED)
+                let (from, to) = (at.saturating_sub(SETTLED), at + SETTLED);
+                to < now
+                    // Without its metadata nobody knows where to revoke; a revocation is not worth more than one attempt.
+                    && !weather.was_down_between(from, to)
+                    && life.died_at().is_none_or(|died| died > to)
+                    && !life.store_failed_between(from, to)
+                    && !life.paused_between(from, to)
             });
             if let Some((life, _)) = careful
                 && !facts.revocations.contains(&life.number)
