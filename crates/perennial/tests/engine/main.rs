@@ -3,6 +3,7 @@
 
 mod support;
 
+mod audiences;
 mod callbacks;
 mod configuring;
 mod crash;
@@ -11,6 +12,7 @@ mod endpoints;
 mod leaks;
 mod outages;
 mod renewing;
+mod replicas;
 mod requiring;
 mod signing_in;
 mod stale;
