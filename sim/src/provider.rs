@@ -157,6 +157,11 @@ impl Provider {
         token.is_some_and(|token| now < token.expires && token.killed.is_none())
     }
 
+    /// When the family died; the end of time while it lives.
+    pub(crate) fn died_at(&self, family: usize) -> Millis {
+        self.families[family].dead.map_or(Millis::MAX, |(_, at)| at)
+    }
+
     /// Whether the refresh token that came with this access token was presented since.
     pub(crate) fn successor_was_used(&self, family: usize, access: usize) -> bool {
         let books = &self.families[family];

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use http::{Request, Response};
 use perennial::{HttpClient, SendError, Timestamp};
-use perennial_core::record::{Phase, Record};
-use perennial_store::{Durability, RecordKey, Removal, SessionStore, StoreError, Swap, Version, Versioned};
+use perennial_core::record::{Doubt, Evidence, Lost, Phase, Record};
+use perennial_store::{
+    Announcement, Durability, KeyPrefix, News, RecordKey, Removal, SessionStore, StoreError, Swap, Version, Versioned,
+};
 
 use crate::book::Presented;
 use crate::browser::Answer;
@@ -93,12 +96,18 @@ impl SabotagedStore {
                 record.phase = Phase::Idle { failures: intent.failures, not_before: None };
             }
             (Sabotage::SkipDrain, Phase::Intent(intent)) if intent.lease_until <= now => {
-                let (first_sent, failures) = (intent.first_sent, intent.failures);
-                record.phase = Phase::InDoubt { first_sent, drained_at: now, failures, not_before: now };
+                record.phase = Phase::InDoubt(Doubt {
+                    first_sent: intent.first_sent,
+                    drained_at: now,
+                    failures: intent.failures,
+                    not_before: now,
+                    lost: Lost::Crashed,
+                    resend: intent.resend,
+                    evidence: Evidence::None,
+                });
             }
-            (Sabotage::SkipDrain, Phase::InDoubt { first_sent, failures, not_before, .. }) => {
-                let (first_sent, failures, not_before) = (*first_sent, *failures, *not_before);
-                record.phase = Phase::InDoubt { first_sent, drained_at: now, failures, not_before };
+            (Sabotage::SkipDrain, Phase::InDoubt(doubt)) => {
+                record.phase = Phase::InDoubt(Doubt { drained_at: now, ..doubt.clone() });
             }
             _ => {}
         }
@@ -154,6 +163,22 @@ impl SessionStore for SabotagedStore {
 
     fn changed(&self, key: RecordKey, since: Option<Version>, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         self.line.changed(key, since, now)
+    }
+
+    fn find(
+        &self,
+        prefix: KeyPrefix,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<(RecordKey, Versioned)>, StoreError>> {
+        self.line.find(prefix, now)
+    }
+
+    fn announce(&self, announcement: Announcement, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.line.announce(announcement, now)
+    }
+
+    fn announcements(&self, now: Timestamp) -> BoxStream<'static, News> {
+        self.line.announcements(now)
     }
 
     fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt};
 use perennial::Timestamp;
 use perennial_core::record::Record;
 use perennial_store::{
-    Durability, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap, Version, Versioned,
+    Announcement, Durability, KeyPrefix, News, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap,
+    Version, Versioned,
 };
 
 use crate::scenario::Millis;
@@ -20,6 +22,8 @@ pub(crate) struct Shelf {
     written: u64,
     /// What each recent write replaced, for a store that loses its tail.
     undo: Vec<(Millis, [u8; 32], Option<Versioned>)>,
+    /// Everything that was ever announced, in order.
+    announced: Vec<Announcement>,
 }
 
 impl Shelf {
@@ -207,6 +211,46 @@ impl SessionStore for StoreLine {
                 self.life.gate(&self.world).await;
             }
         })
+    }
+
+    fn find(
+        &self,
+        _: KeyPrefix,
+        _: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<(RecordKey, Versioned)>, StoreError>> {
+        // For people who ask about a session, of whom there are none here.
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn announce(&self, announcement: Announcement, _: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let way = self.travel().await;
+            if !matches!(way, Way::Blocked) {
+                self.world.shelf().announced.push(announcement);
+                self.world.shelf_changed.notify_waiters();
+            }
+            self.back(way).await
+        })
+    }
+
+    fn announcements(&self, _: Timestamp) -> BoxStream<'static, News> {
+        // How many were told, and whether the listener knows that it is in touch.
+        stream::unfold((self.clone(), 0, false), |(line, told, in_touch)| async move {
+            loop {
+                let mut rung = std::pin::pin!(line.world.shelf_changed.notified());
+                rung.as_mut().enable();
+                line.life.gate(&line.world).await;
+                let next = line.world.shelf().announced.get(told).copied();
+                match next {
+                    Some(announcement) => {
+                        return Some((News::Announced(announcement), (line.clone(), told + 1, in_touch)));
+                    }
+                    None if !in_touch => return Some((News::InTouch, (line.clone(), told, true))),
+                    None => rung.await,
+                }
+            }
+        })
+        .boxed()
     }
 
     fn sweep(&self, _: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {

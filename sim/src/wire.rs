@@ -124,7 +124,7 @@ impl Wire {
         };
         let answered = match tokio::time::timeout(deadline, answered).await {
             Ok(answered) => answered,
-            Err(_) => Err(SendError::InDoubt("no answer in time".into())),
+            Err(_) => Err(SendError::TimedOut("no answer in time".into())),
         };
         life.gate(world).await;
         if let (Some(number), Asked::Refresh { family, serial, .. }) = (call, &asked) {
@@ -296,7 +296,7 @@ impl World {
 fn ending(answered: &Result<Response<Bytes>, SendError>, fate: Fate) -> Ending {
     let answer = match answered {
         Err(SendError::NotSent(_)) => return Ending::Unprocessed,
-        Err(SendError::InDoubt(_)) => return Ending::InDoubt,
+        Err(_) => return Ending::InDoubt,
         Ok(answer) => answer,
     };
     let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();

@@ -207,6 +207,8 @@ impl Inner {
         let mut unsaved = None;
         let called_at = self.now();
         let answer = tokio::select! {
+            // In this order, and not by tokio's own dice: a simulation replays it.
+            biased;
             answer = issuer.refresh(&self.edges, provider, refresh_token, ask.audience.as_deref(), intent) => answer,
             never = self.keep_lease(newest, intent) => match never {},
         };

@@ -103,6 +103,9 @@ impl World {
             {
                 "inside the window"
             }
+            RefreshClass::Unknown if earlier.len() == 1 && now < first + EARLY + self.scenario.skew() + LEASE_SLACK => {
+                "early and once, at a provider nobody has described"
+            }
             _ => {
                 // The decision was made when the intent was planned.
                 let alive = intent.dies.is_none_or(|dies| intent.intent.started < dies);
@@ -166,6 +169,9 @@ impl World {
 
 /// From the decision to the call at most what a lease leaves.
 const LEASE_SLACK: Millis = 5_000;
+
+/// What an unknown provider is credited with.
+const EARLY: Millis = 10_000;
 
 /// A pause that ended longer ago than this has nothing to do with a call that begins now.
 const LEASE_AND_MORE: Millis = 60_000;

@@ -6,7 +6,7 @@ use perennial_core::record::{Phase, Record};
 
 use crate::book::{Book, Redemption};
 use crate::provider::{Death, Provider};
-use crate::scenario::{Class, Millis};
+use crate::scenario::{Class, Millis, Scenario};
 use crate::world::{Life, World};
 
 impl World {
@@ -22,7 +22,7 @@ impl World {
             let sentence = format!("a browser of s{family} got {what} although neither the provider nor the user ended it");
             return book.accuse("S7", sentence);
         }
-        match excuse(&book, &provider, family, self.scenario.class) {
+        match excuse(&book, &provider, family, &self.scenario) {
             Ok(why) => {
                 *book.tally.losses.entry(why).or_default() += 1;
                 if let Some(facts) = book.sessions.get_mut(&family) {
@@ -106,9 +106,11 @@ impl World {
 /// - or the class has a window, and in it every repetition failed too, or nobody came, or it is shorter than a request
 ///   can linger;
 /// - or a cookie alone held the successor and used it, so that the token in the record is spent;
+/// or a request lingered longer than a narrow window, or than the early repetition at a provider nobody has described;
 /// or the network delivered one request twice where that is theft; or a process stood still past its lease; or the store
 /// lost what it had acknowledged.
-fn excuse(book: &Book, provider: &Provider, family: usize, class: Class) -> Result<&'static str, String> {
+fn excuse(book: &Book, provider: &Provider, family: usize, scenario: &Scenario) -> Result<&'static str, String> {
+    let (class, told) = (scenario.class, scenario.told);
     let facts = &book.sessions[&family];
     if book.tail_lost {
         return Ok("the store lost what it had acknowledged");
@@ -123,6 +125,17 @@ fn excuse(book: &Book, provider: &Provider, family: usize, class: Class) -> Resu
     let doubled = |death: &Death| matches!(death, Death::Reuse(delivery) if delivery.copy > 0);
     if provider.families[family].dead.as_ref().is_some_and(|(death, _)| doubled(death)) {
         return Ok("the network delivered a request twice");
+    }
+    let strayed = |death: &Death| match death {
+        Death::Reuse(delivery) => book.calls[delivery.call].ended.is_none_or(|ended| ended < provider.died_at(family)),
+        Death::Revoked => false,
+    };
+    if provider.families[family].dead.as_ref().is_some_and(|(death, _)| strayed(death)) {
+        match class {
+            Class::Overlap(window) if window < LINGERING => return Ok("a request lingered longer than the window"),
+            Class::Family if !told => return Ok("a request lingered longer than an early repetition took"),
+            _ => {}
+        }
     }
     let Some(first) = unrecorded.iter().map(|one| one.at).min() else {
         return Err("no answer was lost after its refresh token was spent".into());

@@ -36,7 +36,10 @@ impl World {
                 intent: intent.clone(),
             };
             if let Some(facts) = self.book().sessions.get_mut(&family) {
-                facts.intent = Some(intent);
+                // A lease that is prolonged is the same intent's.
+                let before = facts.intent.take().filter(|before| before.intent.attempt == intent.intent.attempt);
+                let written = before.map_or(now, |before| before.written);
+                facts.intent = Some(IntentFacts { written, ..intent });
             }
         }
     }
@@ -108,8 +111,8 @@ impl std::fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let phase = match &self.0.phase {
             Phase::Idle { failures, .. } => format!("idle after {failures} failures"),
-            Phase::Intent(intent) => format!("intent, after {} failures", intent.failures),
-            Phase::InDoubt { failures, .. } => format!("in doubt after {failures} failures"),
+            Phase::Intent(intent) => format!("intent {} after {} failures", intent.fence, intent.failures),
+            Phase::InDoubt(doubt) => format!("in doubt after {} failures, {:?}", doubt.failures, doubt.lost),
             Phase::Refused { .. } => "refused".into(),
             Phase::Ended { reason, .. } => format!("ended: {reason:?}"),
         };
