@@ -152,7 +152,8 @@ impl Book {
     /// The session of a `Cookie` header, if one opens. A session seen for the first time is entered.
     pub(crate) fn presented(&mut self, cookies: &BTreeMap<String, String>) -> Option<Presented> {
         let chunks: Vec<(&str, &str)> = cookies.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let sealed: String = chunks.iter().filter(|(name, _)| name.starts_with(SESSION_COOKIE)).map(|one| one.1).collect();
+        let sealed: String =
+            chunks.iter().filter(|(name, _)| name.starts_with(SESSION_COOKIE)).map(|one| one.1).collect();
         if let Some(known) = self.presented.get(&sealed) {
             return *known;
         }
@@ -215,7 +216,8 @@ impl Book {
         let of_family = || self.redemptions.iter().filter(|one| one.family == family);
         of_family()
             .filter(|one| {
-                let healed = of_family().any(|other| other.refresh == one.refresh && facts.recorded.contains(&other.access));
+                let healed =
+                    of_family().any(|other| other.refresh == one.refresh && facts.recorded.contains(&other.access));
                 !healed
             })
             .collect()

@@ -141,7 +141,9 @@ impl Browser {
         }
         sabotage::answered(world, &mut answer);
         world.note(format_args!("{} gets {} to {wish:?} from {life}", self.name, answer.status));
-        if wish == Wish::SignOut && let Some(presented) = presented {
+        if wish == Wish::SignOut
+            && let Some(presented) = presented
+        {
             world.signed_out(life, presented.family);
         }
         if let Some(presented) = presented {
@@ -155,7 +157,10 @@ impl Browser {
     fn note_asking(&self, wish: Wish, engine: &Engine, presented: crate::book::Presented) -> Option<u64> {
         let (world, life, now) = (&self.world, &engine.life, self.world.now());
         let family = presented.family;
-        world.note(format_args!("{} asks {life} for {wish:?} with s{family} generation {}", self.name, presented.generation));
+        world.note(format_args!(
+            "{} asks {life} for {wish:?} with s{family} generation {}",
+            self.name, presented.generation
+        ));
         let up = now >= world.weather().down_until && !life.is_partitioned(now);
         let mut book = world.book();
         let facts = book.sessions.get_mut(&family)?;
@@ -243,7 +248,8 @@ impl Browser {
     async fn try_sign_in(&self, dice: &mut Dice) -> Option<usize> {
         let begun = self.navigate("POST", "/auth/signin/oidc", dice).await?;
         let url: url::Url = begun.location.parse().ok()?;
-        let parameter = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        let parameter =
+            |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
         let (state, nonce) = (parameter("state")?, parameter("nonce").unwrap_or_default());
         let (family, code) = self.world.provider().authorize(&nonce, self.world.now());
         sleep(dice.between(100, 2_000)).await;

@@ -97,12 +97,7 @@ impl Provider {
     }
 
     /// RFC 6749 §6 in the provider's class.
-    pub(crate) fn refresh(
-        &mut self,
-        token: &str,
-        delivery: Delivery,
-        now: Millis,
-    ) -> Result<Redeemed, &'static str> {
+    pub(crate) fn refresh(&mut self, token: &str, delivery: Delivery, now: Millis) -> Result<Redeemed, &'static str> {
         let (family, serial) = parsed("rt", token).ok_or("invalid_grant")?;
         let books = self.families.get_mut(family).ok_or("invalid_grant")?;
         if books.dead.is_some() || serial >= books.refresh.len() {

@@ -28,7 +28,8 @@ pub(crate) fn run(scenario: Scenario) -> Report {
     // Tasks of dead processes stand where they were stopped; they go with the runtime.
     drop(runtime);
     let mut book = world.book();
-    let report = Report { breach: book.breach.take(), tally: book.tally.clone(), log: std::mem::take(&mut *world.log()) };
+    let report =
+        Report { breach: book.breach.take(), tally: book.tally.clone(), log: std::mem::take(&mut *world.log()) };
     drop(book);
     report
 }

@@ -213,11 +213,7 @@ impl SessionStore for StoreLine {
         })
     }
 
-    fn find(
-        &self,
-        _: KeyPrefix,
-        _: Timestamp,
-    ) -> BoxFuture<'_, Result<Vec<(RecordKey, Versioned)>, StoreError>> {
+    fn find(&self, _: KeyPrefix, _: Timestamp) -> BoxFuture<'_, Result<Vec<(RecordKey, Versioned)>, StoreError>> {
         // For people who ask about a session, of whom there are none here.
         Box::pin(async { Ok(Vec::new()) })
     }

@@ -44,11 +44,9 @@ impl Tally {
         self.sign_outs += other.sign_outs;
         self.crashes += other.crashes;
         self.peak_after_outage = self.peak_after_outage.max(other.peak_after_outage);
-        for (mine, theirs) in [
-            (&mut self.resends, &other.resends),
-            (&mut self.losses, &other.losses),
-            (&mut self.faults, &other.faults),
-        ] {
+        for (mine, theirs) in
+            [(&mut self.resends, &other.resends), (&mut self.losses, &other.losses), (&mut self.faults, &other.faults)]
+        {
             for (name, count) in theirs {
                 *mine.entry(name).or_default() += count;
             }

@@ -199,7 +199,12 @@ impl Wire {
         match dice.below(16) {
             0 => Fate { name: "request lost", arrives: [None, None], ..fate },
             1 | 2 => Fate { name: "request late", arrives: [Some(linger), None], ..fate },
-            3 => Fate { name: "reset, request late", arrives: [Some(linger - deadline), None], caller: Caller::Reset(soon), ..fate },
+            3 => Fate {
+                name: "reset, request late",
+                arrives: [Some(linger - deadline), None],
+                caller: Caller::Reset(soon),
+                ..fate
+            },
             4 | 5 => Fate { name: "answer lost", works: LOST_FOR_GOOD, ..fate },
             6 => Fate { name: "answer cut", does: Does::WorkThenCut, ..fate },
             7 => Fate { name: "reset after the work", caller: Caller::Reset(soon + 100), ..fate },

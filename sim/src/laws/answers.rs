@@ -94,13 +94,16 @@ impl World {
         let unkept = !book.unrecorded(family).is_empty() || book.tail_lost;
         let recorded = book.sessions.get(&family).and_then(|facts| facts.generations.get(&generation).copied());
         if recorded.is_some_and(|recorded| recorded != access) && !unkept && !self.was_unkept(&book, family, access) {
-            let sentence = format!("generation {generation} of s{family} was handed out as access token {access}, and is {recorded:?}");
+            let sentence = format!(
+                "generation {generation} of s{family} was handed out as access token {access}, and is {recorded:?}"
+            );
             book.accuse("S4", sentence);
         }
         let healthy = !asking.life.store_failed_between(asking.began.saturating_sub(1_000), now) && !paused;
         let quick = now < asking.began + QUICK;
         if self.scenario.at_kill && healthy && quick && asking.newest.is_some_and(|newest| generation < newest) {
-            let sentence = format!("{} handed out generation {generation} of s{family}, whose access token was dead", asking.life);
+            let sentence =
+                format!("{} handed out generation {generation} of s{family}, whose access token was dead", asking.life);
             book.accuse("S3", sentence);
         }
         let signed_out = book.sessions.get(&family).and_then(|facts| facts.sign_outs.iter().map(|(_, at)| *at).min());

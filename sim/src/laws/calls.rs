@@ -77,9 +77,8 @@ impl World {
         let excused = book.tail_lost || facts.outlived || self.somebody_outlives(&book.calls, family, refresh, now);
         let earlier: Vec<&Call> =
             book.calls.iter().filter(|call| call.family == family && call.refresh == refresh).collect();
-        let same = |call: &&&Call| {
-            call.intent.as_ref().is_some_and(|other| other.intent.attempt == intent.intent.attempt)
-        };
+        let same =
+            |call: &&&Call| call.intent.as_ref().is_some_and(|other| other.intent.attempt == intent.intent.attempt);
         if earlier.iter().any(|call| same(&call)) {
             return Some(("S2", format!("{life} sent refresh token {refresh} of s{family} twice under one intent")));
         }
@@ -91,7 +90,8 @@ impl World {
             );
             return Some(("S1", sentence));
         }
-        let bought = book.calls.iter().rev().find(|call| matches!(call.ending, Ending::Tokens(_)) && call.family == family);
+        let bought =
+            book.calls.iter().rev().find(|call| matches!(call.ending, Ending::Tokens(_)) && call.family == family);
         if bought.is_some_and(|call| now + self.scenario.skew() < call.sent + self.scenario.min_interval) && !excused {
             return Some(("S12", format!("{life} renewed s{family} again within its shortest interval")));
         }

@@ -19,7 +19,8 @@ impl World {
             return;
         }
         if facts.refused.is_empty() && !book.tail_lost {
-            let sentence = format!("a browser of s{family} got {what} although neither the provider nor the user ended it");
+            let sentence =
+                format!("a browser of s{family} got {what} although neither the provider nor the user ended it");
             return book.accuse("S7", sentence);
         }
         match excuse(&book, &provider, family, &self.scenario) {

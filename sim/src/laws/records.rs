@@ -48,7 +48,8 @@ impl World {
         let mut book = self.book();
         if let Some(before) = before {
             if after.generation < before.generation {
-                let sentence = format!("the record of s{family} went back from {} to {}", before.generation.0, after.generation.0);
+                let sentence =
+                    format!("the record of s{family} went back from {} to {}", before.generation.0, after.generation.0);
                 book.accuse("S3", sentence);
             }
             if matches!(before.phase, Phase::Ended { .. }) && !matches!(after.phase, Phase::Ended { .. }) {
@@ -80,7 +81,10 @@ impl World {
         let refresh = refresh.and_then(|token| parsed("rt", token.expose_secret()));
         let ours = |token: Option<(usize, usize)>| token.is_some_and(|(of, _)| of == family);
         if !ours(access) || !ours(refresh) {
-            return book.accuse("S4", format!("the record of s{family} holds tokens {access:?} {refresh:?} of another session"));
+            return book.accuse(
+                "S4",
+                format!("the record of s{family} holds tokens {access:?} {refresh:?} of another session"),
+            );
         }
         let (generation, access) = (record.generation.0, access.map_or(0, |(_, serial)| serial));
         let tail_lost = book.tail_lost;
@@ -89,7 +93,10 @@ impl World {
         if known != access {
             facts.generations.insert(generation, access);
             if !tail_lost {
-                book.accuse("S4", format!("generation {generation} of s{family} holds access token {access} and before {known}"));
+                book.accuse(
+                    "S4",
+                    format!("generation {generation} of s{family} holds access token {access} and before {known}"),
+                );
             }
             return;
         }

@@ -122,12 +122,12 @@ impl Inner {
             return over;
         }
         let verdict = decide(state, &self.settings.renewal, self.now());
+        // Where a refresh kills the previous access token at once, an older generation is of no use to anybody: neither is one
+        // that looks good by its age, nor one whose successor somebody is just fetching.
+        let lasting = !self.at_kill(&state.provider);
         match (door, verdict) {
-            // Where a refresh kills the previous access token at once, an older generation is of no use to anybody.
-            (Door::Ordinary, Verdict::Fresh) if !self.at_kill(&state.provider) => {
-                Found::Serve { state: state.clone(), renewed: false }
-            }
-            (Door::Ordinary, Verdict::Due) if self.flights.under_way(state.id) => {
+            (Door::Ordinary, Verdict::Fresh) if lasting => Found::Serve { state: state.clone(), renewed: false },
+            (Door::Ordinary, Verdict::Due) if lasting && self.flights.under_way(state.id) => {
                 Found::Serve { state: state.clone(), renewed: false }
             }
             (Door::Ordinary, Verdict::Fresh | Verdict::Due) => {
