@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::limits::REPLICA_CLOCK_SKEW;
 use crate::session::{AudienceToken, Generation, SessionId, SessionState, TokenSet};
 use crate::time::Timestamp;
 
@@ -44,10 +45,10 @@ impl Default for RenewalPolicy {
 }
 
 impl RenewalPolicy {
-    /// How long an intent bars others from calling the provider: longer than the call can take, so that a lease that
-    /// ran out means a lost call and not a slow one.
+    /// How long an intent bars others from calling the provider: longer than preparing the call and the call itself can take,
+    /// by whichever replica's clock, so that a lease that ran out means a lost call and not a slow one.
     pub fn lease(&self) -> Duration {
-        self.call_deadline + Duration::from_secs(5)
+        self.call_deadline + CALL_PREPARATION + REPLICA_CLOCK_SKEW
     }
 }
 
@@ -139,6 +140,9 @@ pub fn backoff(failures: u32, retry_after: Option<Duration>, roll: f64) -> Durat
         Duration::from_millis(500).saturating_mul(1 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(30));
     bound.mul_f64(roll.clamp(0.0, 1.0)).max(retry_after.unwrap_or_default())
 }
+
+/// How long after its plan a call may go out at the latest: discovery is behind it, and the store has been written to once.
+const CALL_PREPARATION: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
