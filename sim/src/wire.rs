@@ -193,8 +193,7 @@ impl Wire {
         if !dice.chance(network) {
             return fate;
         }
-        // No request lingers longer than the engine drains, less what the clocks differ by.
-        let linger = deadline + dice.between(1, LINGER_MAX - world.scenario.skew());
+        let linger = deadline + dice.between(1, LINGER_MAX);
         let soon = dice.between(1, 200);
         match dice.below(16) {
             0 => Fate { name: "request lost", arrives: [None, None], ..fate },

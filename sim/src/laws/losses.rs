@@ -184,7 +184,7 @@ fn is_ended(record: &Record) -> bool {
 const LINGERING: Millis = 40_000;
 
 /// From a lost answer to the next attempt at the latest, once a request comes: the lease and the longest back-off.
-const DOUBT_MAX: Millis = 47_000;
+const DOUBT_MAX: Millis = 52_000;
 
 /// What is this old has been settled.
 const SETTLED: Millis = 10_000;
