@@ -19,12 +19,37 @@ fn two_hundred_seeds_break_no_law_and_are_not_idle() {
 
 #[test]
 fn a_seed_replays_to_the_letter() {
-    for seed in [3, 7, 11, 12, 20, 25] {
+    for seed in 0..12 {
         let (once, again) = (run(Scenario::draw(seed)), run(Scenario::draw(seed)));
         assert!(once.log.len() > 100, "seed {seed}");
         let differs = once.log.iter().zip(&again.log).find(|(first, second)| first != second);
         assert_eq!(differs, None, "seed {seed}");
         assert_eq!((once.log.len(), once.tally), (again.log.len(), again.tally), "seed {seed}");
+    }
+}
+
+/// Found by the simulation. At a provider that kills the old access token at renewal, a stale cookie inside the renewal
+/// window came while another request of its session had a look at the record, and was served its dead token at once.
+#[test]
+fn a_dead_access_token_is_not_handed_out_beside_a_flight() {
+    for seed in 100..115 {
+        let calm = Rates { browser: 60, ..Rates::default() };
+        let drawn = Scenario::draw(seed);
+        let scenario = Scenario {
+            kind: Kind::Calm,
+            class: Class::SingleUse,
+            told: true,
+            at_kill: true,
+            lifetime: 60_000,
+            length: 600_000,
+            clocks: vec![(0, 0); 3],
+            alone: false,
+            browsers: vec![3, 3, 3],
+            rates: calm,
+            ..drawn
+        };
+        let report = run(scenario);
+        assert_eq!(report.breach, None, "seed {seed}");
     }
 }
 
