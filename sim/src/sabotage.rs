@@ -98,7 +98,7 @@ impl SabotagedStore {
             (Sabotage::SkipDrain, Phase::Intent(intent)) if intent.lease_until <= now => {
                 record.phase = Phase::InDoubt(Doubt {
                     first_sent: intent.first_sent,
-                    drained_at: now,
+                    drained_at: intent.first_sent,
                     failures: intent.failures,
                     not_before: now,
                     lost: Lost::Crashed,
@@ -107,7 +107,7 @@ impl SabotagedStore {
                 });
             }
             (Sabotage::SkipDrain, Phase::InDoubt(doubt)) => {
-                record.phase = Phase::InDoubt(Doubt { drained_at: now, ..doubt.clone() });
+                record.phase = Phase::InDoubt(Doubt { drained_at: doubt.first_sent, ..doubt.clone() });
             }
             _ => {}
         }

@@ -19,7 +19,7 @@ fn two_hundred_seeds_break_no_law_and_are_not_idle() {
 
 #[test]
 fn a_seed_replays_to_the_letter() {
-    for seed in 0..12 {
+    for seed in 0..8 {
         let (once, again) = (run(Scenario::draw(seed)), run(Scenario::draw(seed)));
         assert!(once.log.len() > 100, "seed {seed}");
         let differs = once.log.iter().zip(&again.log).find(|(first, second)| first != second);
@@ -32,7 +32,7 @@ fn a_seed_replays_to_the_letter() {
 /// window came while another request of its session had a look at the record, and was served its dead token at once.
 #[test]
 fn a_dead_access_token_is_not_handed_out_beside_a_flight() {
-    for seed in 100..115 {
+    for seed in 100..104 {
         let calm = Rates { browser: 60, ..Rates::default() };
         let drawn = Scenario::draw(seed);
         let scenario = Scenario {
@@ -50,6 +50,26 @@ fn a_dead_access_token_is_not_handed_out_beside_a_flight() {
         };
         let report = run(scenario);
         assert_eq!(report.breach, None, "seed {seed}");
+    }
+}
+
+/// Found by the simulation. A replica whose clock is behind took tokens that another had just bought for tokens of the
+/// future, thought that its clock had been set back, and renewed again at the press of a button.
+#[test]
+fn a_replica_whose_clock_is_behind_keeps_the_shortest_interval() {
+    for seed in 100..103 {
+        let scenario = Scenario {
+            kind: Kind::Calm,
+            min_interval: 10_000,
+            lifetime: 60_000,
+            length: 600_000,
+            clocks: vec![(2_200, 0), (-2_200, 0)],
+            alone: false,
+            browsers: vec![3, 3, 3],
+            rates: Rates::default(),
+            ..Scenario::draw(seed)
+        };
+        assert_eq!(run(scenario).breach, None, "seed {seed}");
     }
 }
 

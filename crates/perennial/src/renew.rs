@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::Timestamp;
+use perennial_core::limits::REPLICA_CLOCK_SKEW;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
     Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan, seal_state,
@@ -132,8 +133,10 @@ impl Inner {
             Verdict::Due | Verdict::Expired => true,
             Verdict::Bare => false,
             Verdict::Fresh => {
-                // A clock that was set back must not bar renewal until it has caught up.
-                let settled = issued_at.is_some_and(|at| now < at || now.since(at) >= policy.min_interval);
+                // A clock that was set back must not bar renewal until it has caught up; one that is merely behind the clock of
+                // the replica that renewed last must not renew again at once.
+                let set_back = |at| now + REPLICA_CLOCK_SKEW < at;
+                let settled = issued_at.is_some_and(|at| set_back(at) || now.since(at) >= policy.min_interval);
                 ask.seen.is_some_and(|seen| seen >= minted) && renewable && settled
             }
         }
