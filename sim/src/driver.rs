@@ -9,6 +9,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::run::{Report, run};
+use crate::sabotage::Sabotage;
 use crate::scenario::Scenario;
 use crate::tally::Tally;
 use crate::world::lock;
@@ -29,6 +30,9 @@ pub(crate) struct Options {
     /// Print the whole log of a run: with `--seed`.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Do one step of the protocol wrong: with `--seed`, to see a law broken.
+    #[arg(long, requires = "seed")]
+    sabotage: Option<Sabotage>,
     /// How many threads; one for each core unless given.
     #[arg(long)]
     jobs: Option<usize>,
@@ -44,7 +48,7 @@ pub(crate) struct Failure {
 pub(crate) fn drive(options: &Options) -> ExitCode {
     let began = Instant::now();
     if let Some(seed) = options.seed {
-        let report = run(Scenario::draw(seed));
+        let report = run(Scenario { sabotage: options.sabotage, ..Scenario::draw(seed) });
         if options.trace {
             report.log.iter().for_each(|line| println!("{line}"));
         }
@@ -91,8 +95,8 @@ pub(crate) fn sweep(seeds: Range<u64>, jobs: usize, progress: impl Fn(u64) + Syn
             });
         }
     });
-    let unpacked = (lock(&total).clone(), lock(&failure).take());
-    unpacked
+    let failure = lock(&failure).take();
+    (lock(&total).clone(), failure)
 }
 
 /// What a failing seed shows: the law, the end of the log, and how to see it again.

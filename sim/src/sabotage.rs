@@ -23,7 +23,7 @@ use crate::wire::{Asked, Wire};
 use crate::world::World;
 
 /// One step done wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Sabotage {
     /// A write goes through although the record has changed.
     DropCompareAndSwap,

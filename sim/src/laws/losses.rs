@@ -106,8 +106,9 @@ impl World {
 /// - the class forgives no repetition: single use, family;
 /// - or the class has a window, and in it every repetition failed too, or nobody came, or it is shorter than a request
 ///   can linger;
-/// - or a cookie alone held the successor and used it, so that the token in the record is spent;
-/// or a request lingered longer than a narrow window, or than the early repetition at a provider nobody has described;
+/// - or a cookie alone held the successor and used it, so that the token in the record is spent.
+///
+/// Or a request lingered longer than a narrow window, or than the early repetition at a provider nobody has described;
 /// or the network delivered one request twice where that is theft; or a process stood still past its lease; or the store
 /// lost what it had acknowledged.
 fn excuse(book: &Book, provider: &Provider, family: usize, scenario: &Scenario) -> Result<&'static str, String> {
