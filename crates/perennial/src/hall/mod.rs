@@ -177,13 +177,17 @@ impl Inner {
             return found;
         }
         let policy = &self.settings.renewal;
+        // Where a refresh kills the previous access token at once, an older generation is of no use to anybody: neither is one
+        // that looks good by its age, nor one whose successor somebody is just fetching.
+        let lasting = !self.at_kill(&state.provider);
         let as_it_is = |condition| Found::Serve { state: state.clone(), renewed: false, condition };
         match (door, decide(state, policy, self.now())) {
             // What was just read from the record is the newest there is.
             (Door::Ordinary, Verdict::Fresh | Verdict::Bare) if source == Source::Record => as_it_is(Condition::Fresh),
-            // Where a refresh kills the previous access token at once, an older generation is of no use to anybody.
-            (Door::Ordinary, Verdict::Fresh) if !self.at_kill(&state.provider) => as_it_is(Condition::Fresh),
-            (Door::Ordinary, Verdict::Due) if self.flights.under_way(state.id) => as_it_is(Condition::Renewing),
+            (Door::Ordinary, Verdict::Fresh) if lasting => as_it_is(Condition::Fresh),
+            (Door::Ordinary, Verdict::Due) if lasting && self.flights.under_way(state.id) => {
+                as_it_is(Condition::Renewing)
+            }
             (Door::Ordinary, Verdict::Fresh | Verdict::Due) => {
                 self.fly(state, Ask::due(RenewalReason::AheadOfTime), policy.patience).await
             }
