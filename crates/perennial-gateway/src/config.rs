@@ -19,6 +19,8 @@ use crate::route::{Access, Route};
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where [`Admin`](crate::Admin) is to listen, if it is wanted; who serves the gateway serves that as well.
+    pub admin: Option<SocketAddr>,
     /// Where sessions are kept: `memory:`, a path, `redis://…` or `postgres://…`.
     pub store: String,
     /// The engine; its store is still to be opened and given to it.
@@ -32,6 +34,8 @@ pub struct Config {
 pub struct QuickStart {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where the admin listener is to be, a loopback address.
+    pub admin: Option<SocketAddr>,
     /// Where browsers reach the gateway; `AUTH_URL` if absent.
     pub public_url: Option<String>,
     /// Where requests go.
@@ -62,8 +66,20 @@ impl Config {
         start: QuickStart,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let mut faults = Vec::new();
         let upstream = upstream(&start.upstream);
+        if upstream.is_none() {
+            faults.push(ConfigFault::new("upstream", "command line", UPSTREAM_REMEDY));
+        }
+        if start.admin.is_some_and(|admin| !admin.ip().is_loopback()) {
+            faults.push(ConfigFault::new("admin.listen", "command line", ADMIN_REMEDY));
+        }
+        let variables: Vec<(String, String)> = variables.into_iter().collect();
+        let replica_name = host_name(&variables);
         let mut auth = Auth::builder().environment(variables).compat_routes(start.compat_routes);
+        if let Some(name) = replica_name {
+            auth = auth.replica_name(name);
+        }
         if let Some(url) = start.public_url {
             auth = auth.public_url(url).places([("public_url".to_owned(), "command line".to_owned())]);
         }
@@ -71,8 +87,9 @@ impl Config {
             auth = auth.dangerous_allow_http();
         }
         match upstream {
-            Some(upstream) => Ok(Self {
+            Some(upstream) if faults.is_empty() => Ok(Self {
                 listen: start.listen,
+                admin: start.admin,
                 store: start.store,
                 auth,
                 routes: vec![Route {
@@ -83,7 +100,7 @@ impl Config {
                     audience: None,
                 }],
             }),
-            None => Err(all_faults(auth, vec![ConfigFault::new("upstream", "command line", UPSTREAM_REMEDY)])),
+            _ => Err(all_faults(auth, faults)),
         }
     }
 
@@ -118,6 +135,10 @@ impl Config {
             auth = with_secret_file(auth, &secret_file, &place, &mut faults);
         }
         auth = engine_settings(auth, &mut file, &mut faults);
+        if let Some(name) = file.text("replica_name", &mut faults).or_else(|| host_name(&variables)) {
+            auth = auth.replica_name(name);
+        }
+        let admin = admin_settings(file.section("admin", &mut faults), &mut faults);
         auth = session_settings(auth, file.section("session", &mut faults), &mut faults);
         auth = auth.pages(page_settings(file.section("pages", &mut faults), &mut faults));
         auth = auth.renewal(renewal_settings(file.section("renewal", &mut faults), &mut faults));
@@ -128,7 +149,7 @@ impl Config {
         }
         let routes = routes(&mut file, &mut faults);
         file.close(TOP, &mut faults);
-        if faults.is_empty() { Ok(Self { listen, store, auth, routes }) } else { Err(all_faults(auth, faults)) }
+        if faults.is_empty() { Ok(Self { listen, admin, store, auth, routes }) } else { Err(all_faults(auth, faults)) }
     }
 }
 
@@ -159,7 +180,9 @@ const TOP: &[&str] = &[
     "compat_routes",
     "return_origins",
     "updatable_claims",
+    "replica_name",
     "dangerous_allow_http",
+    "[admin]",
     "[session]",
     "[pages]",
     "[renewal]",
@@ -201,6 +224,26 @@ fn with_secret_file(auth: AuthBuilder, path: &str, place: &str, faults: &mut Vec
         }
     }
 }
+
+fn admin_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> Option<SocketAddr> {
+    let public = section.flag("dangerous_admin_public", faults) == Some(true);
+    let listen = section.parsed("listen", ADMIN_REMEDY, faults, |text| {
+        text.parse().ok().filter(|address: &SocketAddr| public || address.ip().is_loopback())
+    });
+    section.close(&["listen", "dangerous_admin_public"], faults);
+    listen
+}
+
+/// What orchestrators call this process: the end of it, which is what tells replicas apart.
+fn host_name(variables: &[(String, String)]) -> Option<String> {
+    let (_, name) = variables.iter().find(|(name, _)| name == "HOSTNAME")?;
+    let plain: Vec<char> = name.chars().filter(|char| char.is_ascii_alphanumeric() || "._-".contains(*char)).collect();
+    let end = plain.iter().skip(plain.len().saturating_sub(REPLICA_NAME_CHARS)).collect::<String>();
+    (!end.is_empty()).then_some(end)
+}
+
+/// The longest name that a session's history keeps.
+const REPLICA_NAME_CHARS: usize = 32;
 
 fn session_settings(mut auth: AuthBuilder, mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> AuthBuilder {
     if let Some(age) = section.duration("max_age", faults) {
@@ -336,6 +379,9 @@ fn upstream(text: &str) -> Option<Url> {
     let plain = url.scheme() == "http" && url.host().is_some() && url.username().is_empty() && url.password().is_none();
     (plain && url.query().is_none() && url.fragment().is_none()).then_some(url)
 }
+
+const ADMIN_REMEDY: &str = "write a loopback address and a port, such as \"127.0.0.1:9420\"; one that others can reach takes \
+                            dangerous_admin_public = true in the file's [admin]";
 
 /// The text itself is not repeated: it may hold a password.
 const UPSTREAM_REMEDY: &str = "write it as http://host:port, with a path if it has one; https, user names and passwords are \

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use perennial_core::SecureRandom;
 use perennial_core::cookie::{KeyRing, RecordKeys};
+use perennial_core::limits::HISTORY_WORD_CHARS;
 use perennial_core::names::ProviderId;
 use perennial_core::outage::{PER_SECOND_MAX, SLOTS_AHEAD};
 use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault, RefreshClass};
@@ -14,17 +15,20 @@ use perennial_core::secret::CookieSecret;
 use perennial_store::{Durability, MemoryStore, SessionStore};
 use url::Url;
 
+use crate::alarm::Alarms;
 use crate::auth::Auth;
 use crate::callbacks::{
     CallbackError, CallbackSet, Callbacks, Claims, JwtCallback, SessionCallback, SignInCallback, SignInVerdict,
 };
 use crate::config_error::{ConfigError, ConfigFault, Places};
 use crate::cookies::CookieNames;
-use crate::edge::{Clock, Edges, HttpClient, HyperClient, SystemClock, SystemRandom};
+use crate::edge::{Clock, DatedClient, Edges, HttpClient, HyperClient, SystemClock, SystemRandom};
 use crate::engine::{Inner, Listener};
 use crate::event::Event;
 use crate::flight::Flights;
+use crate::happened::StaleCookies;
 use crate::issuer::IssuerClient;
+use crate::metrics::Metrics;
 use crate::settings::{Pages, Settings};
 
 /// Collects a configuration; [`build`](Self::build) checks it.
@@ -43,6 +47,7 @@ pub struct AuthBuilder {
     return_origins: Vec<String>,
     updatable_claims: Vec<String>,
     compat_routes: bool,
+    replica_name: Option<String>,
     dangerous_allow_http: bool,
     pages: Pages,
     callbacks: CallbackSet,
@@ -71,6 +76,7 @@ impl AuthBuilder {
             return_origins: Vec::new(),
             updatable_claims: ["name", "nickname", "picture", "locale"].map(String::from).to_vec(),
             compat_routes: false,
+            replica_name: None,
             dangerous_allow_http: false,
             pages: Pages::default(),
             callbacks: CallbackSet::default(),
@@ -161,6 +167,12 @@ impl AuthBuilder {
     /// Serves the four `/api/...` routes of the SvelteKitAuth recipe.
     pub fn compat_routes(mut self, on: bool) -> Self {
         self.compat_routes = on;
+        self
+    }
+
+    /// What this process is called in the histories of sessions, 1 to 32 of `A-Z a-z 0-9 . _ -`: tells replicas apart.
+    pub fn replica_name(mut self, name: impl Into<String>) -> Self {
+        self.replica_name = Some(name.into());
         self
     }
 
@@ -296,6 +308,8 @@ impl AuthBuilder {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let call_deadline = self.renewal.call_deadline;
+        let metrics = Arc::new(Metrics::new(providers.iter().map(|provider| &provider.id)));
+        let http = dated(http, self.clock.clone(), metrics.clone());
         let settings = Settings {
             public_url,
             base_path: self.base_path,
@@ -307,6 +321,7 @@ impl AuthBuilder {
             updatable_claims: self.updatable_claims,
             pages: self.pages,
             compat_routes: self.compat_routes,
+            replica_name: self.replica_name,
         };
         Ok(Auth {
             inner: Arc::new(Inner {
@@ -321,6 +336,9 @@ impl AuthBuilder {
                 store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::default())),
                 edges: Edges { clock: self.clock, random: self.random, http, call_deadline },
                 callbacks: self.callbacks,
+                stale_cookies: StaleCookies::default(),
+                alarms: Alarms::default(),
+                metrics,
                 events: tokio::sync::broadcast::channel(1024).0,
                 listeners: self.listeners,
                 flights: Flights::new(),
@@ -396,6 +414,10 @@ impl AuthBuilder {
         if self.update_age >= self.max_age {
             faults.push(ConfigFault::new("session.update_age", self.place, "choose less than session.max_age"));
         }
+        if self.replica_name.as_ref().is_some_and(|name| !is_replica_name(name)) {
+            let remedy = "write 1 to 32 of A-Z a-z 0-9 . _ -, such as gateway-1";
+            faults.push(ConfigFault::new("replica_name", self.place, remedy));
+        }
         let deadline = self.renewal.call_deadline;
         if deadline < Duration::from_millis(100) || deadline > Duration::from_secs(60) {
             faults.push(ConfigFault::new("renewal.call_deadline", self.place, "choose from 100 ms to 60 s"));
@@ -468,6 +490,12 @@ impl AuthBuilder {
     }
 }
 
+/// `client`, which tells `metrics` what it sees of providers' clocks.
+fn dated(client: Arc<dyn HttpClient>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Arc<dyn HttpClient> {
+    let listener = Box::new(move |host: &str, ahead: f64| metrics.clock_skew(host, ahead));
+    Arc::new(DatedClient { client, clock, listener })
+}
+
 /// What to do about several replicas on a store of one process, and what would happen otherwise.
 fn not_shared(replicas: u32, durability: Option<Durability>, providers: &[Provider]) -> String {
     let store = match durability {
@@ -491,6 +519,11 @@ fn not_shared(replicas: u32, durability: Option<Durability>, providers: &[Provid
 
 fn missing_secret(place: &str) -> ConfigFault {
     ConfigFault::new("AUTH_SECRET", place, "set it to the output of `perennial secret`; it seals the session cookies")
+}
+
+fn is_replica_name(name: &str) -> bool {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    plain && (1..=HISTORY_WORD_CHARS).contains(&name.len())
 }
 
 /// Whether a URL's host is this machine, where plain http harms nobody.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::alarm::AlarmCode;
 use crate::engine::Inner;
 
 /// Ended sessions, each kept until no cookie of it can open without asking the store.
@@ -42,6 +43,11 @@ impl Tombstones {
         }
         let key = RecordKey::from_digest(id.record_key());
         self.ended.pin().get(&key).map(|(reason, _)| *reason)
+    }
+
+    /// How many are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.ended.len()
     }
 
     /// Notes that the session is over; forgotten after `until`, when the last cookie that could pass unasked has expired.
@@ -76,7 +82,7 @@ impl Inner {
         let mut caught_up = listening.caught_up.clone();
         let known = tokio::time::timeout_at(listening.begun + CATCH_UP, caught_up.wait_for(|caught_up| *caught_up));
         if !matches!(known.await, Ok(Ok(_))) && !tombstones.settled.load(Ordering::Acquire) {
-            self.alarm("store_out_of_touch", OUT_OF_TOUCH);
+            self.alarm(AlarmCode::StoreOutOfTouch, OUT_OF_TOUCH);
         }
         tombstones.settled.store(true, Ordering::Release);
     }
@@ -94,7 +100,7 @@ async fn listen(engine: std::sync::Weak<Inner>, mut news: BoxStream<'static, New
                 engine.tombstones.settled.store(true, Ordering::Release);
                 caught_up.send_replace(true);
             }
-            News::OutOfTouch if *caught_up.borrow() => engine.alarm("store_out_of_touch", OUT_OF_TOUCH),
+            News::OutOfTouch if *caught_up.borrow() => engine.alarm(AlarmCode::StoreOutOfTouch, OUT_OF_TOUCH),
             News::OutOfTouch => {}
         }
     }

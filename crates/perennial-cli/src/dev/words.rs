@@ -266,6 +266,8 @@ mod tests {
 
     fn seen(outcome: RenewalOutcome) -> Renewal {
         Renewal {
+            provider: "dev".into(),
+            attempt: "a1b2c3".into(),
             at: Timestamp::from_unix_millis(7),
             session: "s".into(),
             generation: serde_json::from_str("3").expect("a generation is a number"),
@@ -274,7 +276,6 @@ mod tests {
             waiters: 49,
             outcome,
             condition: perennial::Condition::Fresh,
-            resend: None,
             access_token_fingerprint: None,
             issued_at: None,
             expires_at: None,

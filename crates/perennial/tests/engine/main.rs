@@ -13,6 +13,7 @@ mod dumps;
 mod elsewhere;
 mod ending;
 mod endpoints;
+mod happened;
 mod leaks;
 mod outages;
 mod renewing;
