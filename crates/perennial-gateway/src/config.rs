@@ -124,11 +124,12 @@ impl Config {
         let listen_remedy = "write address and port, such as \"127.0.0.1:4200\"";
         let listen = file.parsed("listen", listen_remedy, &mut faults, |text| text.parse().ok());
         let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4200)));
+        let store_place = file.place_of("store");
         let store = file.text("store", &mut faults).unwrap_or_else(|| "perennial.redb".into());
         if let Some(opened) = on_a_server(&store) {
             match opened {
                 Ok(opened) => auth = auth.store(opened),
-                Err(error) => faults.push(ConfigFault::new("store", file.place_of("store"), error.to_string())),
+                Err(error) => faults.push(ConfigFault::new("store", store_place, error.to_string())),
             }
         }
         let place = file.place_of("secret_files");
