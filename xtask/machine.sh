@@ -18,11 +18,7 @@ redis-sentinel|redis-sentinel|started by the tests of the stores, for fail-overs
 /usr/lib/postgresql|postgresql|started by the tests of the stores
 setpriv|util-linux|runs PostgreSQL as another user than root
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf|fonts-dejavu-core|letters in the screenshots
-redis-server|redis-server|a store that several gateways share
 redis-cli|redis-tools|asks Redis and Sentinel how they are
-redis-sentinel|redis-sentinel|names another Redis when the first one dies
-/usr/lib/postgresql|postgresql|another store that several gateways share
-setpriv|util-linux|starts PostgreSQL as somebody who is not root
 /usr/share/doc/libfaketime|libfaketime|lets a day pass in seconds
 '
 
