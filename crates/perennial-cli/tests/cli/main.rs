@@ -4,4 +4,5 @@ mod check;
 mod cookie;
 mod harness;
 mod help;
+mod providers;
 mod serve;

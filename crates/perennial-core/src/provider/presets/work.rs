@@ -125,6 +125,7 @@ pub(super) const ROWS: &[Preset] = &[
     Preset {
         id: "linkedin",
         name: "LinkedIn",
+        // Not OpenID Connect: its ID tokens carry no nonce, so users are whom UserInfo says.
         endpoints: PresetEndpoints::at(
             "https://www.linkedin.com/oauth/v2/authorization",
             "https://www.linkedin.com/oauth/v2/accessToken",
@@ -132,7 +133,6 @@ pub(super) const ROWS: &[Preset] = &[
         ),
         authentication: ClientAuthenticationMethod::ClientSecretPost,
         scope: "openid profile email",
-        // Its ID tokens carry no nonce, so users are whom UserInfo says.
         class: RefreshClass::Reusable,
         refresh_hint: "Refresh tokens are for approved partners alone; without them a session lasts as long as the access token, 60 days. They end after 365 days and are not extended.",
         verified_on: "2026-08-01",
