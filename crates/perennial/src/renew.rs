@@ -3,6 +3,7 @@
 //! join → plan → write the intent → call → commit → validate → `jwt` callback. Received tokens are durable before anything
 //! else that may fail; every decision is a pure function of `perennial_core::record`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,11 +80,14 @@ impl Inner {
                 Plan::Hold(until) => return kept(until),
                 Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
                 Plan::Wait(until) => self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await,
-                Plan::Call(intent) => match self.write_intent(&newest, &intent, standing.version).await {
-                    Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
-                    Ok(Swap::Conflict(_)) => {}
-                    Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
-                },
+                Plan::Call(intent) => {
+                    let intent = intent.counted(standing.record.as_ref());
+                    match self.write_intent(&newest, &intent, standing.record.as_ref(), standing.version).await {
+                        Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
+                        Ok(Swap::Conflict(_)) => {}
+                        Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
+                    }
+                }
             }
         }
     }
@@ -123,11 +127,32 @@ impl Inner {
         &self,
         newest: &SessionState,
         intent: &Intent,
+        previous: Option<&Record>,
         version: Option<Version>,
     ) -> Result<Swap, StoreError> {
-        let mut record = Record::idle(newest.generation, seal_state(&self.record_keys, newest, self.random()));
-        record.phase = Phase::Intent(intent.clone());
+        let sealed = seal_state(&self.record_keys, newest, self.random());
+        let record = Record::following(previous, newest.generation, sealed, Phase::Intent(intent.clone()));
         self.swap(newest, version, &record).await
+    }
+
+    /// Prolongs the lease of an intent whose call is under way, until this future is dropped: a slow provider, and a slow
+    /// store after it, must not make other replicas take a living attempt for a lost one.
+    ///
+    /// Nothing depends on it: no call goes out that the first lease does not cover. So a beat that fails is left out.
+    async fn keep_lease(&self, newest: &SessionState, intent: &Intent) -> Infallible {
+        let lease = self.settings.renewal.lease();
+        while self.store.shared() {
+            tokio::time::sleep(lease / 3).await;
+            let beat = async {
+                let stored = self.store.load(record_key(newest), self.now()).await.ok()??;
+                let prolonged = Record::decode(&stored.bytes).ok()?.prolonged(intent, lease, self.now())?;
+                Some(self.swap(newest, Some(stored.version), &prolonged).await)
+            };
+            if let Some(Err(error)) = beat.await {
+                tracing::warn!(%error, session = newest.id.fingerprint(), "a lease was not prolonged");
+            }
+        }
+        std::future::pending().await
     }
 
     /// The intent is ours: call, commit, then validate and ask the callback. Answers with the generation that the store would
@@ -148,7 +173,10 @@ impl Inner {
         };
         let mut unsaved = None;
         let called_at = self.now();
-        let answer = issuer.refresh(&self.edges, provider, refresh_token, intent).await;
+        let answer = tokio::select! {
+            answer = issuer.refresh(&self.edges, provider, refresh_token, intent) => answer,
+            never = self.keep_lease(newest, intent) => match never {},
+        };
         let provider_time = self.now().since(called_at);
         let (outcome, told) = match answer {
             Ok(response) => self.commit(newest, intent, issuer, response, &mut unsaved).await,
@@ -369,9 +397,12 @@ impl Inner {
             let settled = async {
                 let stored = self.store.load(record_key(spent), self.now()).await?;
                 let version = stored.as_ref().map(|stored| stored.version);
-                let record = stored.and_then(|stored| self.decoded(&stored));
+                let record = self.readable(stored.as_ref())?;
+                if Record::is_behind(record.as_ref(), intent) {
+                    self.alarm("store_lost_a_write", LOST_A_WRITE);
+                }
                 let outcome = outcome(record.as_ref().filter(|record| !record.sealed.is_empty()));
-                match settle(record.as_ref(), &intent.attempt, spent.generation, outcome, self.now()) {
+                match settle(record.as_ref(), intent, spent.generation, outcome, self.now()) {
                     Settled::Superseded => Ok::<_, StoreError>(Some(Landed::Superseded)),
                     Settled::Ended(reason) => Ok(Some(Landed::Ended(reason))),
                     Settled::Write(record) => match self.swap(spent, version, &record).await? {
@@ -455,6 +486,9 @@ enum Landed {
     Superseded,
     Ended(EndReason),
 }
+
+/// For an operator whose store is not as durable as it says.
+const LOST_A_WRITE: &str = "The store has lost an intent that it had acknowledged, so that a refresh token could be sent twice: let writes reach disk or replicas before they are acknowledged (docs/stores.md).";
 
 /// How often a commit of received tokens is tried again while the store fails, over 3 s.
 const COMMIT_RETRIES: u32 = 5;

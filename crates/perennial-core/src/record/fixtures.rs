@@ -22,6 +22,7 @@ pub(super) fn name(byte: u8) -> Attempt {
 pub(super) fn intent(byte: u8, started: i64, first_sent: i64, failures: u32) -> Intent {
     Intent {
         attempt: name(byte),
+        fence: 0,
         started: at(started),
         lease_until: at(started + 25),
         first_sent: at(first_sent),
@@ -33,8 +34,6 @@ pub(super) fn intent(byte: u8, started: i64, first_sent: i64, failures: u32) -> 
 pub(super) fn record(generation: u64, phase: Phase) -> Record {
     Record { phase, ..Record::idle(Generation(generation), b"sealed".to_vec()) }
 }
-
-pub(super) const IDLE: Phase = Phase::Idle { failures: 0, not_before: None };
 
 pub(super) fn ended() -> Phase {
     Phase::Ended { at: at(1), reason: EndReason::SignedOut }

@@ -12,7 +12,7 @@ use super::{Attempt, Intent, Phase, later};
 /// What is to be done about a session that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Write this intent by compare-and-swap; whoever succeeds calls the provider.
+    /// Write this intent, [counted](Intent::counted), by compare-and-swap; whoever succeeds calls the provider.
     Call(Intent),
     /// Another attempt is under way; look again when the record changes, at the latest then.
     Wait(Timestamp),
@@ -51,7 +51,7 @@ pub enum Replicas {
 pub fn plan(phase: Option<&Phase>, attempt: Attempt, at: &Circumstances) -> Plan {
     let (started, lease_until) = (at.now, at.now + at.lease);
     let call = |first_sent, drained_at, failures| {
-        Plan::Call(Intent { attempt, started, lease_until, first_sent, drained_at, failures })
+        Plan::Call(Intent { attempt, fence: 0, started, lease_until, first_sent, drained_at, failures })
     };
     match phase {
         None => call(at.now, None, 0),
@@ -156,7 +156,7 @@ mod tests {
         for class in EVERY_CLASS {
             for (phase, now, expected) in [
                 (None, 100, call(100, 100, 0)),
-                (Some(IDLE), 100, call(100, 100, 0)),
+                (Some(Phase::IDLE), 100, call(100, 100, 0)),
                 (Some(waiting.clone()), 109, Plan::Hold(at(110))),
                 (Some(waiting.clone()), 110, call(110, 110, 3)),
                 // While a lease lives, nobody else calls.
@@ -280,12 +280,12 @@ mod tests {
         let Plan::Call(again) = planned(Some(&in_doubt(100, 140, 100)), 102, class, Some(110)) else {
             panic!("inside the overlap")
         };
-        let flying = record(5, Phase::Intent(again));
+        let flying = record(5, Phase::Intent(again.clone()));
         for answered in [
             Attempted::NotSpent { not_before: at(103) },
             Attempted::InDoubt { not_before: at(103), drained_at: at(103) },
         ] {
-            let settled = settle(Some(&flying), &name(9), Generation(5), answered.clone(), at(103));
+            let settled = settle(Some(&flying), &again, Generation(5), answered.clone(), at(103));
             let Settled::Write(after) = settled else { panic!("{answered:?} is ours to settle") };
             assert_eq!(planned(Some(&after.phase), 120, class, Some(110)), Plan::Hold(at(140)), "{answered:?}");
         }

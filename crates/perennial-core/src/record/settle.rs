@@ -3,7 +3,7 @@
 use crate::session::Generation;
 use crate::time::Timestamp;
 
-use super::{Attempt, EndReason, Intent, Phase, Record, later};
+use super::{EndReason, Intent, Phase, Record, later};
 
 /// What came of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,17 +42,18 @@ pub enum Settled {
     Ended(EndReason),
 }
 
-/// Judges the outcome of `attempt` on the refresh token of generation `spent` against the record as it is now.
+/// Judges the outcome of the attempt that wrote `intent`, on the refresh token of generation `spent`, against the record as
+/// it is now.
 pub fn settle(
     record: Option<&Record>,
-    attempt: &Attempt,
+    intent: &Intent,
     spent: Generation,
     outcome: Attempted,
     now: Timestamp,
 ) -> Settled {
     let ours = match record.map(|record| &record.phase) {
         Some(Phase::Ended { reason, .. }) => return Settled::Ended(*reason),
-        Some(Phase::Intent(intent)) if intent.attempt == *attempt => Some(intent),
+        Some(Phase::Intent(standing)) if standing.is_same_as(intent) => Some(standing),
         _ => None,
     };
     if record.is_some_and(|record| record.generation > spent) {
@@ -60,7 +61,9 @@ pub fn settle(
     }
     match (outcome, record, ours) {
         // Tokens are adopted even by an attempt whose lease ran out: nobody else has got this far.
-        (Attempted::Tokens { generation, sealed }, ..) => Settled::Write(Record::idle(generation, sealed)),
+        (Attempted::Tokens { generation, sealed }, ..) => {
+            Settled::Write(Record::following(record, generation, sealed, Phase::IDLE))
+        }
         (Attempted::Refused, Some(record), Some(_)) => Settled::Write(record.in_phase(Phase::Refused { at: now })),
         (Attempted::NotSpent { not_before }, Some(record), Some(intent)) => {
             Settled::Write(record.in_phase(match intent.drained_at {
@@ -99,7 +102,7 @@ mod tests {
     }
 
     fn settled(record: Option<&Record>, outcome: Attempted) -> Settled {
-        settle(record, &name(1), Generation(5), outcome, at(200))
+        settle(record, &intent(1, 190, 190, 0), Generation(5), outcome, at(200))
     }
 
     #[test]
@@ -132,7 +135,7 @@ mod tests {
     fn what_others_wrote_meanwhile_stands_except_for_tokens_nobody_else_got() {
         let others = [
             record(5, Phase::Intent(intent(2, 195, 190, 0))),
-            record(5, IDLE),
+            record(5, Phase::IDLE),
             record(5, in_doubt(190, 220, 200)),
             record(5, Phase::Refused { at: at(199) }),
         ];
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn a_newer_generation_supersedes_every_outcome_and_an_end_absorbs_it() {
         for outcome in every_outcome() {
-            for phase in [IDLE, Phase::Intent(intent(1, 190, 190, 0)), Phase::Refused { at: at(1) }] {
+            for phase in [Phase::IDLE, Phase::Intent(intent(1, 190, 190, 0)), Phase::Refused { at: at(1) }] {
                 let newer = record(6, phase);
                 assert_eq!(settled(Some(&newer), outcome.clone()), Settled::Superseded, "{outcome:?} on {newer:?}");
             }

@@ -102,8 +102,9 @@ impl System {
             state.replicas[replica] = Replica::Idle;
             return true;
         }
-        let mut record = Record::idle(newest.generation, newest.sealed());
-        record.phase = Phase::Intent(intent.0.clone());
+        // Not counted (`Intent::counted`): attempts have names, and a count would make states differ that do not.
+        let phase = Phase::Intent(intent.0.clone());
+        let record = Record::following(state.record(), newest.generation, newest.sealed(), phase);
         state.write(replica, Stored(Arc::new(record)));
         self.send(state, replica, newest, intent)
     }
@@ -168,20 +169,19 @@ impl System {
 
     fn judge(&self, state: &mut State, replica: usize, newest: Tokens, intent: Held, came: Came) {
         let attempted = came.attempted();
-        state.replicas[replica] =
-            match settle(state.record(), &intent.0.attempt, newest.generation, attempted, state.now) {
-                Settled::Write(record) => {
-                    let judged = Stored(Arc::new(record));
-                    Replica::Settle { newest, intent, came, judged, read_is_current: true }
+        state.replicas[replica] = match settle(state.record(), &intent.0, newest.generation, attempted, state.now) {
+            Settled::Write(record) => {
+                let judged = Stored(Arc::new(record));
+                Replica::Settle { newest, intent, came, judged, read_is_current: true }
+            }
+            Settled::Superseded => Replica::Idle,
+            Settled::Ended(_) => {
+                if let Came::Tokens(_) = came {
+                    state.provider.revoke();
                 }
-                Settled::Superseded => Replica::Idle,
-                Settled::Ended(_) => {
-                    if let Came::Tokens(_) = came {
-                        state.provider.revoke();
-                    }
-                    Replica::Idle
-                }
-            };
+                Replica::Idle
+            }
+        };
     }
 
     /// The second half: write the verdict, or judge anew.
@@ -245,7 +245,7 @@ impl System {
             return true;
         }
         let generation = read.map_or(cookie.generation, |read| read.0.generation.max(cookie.generation));
-        state.write(replica, Stored(Arc::new(Record::ended(generation, reason.reason(), state.now))));
+        state.write(replica, Stored(Arc::new(Record::ended(None, generation, reason.reason(), state.now))));
         state.replicas[replica] = Replica::Idle;
         if reason.reason() == EndReason::SignedOut {
             state.provider.revoke();

@@ -92,8 +92,8 @@ impl Hash for Held {
 }
 
 fn hash_intent<H: Hasher>(intent: &Intent, hasher: &mut H) {
-    let Intent { attempt, started, lease_until, first_sent, drained_at, failures } = intent;
-    (attempt_index(attempt), started, lease_until, first_sent, drained_at, failures).hash(hasher);
+    let Intent { attempt, fence, started, lease_until, first_sent, drained_at, failures } = intent;
+    (attempt_index(attempt), fence, started, lease_until, first_sent, drained_at, failures).hash(hasher);
 }
 
 fn attempt_index(attempt: &Attempt) -> usize {

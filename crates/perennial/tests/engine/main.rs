@@ -11,6 +11,7 @@ mod endpoints;
 mod leaks;
 mod outages;
 mod renewing;
+mod replicas;
 mod requiring;
 mod signing_in;
 mod stale;
