@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use perennial::secret::CookieSecret;
-use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault, Pages, RenewalPolicy};
+use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault, CookieFormat, Pages, RenewalPolicy};
 use url::Url;
 
 use crate::provider_settings::provider;
@@ -178,7 +178,11 @@ fn session_settings(mut auth: AuthBuilder, mut section: Reader<'_>, faults: &mut
     if let Some(age) = section.duration("absolute_max_age", faults) {
         auth = auth.absolute_max_age(age);
     }
-    section.close(&["max_age", "update_age", "absolute_max_age"], faults);
+    let formats = [("authjs-5", CookieFormat::AuthJs5), ("next-auth-4", CookieFormat::NextAuth4)];
+    if let Some(format) = section.choice("cookie_format", &formats, faults) {
+        auth = auth.cookie_format(format);
+    }
+    section.close(&["max_age", "update_age", "absolute_max_age", "cookie_format"], faults);
     auth
 }
 

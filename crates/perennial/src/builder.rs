@@ -24,7 +24,7 @@ use crate::engine::{Inner, Listener};
 use crate::event::Event;
 use crate::flight::Flights;
 use crate::issuer::IssuerClient;
-use crate::settings::{Pages, Settings};
+use crate::settings::{CookieFormat, Pages, Settings};
 
 /// Collects a configuration; [`build`](Self::build) checks it.
 #[must_use]
@@ -40,6 +40,7 @@ pub struct AuthBuilder {
     renewal: RenewalPolicy,
     return_origins: Vec<String>,
     updatable_claims: Vec<String>,
+    cookie_format: CookieFormat,
     compat_routes: bool,
     dangerous_allow_http: bool,
     pages: Pages,
@@ -67,6 +68,7 @@ impl AuthBuilder {
             renewal: RenewalPolicy::default(),
             return_origins: Vec::new(),
             updatable_claims: ["name", "nickname", "picture", "locale"].map(String::from).to_vec(),
+            cookie_format: CookieFormat::default(),
             compat_routes: false,
             dangerous_allow_http: false,
             pages: Pages::default(),
@@ -127,6 +129,12 @@ impl AuthBuilder {
     /// How long a session lasts at all; no end unless set.
     pub fn absolute_max_age(mut self, age: Duration) -> Self {
         self.absolute_max_age = Some(age);
+        self
+    }
+
+    /// Whose session cookie we write; both are read. Auth.js 5's unless said otherwise.
+    pub fn cookie_format(mut self, format: CookieFormat) -> Self {
+        self.cookie_format = format;
         self
     }
 
@@ -276,9 +284,17 @@ impl AuthBuilder {
             self.places.correct(&mut faults, self.place);
             return Err(ConfigError { faults });
         };
-        let names = CookieNames::new(public_url.scheme() == "https");
+        let names = CookieNames::new(public_url.scheme() == "https").in_format(self.cookie_format);
         let keys = |salt: &str| KeyRing::new(&self.secrets, salt);
-        let (Ok(session_keys), Ok(flow_keys)) = (keys(&names.session), keys(&names.flow_prefix)) else {
+        let session_keys = |format, name: &str| match format {
+            CookieFormat::AuthJs5 => keys(name),
+            CookieFormat::NextAuth4 => KeyRing::next_auth_v4(&self.secrets),
+        };
+        let (Ok(session_keys), Ok(other_session_keys), Ok(flow_keys)) = (
+            session_keys(self.cookie_format, &names.session),
+            session_keys(self.cookie_format.other(), &names.other_session),
+            keys(&names.flow_prefix),
+        ) else {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let Ok(record_keys) = RecordKeys::new(&self.secrets) else {
@@ -304,6 +320,7 @@ impl AuthBuilder {
                 settings,
                 names,
                 session_keys,
+                other_session_keys,
                 flow_keys,
                 record_keys,
                 secrets: self.secrets,

@@ -27,6 +27,7 @@ pub(crate) struct Inner {
     pub(crate) names: CookieNames,
     pub(crate) secrets: Vec<CookieSecret>,
     pub(crate) session_keys: KeyRing,
+    pub(crate) other_session_keys: KeyRing,
     pub(crate) flow_keys: KeyRing,
     pub(crate) record_keys: RecordKeys,
     pub(crate) issuers: Vec<IssuerClient>,

@@ -60,5 +60,5 @@ pub use refusal::Refusal;
 pub use require::{RequireSignIn, RequireSignInLayer};
 pub use routes::wants_page;
 pub use session::{BearerToken, Session};
-pub use settings::{Pages, Settings};
+pub use settings::{CookieFormat, Pages, Settings};
 pub use sign_in::SignInStart;

@@ -44,6 +44,25 @@ pub struct Pages {
     pub error: Option<String>,
 }
 
+/// Whose session cookie we write. Both are read, so that sessions begun under either go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CookieFormat {
+    /// `authjs.session-token`, as Auth.js 5 and SvelteKitAuth write it.
+    #[default]
+    AuthJs5,
+    /// `next-auth.session-token`, for applications that read it with `next-auth/jwt` of next-auth 4.
+    NextAuth4,
+}
+
+impl CookieFormat {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::AuthJs5 => Self::NextAuth4,
+            Self::NextAuth4 => Self::AuthJs5,
+        }
+    }
+}
+
 impl Settings {
     /// The origin of `public_url`, as browsers write it.
     pub fn origin(&self) -> String {

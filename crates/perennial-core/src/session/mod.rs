@@ -5,6 +5,7 @@
 
 mod claims;
 mod identity;
+mod recipes;
 mod state;
 mod tokens;
 

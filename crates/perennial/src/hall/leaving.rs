@@ -25,8 +25,7 @@ impl Inner {
                     self.end_in_background(opened.state.clone(), reason);
                 }
                 tracing::info!(session = opened.state.id.fingerprint(), ?reason, "session over, cookie cleared");
-                let writes = cookie::clear(&self.names.session, &opened.names);
-                return Entry { set_cookies: self.names.chunks(&writes, now), ..Entry::stranger() };
+                return Entry { set_cookies: self.names.forget_session(&opened.names), ..Entry::stranger() };
             }
             Found::Serve { state, renewed } => (state, None, renewed),
             Found::Suspended { state, retry_after } => (state, Some(retry_after), false),
@@ -41,8 +40,7 @@ impl Inner {
         }
         let Some(state) = self.asked_on_read(&state).await else {
             self.end_in_background(state, EndReason::Callback);
-            let writes = cookie::clear(&self.names.session, &opened.names);
-            return Entry { set_cookies: self.names.chunks(&writes, now), ..Entry::stranger() };
+            return Entry { set_cookies: self.names.forget_session(&opened.names), ..Entry::stranger() };
         };
         let moved = state.generation > opened.state.generation || state.claims != opened.state.claims;
         let rolling = now >= opened.issued + self.settings.update_age;
@@ -107,7 +105,11 @@ impl Inner {
         };
         // The ID token is the largest part that a session can do without.
         match written(state).or_else(|_| written(&state.without_id_token())) {
-            Ok(writes) => self.names.chunks(&writes, now + max_age),
+            Ok(mut writes) => {
+                // Left behind in the other format, it would hold tokens that are spent by now, or will be.
+                writes.extend(cookie::clear(&self.names.other_session, present));
+                self.names.chunks(&writes, now + max_age)
+            }
             Err(_) => {
                 self.alarm(
                     "cookie_too_large",

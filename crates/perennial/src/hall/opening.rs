@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use perennial_core::Timestamp;
-use perennial_core::cookie;
+use perennial_core::cookie::{self, KeyRing};
 use perennial_core::session::SessionState;
 use serde_json::Value;
 
@@ -27,15 +27,25 @@ impl Inner {
     /// another replica's, on a newer secret.
     pub(crate) fn open(&self, headers: &HeaderMap) -> Option<Opened> {
         let cookies = RequestCookies::read(headers);
-        let joined = cookie::join(&self.names.session, cookies.iter())?;
         let now = self.now();
-        let opened = joined.open(&self.session_keys, now).ok()?;
+        let opened = self.sealed_session(&cookies, now)?;
         let second = |name| opened.claims.get(name).and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
         let (issued, expires) = (second("iat").unwrap_or(now), second("exp").unwrap_or(now));
-        let names = joined.names;
+        let names = self.names.of_session(&cookies);
         let bytes =
             cookies.iter().filter(|(name, _)| names.iter().any(|own| own == name)).map(|(_, value)| value.len()).sum();
         let state = SessionState::from_claims(opened.claims, &self.default_provider).ok()?;
         Some(Opened { state: Arc::new(state), names, issued, expires, newest_secret: opened.newest_secret, bytes })
+    }
+
+    /// The claims of the session cookie that opens: in the format that we write, else in the other.
+    fn sealed_session(&self, cookies: &RequestCookies<'_>, now: Timestamp) -> Option<cookie::Opened> {
+        let under = |name: &str, keys: &KeyRing| cookie::join(name, cookies.iter())?.open(keys, now).ok();
+        let written = under(&self.names.session, &self.session_keys);
+        written.or_else(|| {
+            let other = under(&self.names.other_session, &self.other_session_keys)?;
+            // It wants to be sealed anew, under the other name.
+            Some(cookie::Opened { newest_secret: false, ..other })
+        })
     }
 }
