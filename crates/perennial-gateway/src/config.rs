@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use perennial::secret::CookieSecret;
-use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault, CookieFormat, Pages, RenewalPolicy};
+use perennial::{
+    Auth, AuthBuilder, Color, ColorScheme, ConfigError, ConfigFault, CookieFormat, Pages, RenewalPolicy, Theme,
+};
 use url::Url;
 
 use crate::provider_settings::provider;
@@ -97,6 +99,7 @@ impl Config {
         auth = engine_settings(auth, &mut file, &mut faults);
         auth = session_settings(auth, file.section("session", &mut faults), &mut faults);
         auth = auth.pages(page_settings(file.section("pages", &mut faults), &mut faults));
+        auth = auth.theme(theme_settings(file.section("theme", &mut faults), &mut faults));
         auth = auth.renewal(renewal_settings(file.section("renewal", &mut faults), &mut faults));
         for (section, _) in file.sections("providers", &mut faults) {
             if let Some(provider) = provider(section, &variables, &mut faults) {
@@ -131,6 +134,7 @@ const TOP: &[&str] = &[
     "dangerous_allow_http",
     "[session]",
     "[pages]",
+    "[theme]",
     "[renewal]",
     "[[providers]]",
     "[[routes]]",
@@ -194,6 +198,19 @@ fn page_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> Page
     };
     section.close(&["sign_in", "sign_out", "error"], faults);
     pages
+}
+
+fn theme_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> Theme {
+    let schemes = [("auto", ColorScheme::Auto), ("dark", ColorScheme::Dark), ("light", ColorScheme::Light)];
+    let remedy = "write it in hexadecimal digits, such as \"#346df1\"";
+    let theme = Theme {
+        color_scheme: section.choice("color_scheme", &schemes, faults).unwrap_or_default(),
+        logo: section.text("logo", faults),
+        brand_color: section.parsed("brand_color", remedy, faults, Color::parse),
+        button_text: section.parsed("button_text", remedy, faults, Color::parse),
+    };
+    section.close(&["color_scheme", "logo", "brand_color", "button_text"], faults);
+    theme
 }
 
 fn renewal_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> RenewalPolicy {

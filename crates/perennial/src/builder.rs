@@ -24,6 +24,7 @@ use crate::engine::{Inner, Listener};
 use crate::event::Event;
 use crate::flight::Flights;
 use crate::issuer::IssuerClient;
+use crate::pages::Theme;
 use crate::settings::{CookieFormat, Pages, Settings};
 
 /// Collects a configuration; [`build`](Self::build) checks it.
@@ -44,6 +45,7 @@ pub struct AuthBuilder {
     compat_routes: bool,
     dangerous_allow_http: bool,
     pages: Pages,
+    theme: Theme,
     callbacks: CallbackSet,
     listeners: Vec<Listener>,
     clock: Arc<dyn Clock>,
@@ -72,6 +74,7 @@ impl AuthBuilder {
             compat_routes: false,
             dangerous_allow_http: false,
             pages: Pages::default(),
+            theme: Theme::default(),
             callbacks: CallbackSet::default(),
             listeners: Vec::new(),
             clock: Arc::new(SystemClock),
@@ -220,6 +223,12 @@ impl AuthBuilder {
         self
     }
 
+    /// How our own pages look: colours and a logo, as Auth.js's `theme`.
+    pub fn theme(mut self, theme: Theme) -> Self {
+        self.theme = theme;
+        self
+    }
+
     /// Another clock, for simulations.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -280,6 +289,14 @@ impl AuthBuilder {
                 }
             },
         };
+        if let Some(url) = &public_url {
+            faults.extend(
+                self.theme
+                    .faults(url)
+                    .into_iter()
+                    .map(|(setting, remedy)| ConfigFault::new(format!("theme.{setting}"), self.place, remedy)),
+            );
+        }
         let (Some(public_url), Some(http), true) = (public_url, http, faults.is_empty()) else {
             self.places.correct(&mut faults, self.place);
             return Err(ConfigError { faults });
@@ -311,6 +328,7 @@ impl AuthBuilder {
             return_origins,
             updatable_claims: self.updatable_claims,
             pages: self.pages,
+            theme: self.theme,
             compat_routes: self.compat_routes,
         };
         Ok(Auth {

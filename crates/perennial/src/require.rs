@@ -3,19 +3,19 @@
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
+use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::auth::Auth;
-use crate::refusal::{Refusal, retry_after_seconds};
+use crate::pages;
+use crate::refusal::Refusal;
 use crate::routes::wants_page;
 use crate::session::{Session, Visitor};
 
@@ -46,7 +46,9 @@ impl Auth {
         match session.map(Session::bearer) {
             None if page => Some(self.to_sign_in(request).await),
             None => Some(Refusal::NotSignedIn.into_response()),
-            Some(Err(Refusal::RenewalSuspended { retry_after })) if page => Some(holding_page(retry_after)),
+            Some(Err(Refusal::RenewalSuspended { retry_after })) if page => {
+                Some(pages::holding(self, &request.headers, retry_after))
+            }
             Some(Err(refusal @ Refusal::RenewalSuspended { .. })) => Some(refusal.into_response()),
             Some(_) => None,
         }
@@ -62,7 +64,9 @@ impl Auth {
         let (location, cookies) = match (providers.next(), providers.next()) {
             (Some(only), None) => match self.begin_sign_in(&request.headers, only.as_str(), &return_to, &[]).await {
                 Ok(start) => (start.location, start.set_cookies),
-                Err(Refusal::RenewalSuspended { retry_after }) => return holding_page(retry_after),
+                Err(Refusal::RenewalSuspended { retry_after }) => {
+                    return pages::holding(self, &request.headers, retry_after);
+                }
                 Err(refusal) => return refusal.into_response(),
             },
             _ => {
@@ -83,24 +87,6 @@ impl Auth {
         }
         response
     }
-}
-
-/// The page a browser gets while the provider is out of reach: it says so and tries again by itself.
-fn holding_page(retry_after: Duration) -> Response {
-    let seconds = retry_after.as_millis().div_ceil(1000).clamp(1, 60);
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><meta http-equiv=\"refresh\" content=\"{seconds}\"><title>One moment</title></head>\
-         <body><h1>One moment</h1><p>The sign-in provider cannot be reached. If you were signed in, you still are; this page tries \
-         again by itself.</p></body></html>"
-    );
-    let mut response = (StatusCode::SERVICE_UNAVAILABLE, page).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-    headers.insert(RETRY_AFTER, retry_after_seconds(retry_after));
-    response
 }
 
 /// Lets only those pass who are signed in; made by [`Auth::require_sign_in`].

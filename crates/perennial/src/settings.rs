@@ -5,6 +5,8 @@ use std::time::Duration;
 use perennial_core::renewal::RenewalPolicy;
 use url::Url;
 
+use crate::pages::Theme;
+
 /// What an engine was built with, secrets aside.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -27,6 +29,8 @@ pub struct Settings {
     pub updatable_claims: Vec<String>,
     /// The application's own pages, instead of ours.
     pub pages: Pages,
+    /// How our own pages look.
+    pub theme: Theme,
     /// Whether the four `/api/...` routes of the SvelteKitAuth recipe are served; no.
     pub compat_routes: bool,
 }
