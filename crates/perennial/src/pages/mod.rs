@@ -10,7 +10,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, RETRY_AFTER, VARY,
+    CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, REFRESH, RETRY_AFTER, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, StatusCode};
@@ -99,15 +99,17 @@ pub(crate) struct MessagePage<'a> {
 #[template(path = "holding.html")]
 struct HoldingPage<'a> {
     dress: Dress<'a>,
-    seconds: u128,
 }
 
-/// The page a browser gets while the provider is out of reach: 503 with `Retry-After`, which it follows without a script.
+/// The page a browser gets while the provider is out of reach: 503 with `Retry-After`, and
+/// `Refresh`, by which browsers try again without a script (WHATWG HTML, "The `Refresh` header").
 pub(crate) fn holding(auth: &Auth, headers: &HeaderMap, retry_after: Duration) -> Response {
-    let seconds = retry_after.as_millis().div_ceil(1000).clamp(1, 60);
-    let page = HoldingPage { dress: Dress::of(auth, headers), seconds };
+    let page = HoldingPage { dress: Dress::of(auth, headers) };
     let mut response = respond(StatusCode::SERVICE_UNAVAILABLE, &page, &page.dress, &[]);
     response.headers_mut().insert(RETRY_AFTER, retry_after_seconds(retry_after));
+    // Often enough to be back soon, seldom enough to be read to the end.
+    let seconds = retry_after.as_millis().div_ceil(1000).clamp(5, 60) as u64;
+    response.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
     response
 }
 
