@@ -14,6 +14,8 @@ node|nodejs|runs the end-to-end suite
 npm|npm|fetches what the end-to-end suite is written with
 chromium|chromium|the browser of the end-to-end suite
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf|fonts-dejavu-core|letters in the screenshots
+/usr/share/fonts/truetype/noto/NotoSansDevanagari-Regular.ttf|fonts-noto-core|Hindi and Arabic letters in the screenshots
+/usr/share/fonts/opentype/ipafont-gothic/ipag.ttf|fonts-ipafont-gothic|Japanese letters in the screenshots
 '
 
 missing=()

@@ -31,11 +31,14 @@ async function bundle({ entry, alias = {}, basePath }) {
 const PAGE = `<!doctype html><html lang="en"><meta charset="utf-8"><title>An app</title><link rel="icon" href="data:,">
 <div id="root"></div><script type="module" src="/client.js"></script></html>`
 
-/** The app: any path is the page, but for its script. */
+const LOGO = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><circle cx="20" cy="20" r="18" fill="#fc0"/><path d="M12 21l6 6 11-13" fill="none" stroke="#000" stroke-width="4"/></svg>`
+
+/** The app: any path is the page, but for its script and its logo. */
 async function serve(script) {
   const port = await freePort()
   const server = http.createServer((request, response) => {
     if (request.url === '/client.js') return response.writeHead(200, { 'content-type': 'text/javascript' }).end(script)
+    if (request.url === '/logo.svg') return response.writeHead(200, { 'content-type': 'image/svg+xml' }).end(LOGO)
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(PAGE)
   })
   server.listen(port, '127.0.0.1')
