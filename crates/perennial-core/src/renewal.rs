@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::session::{Generation, SessionId, SessionState, TokenSet};
+use crate::session::{AudienceToken, Generation, SessionId, SessionState, TokenSet};
 use crate::time::Timestamp;
 
 /// How and when sessions renew. Every duration is positive; the defaults suit access tokens of minutes to hours.
@@ -75,6 +75,30 @@ pub fn decide(state: &SessionState, policy: &RenewalPolicy, now: Timestamp) -> V
         _ if !alive => Verdict::Expired,
         Some(due) if now >= due => Verdict::Due,
         _ => Verdict::Fresh,
+    }
+}
+
+/// Judges the age of `token`, an access token for another audience, which the session may not have had yet:
+/// [`Verdict::Expired`]. `renewable`: there is a refresh token to buy the next one with.
+///
+/// The window is that of [`decide`]; it is not spread, because tokens for audiences are fetched when somebody needs them and
+/// so begin at different times.
+pub fn judge_audience_token(
+    token: Option<&AudienceToken>,
+    renewable: bool,
+    policy: &RenewalPolicy,
+    now: Timestamp,
+) -> Verdict {
+    let token = token.filter(|token| token.alive_at(now));
+    let due = token.and_then(|token| {
+        let expires_at = token.expires_at?;
+        Some(expires_at - policy.renew_before.min(expires_at.since(token.issued_at) / 3))
+    });
+    match (token, renewable) {
+        (None, false) => Verdict::Bare,
+        (None, true) => Verdict::Expired,
+        (Some(_), true) if due.is_some_and(|due| now >= due) => Verdict::Due,
+        (Some(_), _) => Verdict::Fresh,
     }
 }
 
@@ -165,6 +189,35 @@ mod tests {
             (None, true, 1_000_000, Verdict::Fresh),
         ] {
             assert_eq!(decide(&session(7, lifetime, refresh), &policy, at(now)), expected, "{lifetime:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn verdicts_on_a_token_for_an_audience() {
+        let policy = RenewalPolicy::default();
+        let token = |lifetime: Option<u64>| AudienceToken {
+            audience: crate::session::Audience::new("urn:api"),
+            access_token: AccessToken::new("other"),
+            generation: Generation(1),
+            issued_at: at(100),
+            expires_at: lifetime.map(|lifetime| at(100 + lifetime)),
+        };
+        for (token, renewable, now, expected) in [
+            (Some(token(Some(3600))), true, 100, Verdict::Fresh),
+            (Some(token(Some(3600))), true, 3639, Verdict::Fresh),
+            (Some(token(Some(3600))), true, 3640, Verdict::Due),
+            (Some(token(Some(3600))), true, 3700, Verdict::Expired),
+            (Some(token(Some(3600))), false, 3640, Verdict::Fresh),
+            (Some(token(Some(3600))), false, 3700, Verdict::Bare),
+            // A third of a short life.
+            (Some(token(Some(6))), true, 103, Verdict::Fresh),
+            (Some(token(Some(6))), true, 104, Verdict::Due),
+            (Some(token(None)), true, 1_000_000, Verdict::Fresh),
+            (None, true, 100, Verdict::Expired),
+            (None, false, 100, Verdict::Bare),
+        ] {
+            let verdict = judge_audience_token(token.as_ref(), renewable, &policy, at(now));
+            assert_eq!(verdict, expected, "{token:?} at {now}, renewable: {renewable}");
         }
     }
 

@@ -1,6 +1,9 @@
 //! Which upstream a path leads to, and who may go there.
 
+use std::sync::Arc;
+
 use percent_encoding::percent_decode_str;
+use perennial::Audience;
 use url::Url;
 
 /// One rule: paths that begin so go there, for those who may.
@@ -14,6 +17,8 @@ pub struct Route {
     pub access: Access,
     /// Whether the user's access token goes along as `Authorization: Bearer`; yes.
     pub bearer: bool,
+    /// Whom that token is for, if not for the audience that sessions are begun with (RFC 8707).
+    pub audience: Option<Arc<Audience>>,
 }
 
 /// Who may use a route.
@@ -121,6 +126,7 @@ mod tests {
             upstream: Url::parse("http://127.0.0.1:1").expect("a URL"),
             access,
             bearer: true,
+            audience: None,
         };
         Routes::new(vec![
             route("/", Access::Required),
@@ -193,6 +199,7 @@ mod tests {
             upstream: Url::parse("http://127.0.0.1:1").expect("a URL"),
             access: Access::Required,
             bearer: true,
+            audience: None,
         };
         assert!(Routes::new(vec![route]).find("/projects/a%2Fb//c").expect("nothing to confuse").is_some());
     }

@@ -42,7 +42,7 @@ impl Inner {
                 None if record.generation == cookie.generation => (cookie.clone(), Some(record.phase.clone())),
                 // The cookie's refresh token is spent and its successor cannot be read: it must not be sent again. Nothing is
                 // written either, because a replica with the right secrets may be serving this session well.
-                None if alive => (cookie.clone(), Some(Phase::Refused { at: self.now() })),
+                None if alive => (cookie.clone(), Some(Phase::Refused { at: self.now(), claims: None })),
                 None => return Ok(Err(EndReason::SecretGone)),
             },
             _ => (cookie.clone(), None),
@@ -208,6 +208,7 @@ impl Inner {
 
     fn bury(&self, state: &SessionState, reason: EndReason) {
         let now = self.now();
+        self.audience_tokens.forget(state.id);
         self.tombstones.insert(state.id, reason, now + self.settings.max_age, now);
     }
 }

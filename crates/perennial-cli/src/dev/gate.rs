@@ -121,7 +121,13 @@ fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
         .renewal(renewal)
         .store(store::open(&path).map_err(GateError::said)?);
     let upstream = Url::parse(&format!("http://{}", plan.upstream)).map_err(GateError::said)?;
-    let route = |path: &str, access| Route { path: path.into(), upstream: upstream.clone(), access, bearer: true };
+    let route = |path: &str, access| Route {
+        path: path.into(),
+        upstream: upstream.clone(),
+        access,
+        bearer: true,
+        audience: None,
+    };
     Ok(Config {
         listen: plan.listen,
         store: path,

@@ -28,6 +28,7 @@ pub(super) fn intent(byte: u8, started: i64, first_sent: i64, failures: u32) -> 
         first_sent: at(first_sent),
         drained_at: (first_sent < started).then(|| at(first_sent + 40)),
         failures,
+        resend: None,
     }
 }
 
@@ -40,5 +41,21 @@ pub(super) fn ended() -> Phase {
 }
 
 pub(super) fn in_doubt(first_sent: i64, drained_at: i64, not_before: i64) -> Phase {
-    Phase::InDoubt { first_sent: at(first_sent), drained_at: at(drained_at), failures: 2, not_before: at(not_before) }
+    Phase::InDoubt(doubt(first_sent, drained_at, not_before))
+}
+
+pub(super) fn doubt(first_sent: i64, drained_at: i64, not_before: i64) -> Doubt {
+    Doubt {
+        first_sent: at(first_sent),
+        drained_at: at(drained_at),
+        failures: 2,
+        not_before: at(not_before),
+        lost: Lost::TimedOut,
+        resend: None,
+        evidence: Evidence::None,
+    }
+}
+
+pub(super) fn refused_at(seconds: i64) -> Phase {
+    Phase::Refused { at: at(seconds), claims: None }
 }

@@ -20,13 +20,15 @@ use crate::random::{SecureRandom, random_bytes};
 use crate::session::Generation;
 use crate::time::Timestamp;
 
+mod doubt;
 #[cfg(test)]
 mod fixtures;
 mod plan;
 mod sealed;
 mod settle;
 
-pub use plan::{Circumstances, DRAIN, Plan, Replicas, plan};
+pub use doubt::{Doubt, Evidence, Lost, Question, ResendReason, Told};
+pub use plan::{Circumstances, Plan, Replicas, plan};
 pub use sealed::{open_state, seal_state};
 pub use settle::{Attempted, Settled, settle};
 
@@ -60,20 +62,14 @@ pub enum Phase {
     /// One attempt may be calling the provider.
     Intent(Intent),
     /// An attempt may have spent the refresh token, and its answer never came.
-    InDoubt {
-        /// When the refresh token of this generation was first sent: the earliest it can have been spent.
-        first_sent: Timestamp,
-        /// Until then a lost request may still reach the provider.
-        drained_at: Timestamp,
-        /// Attempts so far.
-        failures: u32,
-        /// The earliest next attempt.
-        not_before: Timestamp,
-    },
+    InDoubt(Doubt),
     /// The provider refused the newest refresh token: the access token may be used up, then the user signs in again.
     Refused {
         /// When.
         at: Timestamp,
+        /// What the provider wants of the next sign-in (OIDC Core §5.5), if it said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claims: Option<String>,
     },
     /// Signed out or expelled. Absorbing: nothing revives the session.
     Ended {
@@ -107,6 +103,9 @@ pub struct Intent {
     pub drained_at: Option<Timestamp>,
     /// Failed attempts before this one.
     pub failures: u32,
+    /// Why the refresh token is sent again although it may be spent; `None` when this attempt is the first to send it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resend: Option<ResendReason>,
 }
 
 impl Intent {
@@ -287,7 +286,7 @@ mod tests {
 
     #[test]
     fn the_higher_generation_wins_and_an_end_wins_over_both() {
-        let alive = [Phase::IDLE, Phase::Intent(intent(1, 0, 0, 0)), in_doubt(0, 0, 0), Phase::Refused { at: at(1) }];
+        let alive = [Phase::IDLE, Phase::Intent(intent(1, 0, 0, 0)), in_doubt(0, 0, 0), refused_at(1)];
         for phase in alive {
             for (cookie, kept, expected) in [(4, 5, Joined::Record), (5, 5, Joined::Cookie), (6, 5, Joined::Cookie)] {
                 let joined = join(Generation(cookie), Some(&record(kept, phase.clone())));
@@ -308,7 +307,14 @@ mod tests {
             Phase::Idle { failures: 7, not_before: Some(at(9)) },
             Phase::Intent(intent(1, 2, 1, 3)),
             in_doubt(1, 2, 3),
-            Phase::Refused { at: at(4) },
+            Phase::InDoubt(Doubt {
+                lost: Lost::Broken,
+                resend: Some(ResendReason::Window),
+                evidence: Evidence::Spent,
+                ..doubt(1, 2, 3)
+            }),
+            refused_at(4),
+            Phase::Refused { at: at(4), claims: Some("{\"id_token\":{}}".into()) },
         ];
         for phase in phases {
             let record = record(u64::MAX, phase);

@@ -9,15 +9,25 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::audience::AudienceClaims;
 use super::identity::derive;
 use super::recipes::with_our_names;
-use super::{Generation, KeyShare, SessionId, SessionState, TokenSet};
+use super::{AudienceToken, Generation, KeyShare, SessionId, SessionState, TokenSet};
 use crate::names::ProviderId;
 use crate::time::Timestamp;
 
 impl SessionState {
-    /// The claims to be sealed: Auth.js's names beside our own.
+    /// The claims to be sealed into a cookie: Auth.js's names beside our own.
     pub fn to_claims(&self) -> Map<String, Value> {
+        self.written(Vec::new())
+    }
+
+    /// The claims to be sealed into the record: those of the cookie, and the access tokens for other audiences.
+    pub fn to_record_claims(&self) -> Map<String, Value> {
+        self.written(self.audiences.iter().map(AudienceClaims::from).collect())
+    }
+
+    fn written(&self, audiences: Vec<AudienceClaims>) -> Map<String, Value> {
         let mut claims = self.claims.clone();
         let mut own = OwnClaims {
             v: FORMAT,
@@ -29,6 +39,7 @@ impl SessionState {
             issued: None,
             expires: None,
             refresh_expires: None,
+            audiences,
         };
         if let Some(tokens) = &self.tokens {
             own.issued = Some(tokens.issued_at);
@@ -66,6 +77,7 @@ impl SessionState {
                     started_at: own.started,
                     claims: without_reserved(claims),
                     tokens,
+                    audiences: own.audiences.into_iter().map(AudienceToken::from).collect(),
                 })
             }
         }
@@ -99,6 +111,7 @@ impl SessionState {
             started_at: issued_at,
             claims: without_reserved(claims),
             tokens,
+            audiences: Vec::new(),
         })
     }
 }
@@ -131,6 +144,8 @@ struct OwnClaims {
     expires: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_expires: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    audiences: Vec<AudienceClaims>,
 }
 
 pub(super) fn without_reserved(mut claims: Map<String, Value>) -> Map<String, Value> {

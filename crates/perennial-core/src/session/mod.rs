@@ -3,6 +3,7 @@
 //! [`SessionState`] is a session at one generation: who it is ([`SessionId`], [`KeyShare`], [`Generation`]) and its
 //! [`TokenSet`]. The same state is sealed into the cookie and into the record, as claims that an Auth.js app can read.
 
+mod audience;
 mod claims;
 mod identity;
 mod recipes;
@@ -12,6 +13,7 @@ mod tokens;
 #[cfg(test)]
 mod fixtures;
 
+pub use audience::{Audience, AudienceToken};
 pub use claims::{NotASession, RESERVED_CLAIMS};
 pub use identity::{Generation, KeyShare, SessionId};
 pub use state::SessionState;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::claims::without_reserved;
-use super::{Generation, KeyShare, SessionId, TokenSet};
+use super::{AudienceToken, Generation, KeyShare, SessionId, TokenSet};
 use crate::names::ProviderId;
 use crate::random::{SecureRandom, random_bytes};
 use crate::secret::{IdToken, RefreshToken};
@@ -29,6 +29,8 @@ pub struct SessionState {
     pub claims: Map<String, Value>,
     /// The provider's tokens, or `None` for a session adopted from a cookie that kept none.
     pub tokens: Option<TokenSet>,
+    /// Access tokens for other audiences, oldest first. Only the record has them.
+    pub audiences: Vec<AudienceToken>,
 }
 
 impl SessionState {
@@ -48,6 +50,7 @@ impl SessionState {
             started_at: now,
             claims: without_reserved(claims),
             tokens: Some(tokens),
+            audiences: Vec::new(),
         }
     }
 

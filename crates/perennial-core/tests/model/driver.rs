@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::Timestamp;
-use perennial_core::provider::RefreshClass;
+use perennial_core::provider::{DRAIN_DEFAULT, DoubtRules, Introspection, RefreshClass};
 use perennial_core::record::{
-    Circumstances, DRAIN, EndReason, Joined, Phase, Plan, Record, Replicas, Settled, join, plan, settle,
+    Circumstances, Doubt, EndReason, Joined, Phase, Plan, Question, Record, Replicas, Settled, Told, join, plan, settle,
 };
 use perennial_core::renewal::{Verdict, decide};
 
@@ -42,9 +42,16 @@ impl System {
             }
             phase => phase,
         };
-        match plan(phase.as_ref(), new_attempt(attempts(state)), &self.circumstances(newest, now)) {
-            Plan::Refused if now < newest.die_at() => self.served(state, cookie, newest, true),
-            Plan::Refused => {
+        match self.planned(state, newest, phase.as_ref()) {
+            Plan::Ask(_) => unreachable!("it was answered"),
+            Plan::Note(phase) => {
+                let mut record = Record::idle(newest.generation, newest.sealed());
+                record.phase = phase;
+                state.write(replica, Stored(Arc::new(record)));
+            }
+            Plan::Reauthenticate => self.served(state, cookie, newest, true),
+            Plan::Refused { .. } if now < newest.die_at() => self.served(state, cookie, newest, true),
+            Plan::Refused { .. } => {
                 self.signed_out(state);
                 state.replicas[replica] = Replica::End { cookie, reason: Ending::Refused, read: None };
             }
@@ -56,6 +63,24 @@ impl System {
             }
         }
         true
+    }
+
+    /// The plan, the provider having told the truth about what it was asked. Asking and planning are one step here: whoever
+    /// plans by an answer writes its intent over the version of the record it asked about, or not at all.
+    fn planned(&self, state: &State, newest: Tokens, phase: Option<&Phase>) -> Plan {
+        let mut circumstances = self.circumstances(newest, state.now);
+        loop {
+            match plan(phase, new_attempt(attempts(state)), &circumstances) {
+                Plan::Ask(question @ Question::Introspection(_)) => {
+                    let told = match state.provider.introspect(newest.refresh_token) {
+                        true => Told::Unspent,
+                        false => Told::Spent,
+                    };
+                    circumstances.told = Some((question, told));
+                }
+                planned => return planned,
+            }
+        }
     }
 
     fn is_due(&self, newest: Tokens, cookie: Tokens, on_demand: bool, now: Timestamp) -> bool {
@@ -76,7 +101,12 @@ impl System {
             _ => self.policy.lease(),
         };
         let replicas = if self.replicas == 1 { Replicas::One } else { Replicas::Many };
-        Circumstances { now, class: self.class, access_token_expires_at: Some(newest.die_at()), lease, replicas }
+        let introspection = if self.introspects { Introspection::WithHint } else { Introspection::None };
+        let drain = if self.sabotage == Some(Sabotage::SkipsTheDrain) { Duration::ZERO } else { DRAIN_DEFAULT };
+        let rules =
+            DoubtRules { introspection, last_resort: self.last_resort, drain, ..DoubtRules::of_class(self.class) };
+        let access_token_expires_at = Some(newest.die_at());
+        Circumstances { now, rules, access_token_expires_at, lease, replicas, told: None }
     }
 
     /// The request goes on with the newest generation, whose access token is used.
@@ -148,7 +178,7 @@ impl System {
     /// The caller goes: an answer under way is lost, a request under way may arrive later.
     pub(crate) fn lose_line(&self, state: &mut State, replica: usize) {
         if let Replica::Call { newest, line: Line::Out, .. } = state.replicas[replica] {
-            let until = state.now + DRAIN;
+            let until = state.now + DRAIN_DEFAULT;
             state.stray(newest.refresh_token, until);
         }
         self.lose_answer(state, replica);
@@ -284,10 +314,10 @@ impl System {
         }
         match state.phase() {
             Some(Phase::Intent(intent)) => {
-                moments.extend([intent.lease_until, intent.lease_until + DRAIN]);
+                moments.extend([intent.lease_until, intent.lease_until + DRAIN_DEFAULT]);
                 moments.extend(self.window().map(|window| intent.first_sent + window));
             }
-            Some(Phase::InDoubt { first_sent, drained_at, not_before, .. }) => {
+            Some(Phase::InDoubt(Doubt { first_sent, drained_at, not_before, .. })) => {
                 moments.extend([*drained_at, *not_before]);
                 moments.extend(self.window().map(|window| *first_sent + window));
             }

@@ -11,7 +11,7 @@ mod values;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use perennial_core::provider::RefreshClass;
+use perennial_core::provider::{LastResort, RefreshClass};
 use perennial_core::renewal::RenewalPolicy;
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 use system::{Sabotage, System};
@@ -35,7 +35,9 @@ const EVERY_CLASS: [RefreshClass; 8] = [
 
 fn two_replicas(class: RefreshClass) -> System {
     let policy = RenewalPolicy::default();
-    System { class, replicas: 2, renewals: 2, faults: 1, sign_out: false, sabotage: None, policy }
+    let (introspects, last_resort) = (false, LastResort::Retry);
+    let (sign_out, sabotage) = (false, None);
+    System { class, introspects, last_resort, replicas: 2, renewals: 2, faults: 1, sign_out, sabotage, policy }
 }
 
 #[test]
@@ -56,6 +58,16 @@ fn one_renewal_with_more_of_everything() {
             holds(System { replicas: 1, faults: 2, ..once.clone() });
             holds(System { faults: 2, ..once });
         }
+    }
+}
+
+#[test]
+fn a_provider_that_can_be_asked_and_one_that_must_not_be_tried_twice() {
+    for class in [RefreshClass::Overlap(BRIEF_WINDOW), RefreshClass::SingleUse, RefreshClass::Family] {
+        let asked = System { introspects: true, ..two_replicas(class) };
+        holds(System { renewals: 1, faults: 2, ..asked.clone() });
+        holds(System { last_resort: LastResort::Reauthenticate, ..asked.clone() });
+        holds(asked);
     }
 }
 
@@ -82,8 +94,10 @@ fn every_sabotage_is_noticed() {
 /// Explores all states of `system`: no law is broken, and what should be possible is.
 fn holds(system: System) {
     let title = format!(
-        "{:?}: {} replicas, {} renewals, {} faults{}",
+        "{:?}{}{}: {} replicas, {} renewals, {} faults{}",
         system.class,
+        if system.introspects { ", introspected" } else { "" },
+        if system.last_resort == LastResort::Reauthenticate { ", never tried twice" } else { "" },
         system.replicas,
         system.renewals,
         system.faults,

@@ -1,7 +1,7 @@
 //! A state of the whole: the store, the replicas, the browsers, the network, the provider, and what a witness noted.
 
 use perennial_core::Timestamp;
-use perennial_core::record::{Attempted, EndReason, Phase, Record};
+use perennial_core::record::{Attempted, EndReason, Lost, Phase, Record};
 
 use crate::provider::{Answer, Provider, Serial};
 use crate::values::{Held, Stored, Tokens};
@@ -53,7 +53,7 @@ pub(crate) enum Line {
 pub(crate) enum Came {
     Tokens(Tokens),
     NotSpent,
-    InDoubt { drained_at: Timestamp },
+    InDoubt { drained_at: Timestamp, lost: Lost },
     Refused,
 }
 
@@ -116,8 +116,8 @@ impl Came {
         match self {
             Came::Tokens(tokens) => Attempted::Tokens { generation: tokens.generation, sealed: tokens.sealed() },
             Came::NotSpent => Attempted::NotSpent { not_before },
-            Came::InDoubt { drained_at } => Attempted::InDoubt { not_before, drained_at },
-            Came::Refused => Attempted::Refused,
+            Came::InDoubt { drained_at, lost } => Attempted::InDoubt { not_before, drained_at, lost },
+            Came::Refused => Attempted::Refused { claims: None },
         }
     }
 }

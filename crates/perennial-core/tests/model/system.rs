@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use perennial_core::Timestamp;
-use perennial_core::provider::RefreshClass;
-use perennial_core::record::DRAIN;
+use perennial_core::provider::{DRAIN_DEFAULT, LastResort, RefreshClass};
+use perennial_core::record::Lost;
 use perennial_core::renewal::{RenewalPolicy, Verdict, decide};
 use perennial_core::session::Generation;
 use stateright::{Model, Property};
@@ -19,6 +19,9 @@ use crate::values::Tokens;
 #[derive(Clone, Debug)]
 pub(crate) struct System {
     pub(crate) class: RefreshClass,
+    /// Whether the provider tells about refresh tokens.
+    pub(crate) introspects: bool,
+    pub(crate) last_resort: LastResort,
     /// One means that there is nobody else: `Replicas::One`.
     pub(crate) replicas: usize,
     /// How many renewals: one leaves a trace, a second finds it.
@@ -174,14 +177,17 @@ impl Model for System {
             Action::Botch(replica) => {
                 self.lose_answer(&mut state, replica);
                 let drained_at = state.now;
-                spend_fault(&mut state) && self.came(&mut state, replica, Came::InDoubt { drained_at })
+                spend_fault(&mut state)
+                    && self.came(&mut state, replica, Came::InDoubt { drained_at, lost: Lost::Answered })
             }
             Action::Receive(replica) => self.receive(&mut state, replica),
             Action::GiveUp(replica) => {
+                // A reset lets the engine do more than a timeout does.
                 self.lose_line(&mut state, replica);
-                let drain = if self.sabotage == Some(Sabotage::SkipsTheDrain) { Duration::ZERO } else { DRAIN };
+                let drain = if self.sabotage == Some(Sabotage::SkipsTheDrain) { Duration::ZERO } else { DRAIN_DEFAULT };
                 let drained_at = state.now + drain;
-                spend_fault(&mut state) && self.came(&mut state, replica, Came::InDoubt { drained_at })
+                spend_fault(&mut state)
+                    && self.came(&mut state, replica, Came::InDoubt { drained_at, lost: Lost::Broken })
             }
             Action::StrayArrives(stray) => {
                 let stray = state.strays.remove(stray);

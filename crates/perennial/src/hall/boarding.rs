@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use perennial_core::limits::SESSION_AUDIENCES;
 use perennial_core::record::EndReason;
 use perennial_core::session::SessionState;
 
@@ -14,29 +15,38 @@ use crate::outcome::{Ask, Outcome};
 impl Inner {
     /// Boards the session's flight, or starts it, and waits no longer than `patience`.
     pub(super) async fn fly(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: Ask, patience: Duration) -> Found {
+        match self.flown(cookie, &ask, patience).await {
+            Some(outcome) => self.found(cookie, &outcome),
+            None => self.without_news(cookie.clone(), RETRY_SOON),
+        }
+    }
+
+    /// The outcome of the flight that did what `ask` wants; `None` when it did not land in time.
+    pub(super) async fn flown(
+        self: &Arc<Self>,
+        cookie: &Arc<SessionState>,
+        ask: &Ask,
+        patience: Duration,
+    ) -> Option<Arc<Outcome>> {
         let flown = tokio::time::timeout(patience, async {
             for _ in 0..FLIGHTS_MAX {
                 let (seat, started) = self.seat(cookie, ask);
                 let outcome = seat.arrival().await?;
-                // A flight that began before this request asked may have found nothing due: then fly once more.
-                if started || !outcome.leaves_undone(ask) {
+                if started || !outcome.leaves_undone(ask, self.now()) {
                     return Some(outcome);
                 }
             }
             None
         });
-        match flown.await {
-            Ok(Some(outcome)) => self.found(cookie, &outcome),
-            Ok(None) | Err(_) => self.without_news(cookie.clone(), RETRY_SOON),
-        }
+        flown.await.ok().flatten()
     }
 
-    fn seat(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: Ask) -> (Passenger<Outcome>, bool) {
+    fn seat(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: &Ask) -> (Passenger<Outcome>, bool) {
         match self.flights.board(cookie.id) {
             Gate::Aboard(passenger) => (passenger, false),
             Gate::First(departure) => {
                 let seat = departure.seat();
-                let (inner, cookie) = (self.clone(), cookie.clone());
+                let (inner, cookie, ask) = (self.clone(), cookie.clone(), ask.clone());
                 // A task of its own: the caller may hang up, the renewal may not be cut short.
                 tokio::spawn(async move { inner.renew(cookie, ask, departure).await });
                 (seat, true)
@@ -46,11 +56,9 @@ impl Inner {
 
     /// What a flight's outcome means to a request that came with `cookie`, which may hold a later generation than the
     /// flight knew, when the record lags behind.
-    fn found(&self, cookie: &Arc<SessionState>, outcome: &Outcome) -> Found {
+    pub(super) fn found(&self, cookie: &Arc<SessionState>, outcome: &Outcome) -> Found {
         match outcome {
-            Outcome::Newest { state, .. } | Outcome::Kept { state, .. } | Outcome::Refused { state }
-                if state.generation < cookie.generation =>
-            {
+            outcome if outcome.state().is_some_and(|state| state.generation < cookie.generation) => {
                 self.without_news(cookie.clone(), RETRY_SOON)
             }
             Outcome::Newest { state, renewed } => match self.without_news(state.clone(), RETRY_SOON) {
@@ -58,7 +66,9 @@ impl Inner {
                 died_meanwhile => died_meanwhile,
             },
             Outcome::Kept { state, retry_after } => self.without_news(state.clone(), *retry_after),
-            Outcome::Refused { state } => match self.without_news(state.clone(), RETRY_SOON) {
+            Outcome::AudienceRefused { state, .. } => self.without_news(state.clone(), RETRY_SOON),
+            Outcome::Reauthenticate { state } => self.without_news(state.clone(), RETRY_SOON),
+            Outcome::Refused { state, .. } => match self.without_news(state.clone(), RETRY_SOON) {
                 Found::Suspended { .. } => Found::Ended(EndReason::Refused),
                 serve => serve,
             },
@@ -67,7 +77,7 @@ impl Inner {
     }
 
     /// No new tokens: go on with what there is, which is good as long as the access token lives.
-    fn without_news(&self, state: Arc<SessionState>, retry_after: Duration) -> Found {
+    pub(super) fn without_news(&self, state: Arc<SessionState>, retry_after: Duration) -> Found {
         let now = self.now();
         match state.tokens.as_ref() {
             Some(tokens) if !tokens.alive_at(now) && tokens.refresh_token.is_some() => {
@@ -78,8 +88,8 @@ impl Inner {
     }
 }
 
-/// Flights one request boards before it takes what there is.
-const FLIGHTS_MAX: usize = 3;
+/// Flights one request boards before it takes what there is: each of those before its own may be for another audience.
+const FLIGHTS_MAX: usize = SESSION_AUDIENCES + 2;
 
 /// When nothing better is known about the next attempt.
-const RETRY_SOON: Duration = Duration::from_secs(1);
+pub(super) const RETRY_SOON: Duration = Duration::from_secs(1);

@@ -18,6 +18,7 @@ use crate::event::RenewalReason;
 use crate::outcome::Ask;
 use crate::session::Session;
 
+mod audience;
 mod boarding;
 mod leaving;
 mod opening;
@@ -116,12 +117,11 @@ enum Found {
 impl Inner {
     /// Steps 3 to 5: decide, and ask the record and the provider only when something is due.
     async fn find(self: &Arc<Self>, opened: &Opened, door: Door) -> Found {
-        let (state, now) = (&opened.state, self.now());
-        if self.settings.absolute_max_age.is_some_and(|age| now >= state.started_at + age) {
-            self.end_in_background(state.clone(), EndReason::TooOld);
-            return Found::Ended(EndReason::TooOld);
+        let state = &opened.state;
+        if let Some(over) = self.outlived(state) {
+            return over;
         }
-        let verdict = decide(state, &self.settings.renewal, now);
+        let verdict = decide(state, &self.settings.renewal, self.now());
         match (door, verdict) {
             // Where a refresh kills the previous access token at once, an older generation is of no use to anybody.
             (Door::Ordinary, Verdict::Fresh) if !self.at_kill(&state.provider) => {
@@ -144,5 +144,14 @@ impl Inner {
                 self.fly(state, Ask::now(RenewalReason::Unauthorized, seen), self.settings.renewal.wait_max).await
             }
         }
+    }
+
+    /// The end of a session that has reached its absolute lifetime.
+    fn outlived(self: &Arc<Self>, state: &Arc<SessionState>) -> Option<Found> {
+        let age = self.settings.absolute_max_age?;
+        (self.now() >= state.started_at + age).then(|| {
+            self.end_in_background(state.clone(), EndReason::TooOld);
+            Found::Ended(EndReason::TooOld)
+        })
     }
 }

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod audiences;
 mod callbacks;
 mod configuring;
 mod crash;

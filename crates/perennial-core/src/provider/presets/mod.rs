@@ -13,8 +13,8 @@ mod work;
 use std::time::Duration;
 
 use crate::provider::{
-    ClientAuthenticationMethod, ConsentPrompt, FailurePattern, ProfileMembers, ProviderKind, RefreshClass,
-    RefreshTokenBy,
+    AudienceParameter, ClientAuthenticationMethod, ConsentPrompt, FailurePattern, Introspection, LastResort, Probe,
+    ProfileMembers, ProviderKind, RefreshClass, RefreshTokenBy,
 };
 
 /// One row: how a known provider departs from a blank OpenID provider.
@@ -47,10 +47,18 @@ pub struct Preset {
     pub class: RefreshClass,
     /// Whether a renewal kills the previous access token at once.
     pub at_kill: bool,
+    /// Whether it tells about refresh tokens (RFC 7662).
+    pub introspection: Introspection,
+    /// Whether the access token tells if the refresh token beside it was spent; counts only together with `at_kill`.
+    pub probe: Probe,
+    /// What remains when nobody knows whether a refresh token is spent: how far a reuse reaches decides.
+    pub last_resort: LastResort,
     /// Whether `prompt=consent` goes with `offline_access`.
     pub consent: ConsentPrompt,
     /// What a refresh token comes by.
     pub refresh_token_by: RefreshTokenBy,
+    /// By which parameter a refresh names another audience.
+    pub audience_parameter: AudienceParameter,
     /// The lifetime of an access token whose answer does not tell it.
     pub default_token_lifetime: Option<Duration>,
     /// Its own wordings of refusals.
@@ -130,8 +138,13 @@ pub(in crate::provider) const OIDC: &Preset = &Preset {
     authorization_params: &[],
     class: RefreshClass::Unknown,
     at_kill: false,
+    introspection: Introspection::None,
+    probe: Probe::None,
+    // No provider listed here is known to revoke more than the sign-in that the token came from.
+    last_resort: LastResort::Retry,
     consent: ConsentPrompt::WithOfflineAccess,
     refresh_token_by: RefreshTokenBy::Scope("offline_access"),
+    audience_parameter: AudienceParameter::Resource,
     default_token_lifetime: None,
     failures: &[],
     profile: STANDARD_CLAIMS,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{OIDC, Preset, STANDARD_CLAIMS};
 use crate::provider::{
-    ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, ProfileMembers, RefreshClass,
-    RefreshTokenBy,
+    AudienceParameter, ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, Introspection,
+    ProfileMembers, RefreshClass, RefreshTokenBy,
 };
 
 pub(super) const ROWS: &[Preset] = &[
@@ -13,6 +13,7 @@ pub(super) const ROWS: &[Preset] = &[
         id: "auth0",
         name: "Auth0",
         issuer_example: "https://TENANT.auth0.com/ (with the trailing slash)",
+        audience_parameter: AudienceParameter::Audience,
         // Rotation is a setting of each application, and where it is on, a late retry revokes the family.
         class: RefreshClass::Family,
         consent: ConsentPrompt::Never,
@@ -36,6 +37,7 @@ pub(super) const ROWS: &[Preset] = &[
         issuer_example: "https://ORG.okta.com/oauth2/default",
         // Web applications get a static token; where it rotates, the default grace period is 30 seconds.
         class: RefreshClass::Overlap(Duration::from_secs(30)),
+        introspection: Introspection::WithHint,
         consent: ConsentPrompt::Never,
         classes_by_setting: &[
             ("application: Use persistent token (the default of web applications)", RefreshClass::Reusable),

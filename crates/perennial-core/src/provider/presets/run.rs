@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{OIDC, Preset, STANDARD_CLAIMS};
-use crate::provider::{ConsentPrompt, FailureMeaning, FailurePattern, ProfileMembers, RefreshClass, RefreshTokenBy};
+use crate::provider::{
+    ConsentPrompt, FailureMeaning, FailurePattern, Introspection, Probe, ProfileMembers, RefreshClass, RefreshTokenBy,
+};
 
 pub(super) const ROWS: &[Preset] = &[
     Preset {
@@ -12,6 +14,7 @@ pub(super) const ROWS: &[Preset] = &[
         issuer_example: "https://HOST/realms/REALM",
         scope: "openid profile email",
         class: RefreshClass::Reusable,
+        introspection: Introspection::WithHint,
         consent: ConsentPrompt::Never,
         refresh_token_by: RefreshTokenBy::Provider,
         classes_by_setting: &[
@@ -30,6 +33,7 @@ pub(super) const ROWS: &[Preset] = &[
         class: RefreshClass::SingleUse,
         // True of opaque access tokens, which are the default.
         at_kill: true,
+        probe: Probe::UserInfo,
         consent: ConsentPrompt::Never,
         failures: &[FailurePattern::new(FailureMeaning::Rejected)
             .error("invalid_request")
@@ -59,6 +63,7 @@ pub(super) const ROWS: &[Preset] = &[
         issuer_example: "https://HOST",
         class: RefreshClass::Family,
         at_kill: true,
+        probe: Probe::UserInfo,
         consent: ConsentPrompt::Never,
         refresh_hint: "Give the client the refresh_token grant and the scope offline_access.",
         verified_on: "2026-11-27",
@@ -72,6 +77,7 @@ pub(super) const ROWS: &[Preset] = &[
         class: RefreshClass::Family,
         // True of opaque access tokens, which are the default.
         at_kill: true,
+        probe: Probe::UserInfo,
         failures: &[
             FailurePattern::new(FailureMeaning::Transient).error("invalid_request").description("concurrent"),
             FailurePattern::new(FailureMeaning::Misconfigured).error("scope_not_granted"),
@@ -90,6 +96,7 @@ pub(super) const ROWS: &[Preset] = &[
         name: "Dex",
         issuer_example: "https://HOST/dex",
         class: RefreshClass::Idempotent(Duration::from_secs(3)),
+        introspection: Introspection::WithHint,
         consent: ConsentPrompt::Never,
         failures: &[
             // A race lost inside its transaction: the winner's successor is handed to a retry.
@@ -178,6 +185,7 @@ pub(super) const ROWS: &[Preset] = &[
         name: "node oidc-provider",
         issuer_example: "https://HOST",
         class: RefreshClass::Family,
+        introspection: Introspection::WithHint,
         classes_by_setting: &[
             ("rotateRefreshToken: false", RefreshClass::Reusable),
             (

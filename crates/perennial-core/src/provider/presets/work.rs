@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{OIDC, Preset, PresetEndpoints, SERVICE};
 use crate::provider::{
-    ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, ProfileMembers, ProviderKind,
+    ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, Probe, ProfileMembers, ProviderKind,
     RefreshClass, RefreshTokenBy,
 };
 
@@ -25,6 +25,7 @@ pub(super) const ROWS: &[Preset] = &[
         comma_scopes: true,
         class: RefreshClass::SingleUse,
         at_kill: true,
+        probe: Probe::UserInfo,
         consent: ConsentPrompt::Never,
         refresh_token_by: RefreshTokenBy::Provider,
         failures: &[
@@ -47,6 +48,7 @@ pub(super) const ROWS: &[Preset] = &[
         scope: "openid profile email",
         class: RefreshClass::SingleUse,
         at_kill: true,
+        probe: Probe::UserInfo,
         consent: ConsentPrompt::Never,
         refresh_token_by: RefreshTokenBy::Provider,
         // The documented lifetime; a 15.x release forgot to say it.

@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use perennial::Timestamp;
 use perennial::store::{
-    Durability, MemoryStore, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap, Version, Versioned,
+    Announcement, Durability, KeyPrefix, MemoryStore, News, RecordKey, Removal, SessionStore, StoreError,
+    StoreErrorKind, Swap, Version, Versioned,
 };
 
 /// A store in memory that claims to be shared, as a server's would be, with two switches.
@@ -89,6 +91,22 @@ impl SessionStore for Flaky {
 
     fn changed(&self, key: RecordKey, since: Option<Version>, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         self.store.changed(key, since, now)
+    }
+
+    fn find(
+        &self,
+        prefix: KeyPrefix,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<(RecordKey, Versioned)>, StoreError>> {
+        if self.no_load.load(Ordering::SeqCst) { failure() } else { self.store.find(prefix, now) }
+    }
+
+    fn announce(&self, announcement: Announcement, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.no_swap.load(Ordering::SeqCst) { failure() } else { self.store.announce(announcement, now) }
+    }
+
+    fn announcements(&self, now: Timestamp) -> BoxStream<'static, News> {
+        self.store.announcements(now)
     }
 
     fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
