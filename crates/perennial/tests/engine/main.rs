@@ -4,6 +4,7 @@
 mod support;
 
 mod audiences;
+mod authjs;
 mod callbacks;
 mod configuring;
 mod crash;
