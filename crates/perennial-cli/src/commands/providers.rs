@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use clap::{Args, Subcommand};
-use perennial::provider::{PRESETS, Preset, ProviderKind, RefreshClass, RefreshTokenBy, preset};
+use perennial::provider::{
+    Introspection, LastResort, PRESETS, Preset, Probe, ProviderKind, RefreshClass, RefreshTokenBy, preset,
+};
 use serde_json::{Value, json};
 
 use super::{Fault, answer};
@@ -87,6 +89,7 @@ fn described(row: &Preset, redirect_uri: &str) -> String {
     line(&format!("  so that it renews {}", row.refresh_hint));
     line("\nHow its refresh tokens are taken to behave");
     line(&format!("  class             {}: {}", named(row.class), meaning(row.class)));
+    line(&format!("  when in doubt     {}", in_doubt(row)));
     if row.at_kill {
         line(
             "  access tokens     a renewal ends the older one at once, so every request asks the store for the newest",
@@ -160,6 +163,22 @@ fn meaning(class: RefreshClass) -> &'static str {
     }
 }
 
+/// How it is found out whether a refresh token was spent, when its answer got lost.
+fn in_doubt(row: &Preset) -> String {
+    let asked = match row.introspection {
+        Introspection::None => None,
+        Introspection::WithHint | Introspection::WithoutHint => {
+            Some("the provider is asked about the token (RFC 7662)")
+        }
+    };
+    let probed = (row.at_kill && row.probe == Probe::UserInfo).then_some("the older access token is tried at UserInfo");
+    let last = match row.last_resort {
+        LastResort::Retry => "in the end it is sent once more",
+        LastResort::Reauthenticate => "in the end the user is sent to the provider",
+    };
+    [asked, probed, Some(last)].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
 fn as_json(row: &Preset) -> Value {
     let class = |class: RefreshClass| json!({ "refresh_class": class.as_str(), "refresh_window_seconds": class.window().map(|window| window.as_secs()) });
     let variables = ["ID", "SECRET", "ISSUER", "SCOPE"].map(|setting| row.variable(setting));
@@ -174,6 +193,7 @@ fn as_json(row: &Preset) -> Value {
         "client_authentication": row.authentication.as_str(),
         "class": class(row.class),
         "old_access_token_dies": row.at_kill,
+        "in_doubt": in_doubt(row),
         "refresh_token": comes_by(row),
         "settings": row
             .classes_by_setting

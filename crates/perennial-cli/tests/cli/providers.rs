@@ -31,6 +31,7 @@ fn one_provider_is_told_whole() {
         "refresh_class = \"family\"",
         "refresh_window = \"30s\"",
         "preset = \"okta\"",
+        "asked about the token",
     ] {
         assert!(shown.out.contains(told), "{told} is not in:\n{}", shown.out);
     }
