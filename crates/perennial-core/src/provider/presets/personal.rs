@@ -52,7 +52,8 @@ pub(super) const ROWS: &[Preset] = &[
         consent: ConsentPrompt::Never,
         refresh_token_by: RefreshTokenBy::Provider,
         profile: ProfileMembers { id: &["id"], name: &["display_name"], email: &["email"], image: &["/images/0/url"] },
-        refresh_hint: "Nothing to set: a refresh token always comes. It ends 6 months after consent and is not extended.",
+        refresh_hint: "Nothing to set: a refresh token always comes. It ends 6 months after consent and is not \
+                       extended.",
         source: "developer.spotify.com blog 2026-06-18",
         ..*OIDC
     },
@@ -110,7 +111,8 @@ pub(super) const ROWS: &[Preset] = &[
         authorization_params: &[("duration", "permanent")],
         refresh_token_by: RefreshTokenBy::Parameter("duration", "permanent"),
         profile: ProfileMembers { id: &["id"], name: &["name"], email: &[], image: &["snoovatar_img"] },
-        refresh_hint: "Register a web app. The preset asks for duration=permanent, without which no refresh token comes.",
+        refresh_hint: "Register a web app. The preset asks for duration=permanent, without which no refresh token \
+                       comes.",
         verified_on: "2026-11-27",
         source: "npm @auth/core 0.41.3; how its refresh tokens behave was not found written down",
         ..*SERVICE

@@ -77,7 +77,8 @@ pub(super) const ROWS: &[Preset] = &[
         issuer_example: "https://TENANT.b2clogin.com/tfp/TENANT_ID/POLICY/v2.0/",
         consent: ConsentPrompt::Never,
         profile: ProfileMembers { email: &["email", "/emails/0"], ..STANDARD_CLAIMS },
-        refresh_hint: "In the user flow set the issuer claim to the form with /tfp, which is where its metadata lies. To get an access token, add the application's client id to the scope.",
+        refresh_hint: "In the user flow set the issuer claim to the form with /tfp, which is where its metadata \
+                       lies. To get an access token, add the application's client id to the scope.",
         verified_on: "2026-11-27",
         source: "npm @auth/core 0.41.3; how its refresh tokens behave was not found written down",
         ..*OIDC
@@ -124,7 +125,10 @@ pub(super) const ROWS: &[Preset] = &[
         consent: ConsentPrompt::Never,
         refresh_token_by: RefreshTokenBy::Provider,
         authentication: ClientAuthenticationMethod::ClientSecretPost,
-        refresh_hint: "Nothing to set: a refresh token always comes, once, and is never replaced. The client secret is a JWT that you sign with your key and replace every six months at the latest. Name and e-mail address would need an answer by form post, which is not taken: users are known by their subject.",
+        refresh_hint: "Nothing to set: a refresh token always comes, once, and is never replaced. The client secret \
+                       is a JWT that you sign with your key and replace every six months at the latest. Name and \
+                       e-mail address would need an answer by form post, which is not taken: users are known by \
+                       their subject.",
         verified_on: "2026-11-27",
         source: "npm @auth/core 0.41.3; appleid.apple.com: generate and validate tokens",
         ..*OIDC
@@ -144,7 +148,8 @@ pub(super) const ROWS: &[Preset] = &[
         name: "PingOne",
         issuer_example: "https://auth.pingone.com/ENVIRONMENT_ID/as",
         consent: ConsentPrompt::Never,
-        refresh_hint: "Enable the Refresh Token grant for the application. Leave rolling refresh tokens off for a confidential application.",
+        refresh_hint: "Enable the Refresh Token grant for the application. Leave rolling refresh tokens off for a \
+                       confidential application.",
         verified_on: "2026-11-27",
         source: "npm @auth/core 0.41.3; oauth2-proxy issue 3485",
         ..*OIDC
@@ -192,7 +197,8 @@ pub(super) const ROWS: &[Preset] = &[
             ("application: Rotate refresh token off", RefreshClass::Reusable),
             ("application: Rotate refresh token on", RefreshClass::Family),
         ],
-        refresh_hint: "Leave \"Rotate refresh token\" off for a confidential application; without prompt=consent, which the preset sends, no refresh token comes.",
+        refresh_hint: "Leave \"Rotate refresh token\" off for a confidential application; without prompt=consent, \
+                       which the preset sends, no refresh token comes.",
         verified_on: "2026-11-27",
         source: "npm @auth/core 0.41.3; it is built on node-oidc-provider, whose source was read",
         ..*OIDC
@@ -213,7 +219,8 @@ pub(super) const ROWS: &[Preset] = &[
             ),
             ("application: Renew refresh token on", RefreshClass::SingleUse),
         ],
-        refresh_hint: "Enable the Refresh Token grant. Leave \"Renew refresh token\" off, or turn graceful rotation on with it.",
+        refresh_hint: "Enable the Refresh Token grant. Leave \"Renew refresh token\" off, or turn graceful rotation \
+                       on with it.",
         verified_on: "2026-11-27",
         source: "npm @auth/core 0.41.3; wso2.com: Asgardeo refresh tokens",
         ..*OIDC

@@ -128,7 +128,8 @@ pub(super) const ROWS: &[Preset] = &[
             ("usage policy One-time use, grace period 30 seconds", RefreshClass::Overlap(Duration::from_secs(30))),
             ("usage policy One-time use, no grace period", RefreshClass::SingleUse),
         ],
-        refresh_hint: "Enable the Refresh Token grant and \"Generate refresh tokens\" for the application. Leave the usage policy at Reusable, or set a grace period of 30 seconds or more with one-time use.",
+        refresh_hint: "Enable the Refresh Token grant and \"Generate refresh tokens\" for the application. Leave the \
+                       usage policy at Reusable, or set a grace period of 30 seconds or more with one-time use.",
         verified_on: "2026-11-27",
         source: "npm @auth/core 0.41.3; FusionAuth client model 1.62: Reusable is the default",
         ..*OIDC
@@ -143,7 +144,8 @@ pub(super) const ROWS: &[Preset] = &[
             ("client: RefreshTokenUsage ReUse (the default since version 7)", RefreshClass::Reusable),
             ("client: RefreshTokenUsage OneTimeOnly", RefreshClass::SingleUse),
         ],
-        refresh_hint: "Set AllowOfflineAccess for the client and leave RefreshTokenUsage at ReUse, which its documentation advises for a backend.",
+        refresh_hint: "Set AllowOfflineAccess for the client and leave RefreshTokenUsage at ReUse, which its \
+                       documentation advises for a backend.",
         verified_on: "2026-08-01",
         source: "DuendeSoftware/products source; npm @auth/core 0.41.3",
         ..*OIDC
@@ -158,7 +160,8 @@ pub(super) const ROWS: &[Preset] = &[
             ("SetRefreshTokenReuseLeeway(30 seconds)", RefreshClass::Overlap(Duration::from_secs(30))),
             ("SetRefreshTokenReuseLeeway(TimeSpan.Zero)", RefreshClass::Family),
         ],
-        refresh_hint: "Allow the refresh token flow and the scope offline_access for the client. Give a reuse leeway of 30 seconds or more, and set the class to overlap.",
+        refresh_hint: "Allow the refresh token flow and the scope offline_access for the client. Give a reuse leeway \
+                       of 30 seconds or more, and set the class to overlap.",
         verified_on: "2026-11-27",
         source: "OpenIddict documentation, from memory: compare it with your version",
         ..*OIDC
@@ -175,7 +178,8 @@ pub(super) const ROWS: &[Preset] = &[
             ("TokenSettings: reuseRefreshTokens(true) (the default)", RefreshClass::Reusable),
             ("TokenSettings: reuseRefreshTokens(false)", RefreshClass::SingleUse),
         ],
-        refresh_hint: "Give the registered client the refresh_token grant and leave reuseRefreshTokens at true. Set the refresh token's life: it is 60 minutes.",
+        refresh_hint: "Give the registered client the refresh_token grant and leave reuseRefreshTokens at true. Set \
+                       the refresh token's life: it is 60 minutes.",
         verified_on: "2026-08-01",
         source: "spring-authorization-server source",
         ..*OIDC
@@ -193,7 +197,8 @@ pub(super) const ROWS: &[Preset] = &[
                 RefreshClass::Family,
             ),
         ],
-        refresh_hint: "Set rotateRefreshToken to false for confidential clients. A refresh token comes with prompt=consent, which the preset sends.",
+        refresh_hint: "Set rotateRefreshToken to false for confidential clients. A refresh token comes with \
+                       prompt=consent, which the preset sends.",
         verified_on: "2026-08-01",
         source: "panva/node-oidc-provider source",
         ..*OIDC
@@ -231,7 +236,8 @@ pub(super) const ROWS: &[Preset] = &[
             ),
             ("application: Renew refresh token on", RefreshClass::SingleUse),
         ],
-        refresh_hint: "Enable the Refresh Token grant. Leave \"Renew refresh token\" off, or turn graceful rotation on with it.",
+        refresh_hint: "Enable the Refresh Token grant. Leave \"Renew refresh token\" off, or turn graceful rotation \
+                       on with it.",
         verified_on: "2026-11-27",
         source: "wso2.com: refresh tokens",
         ..*OIDC
@@ -244,7 +250,8 @@ pub(super) const ROWS: &[Preset] = &[
         consent: ConsentPrompt::Never,
         refresh_token_by: RefreshTokenBy::Provider,
         profile: ProfileMembers { name: &["name", "unique_name", "upn"], email: &["email", "upn"], ..STANDARD_CLAIMS },
-        refresh_hint: "Register a server application. The refresh token lives as long as the single sign-on session allows.",
+        refresh_hint: "Register a server application. The refresh token lives as long as the single sign-on session \
+                       allows.",
         verified_on: "2026-11-27",
         source: "learn.microsoft.com: AD FS OpenID Connect, from memory: compare it with your version",
         ..*OIDC
@@ -278,7 +285,8 @@ pub(super) const ROWS: &[Preset] = &[
             ("app.ini, [oauth2]: INVALIDATE_REFRESH_TOKENS = false (the default)", RefreshClass::Reusable),
             ("app.ini, [oauth2]: INVALIDATE_REFRESH_TOKENS = true", RefreshClass::SingleUse),
         ],
-        refresh_hint: "Leave INVALIDATE_REFRESH_TOKENS at false in the section oauth2 of app.ini, and set the class to reusable once you have seen it there.",
+        refresh_hint: "Leave INVALIDATE_REFRESH_TOKENS at false in the section oauth2 of app.ini, and set the class \
+                       to reusable once you have seen it there.",
         verified_on: "2026-11-27",
         source: "Gitea configuration cheat sheet, from memory: compare it with your version",
         ..*OIDC
@@ -314,7 +322,8 @@ pub(super) const ROWS: &[Preset] = &[
             ("the column previous_refresh_token is there", RefreshClass::Acknowledged),
             ("it is not", RefreshClass::SingleUse),
         ],
-        refresh_hint: "Turn use_refresh_token on and keep the column previous_refresh_token, with which a lost successor costs nothing.",
+        refresh_hint: "Turn use_refresh_token on and keep the column previous_refresh_token, with which a lost \
+                       successor costs nothing.",
         verified_on: "2026-08-01",
         source: "doorkeeper source",
         ..*OIDC

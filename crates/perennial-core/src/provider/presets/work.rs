@@ -93,7 +93,8 @@ pub(super) const ROWS: &[Preset] = &[
         // What it says to a wrong client secret.
         failures: &[FailurePattern::new(FailureMeaning::Misconfigured).error("access_denied")],
         profile: ProfileMembers { id: &["account_id"], name: &["name"], email: &["email"], image: &["picture"] },
-        refresh_hint: "Add offline_access to the permissions of the app. Old and new tokens are both good for ten minutes after a renewal.",
+        refresh_hint: "Add offline_access to the permissions of the app. Old and new tokens are both good for ten \
+                       minutes after a renewal.",
         verified_on: "2026-08-01",
         source: "developer.atlassian.com: refresh tokens; Atlassian community 83103",
         ..*SERVICE
@@ -136,7 +137,8 @@ pub(super) const ROWS: &[Preset] = &[
         authentication: ClientAuthenticationMethod::ClientSecretPost,
         scope: "openid profile email",
         class: RefreshClass::Reusable,
-        refresh_hint: "Refresh tokens are for approved partners alone; without them a session lasts as long as the access token, 60 days. They end after 365 days and are not extended.",
+        refresh_hint: "Refresh tokens are for approved partners alone; without them a session lasts as long as the \
+                       access token, 60 days. They end after 365 days and are not extended.",
         verified_on: "2026-08-01",
         source: "learn.microsoft.com: LinkedIn programmatic refresh tokens",
         ..*SERVICE
@@ -160,7 +162,9 @@ pub(super) const ROWS: &[Preset] = &[
             ("connected app: Refresh Token Rotation off (the default)", RefreshClass::Reusable),
             ("connected app: Refresh Token Rotation on", RefreshClass::Family),
         ],
-        refresh_hint: "Select the scopes openid and refresh_token for the connected app and \"Refresh token is valid until revoked\". Leave refresh token rotation off. Five approvals per user and app are kept; the sixth ends the oldest.",
+        refresh_hint: "Select the scopes openid and refresh_token for the connected app and \"Refresh token is valid \
+                       until revoked\". Leave refresh token rotation off. Five approvals per user and app are kept; \
+                       the sixth ends the oldest.",
         verified_on: "2026-08-01",
         source: "Salesforce documentation: refresh token rotation",
         ..*OIDC
@@ -193,7 +197,8 @@ pub(super) const ROWS: &[Preset] = &[
             email: &["email"],
             image: &[],
         },
-        refresh_hint: "Nothing to set: a refresh token always comes, changes about once a day, and ends after five years at the latest.",
+        refresh_hint: "Nothing to set: a refresh token always comes, changes about once a day, and ends after five \
+                       years at the latest.",
         verified_on: "2026-08-01",
         source: "Intuit developer blog 2025-11-12",
         ..*SERVICE
@@ -216,7 +221,8 @@ pub(super) const ROWS: &[Preset] = &[
             email: &["email"],
             image: &["pic_url"],
         },
-        refresh_hint: "Nothing to set: a refresh token always comes. Each new sign-in of a user ends the tokens of the one before.",
+        refresh_hint: "Nothing to set: a refresh token always comes. Each new sign-in of a user ends the tokens of \
+                       the one before.",
         verified_on: "2026-08-01",
         source: "Zoom developer forum; next-auth issue 5924",
         ..*SERVICE
@@ -258,7 +264,8 @@ pub(super) const ROWS: &[Preset] = &[
             email: &["Email"],
             image: &[],
         },
-        refresh_hint: "Use the endpoints of your users' data centre (accounts.zoho.eu, .in and so on). Twenty refresh tokens per user are kept.",
+        refresh_hint: "Use the endpoints of your users' data centre (accounts.zoho.eu, .in and so on). Twenty \
+                       refresh tokens per user are kept.",
         verified_on: "2026-11-27",
         source: "npm @auth/core 0.41.3; how its refresh tokens behave was not found written down",
         ..*SERVICE
