@@ -60,14 +60,18 @@ pub const CALLBACK_QUERY_CHARS: usize = 16 << 10;
 /// several kilobytes of the record.
 pub const SESSION_AUDIENCES: usize = 8;
 
+/// How far the clocks of two replicas may be apart: servers that keep time at all are within a second, and every moment that one
+/// replica writes and another goes by is moved by this much to the safe side.
+pub const REPLICA_CLOCK_SKEW: Duration = Duration::from_secs(5);
+
 /// Characters kept of a provider's `error` code: the registered ones have at most 26.
 pub const ERROR_CODE_CHARS: usize = 64;
 
 /// Characters kept of a provider's `error_description`: enough for a sentence on a page or in a log line.
 pub const ERROR_DESCRIPTION_CHARS: usize = 300;
 
-/// Characters of a `claims` challenge passed on to the next sign-in: it travels in a URL.
-pub const CLAIMS_CHALLENGE_CHARS: usize = 4096;
+/// Characters of a `claims` challenge passed on to the next sign-in: it travels in a URL and, sealed, in one cookie.
+pub const CLAIMS_CHALLENGE_CHARS: usize = 2048;
 
 /// Characters of an ID token: it has to fit beside others into [`COOKIE_CHUNKS`] cookies, so a larger one is of no use.
 pub const ID_TOKEN_CHARS: usize = 64 << 10;
@@ -77,3 +81,13 @@ pub const CLIENT_ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Language ranges of an `Accept-Language` that are read: browsers send one or two for each language a person speaks.
 pub const LANGUAGE_RANGES: usize = 32;
+
+/// Entries in a session's history: a day of hourly renewals, or all that led to a loss.
+pub const HISTORY_ENTRIES: usize = 16;
+
+/// Bytes of a session's history: a record that is written at every renewal must stay small.
+pub const HISTORY_BYTES: usize = 2 << 10;
+
+/// Characters of an error code or a replica's name in a history: the registered codes have at most 26, a pod's name ends with
+/// what tells it apart.
+pub const HISTORY_WORD_CHARS: usize = 32;

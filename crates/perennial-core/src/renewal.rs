@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::limits::REPLICA_CLOCK_SKEW;
 use crate::session::{AudienceToken, Generation, SessionId, SessionState, TokenSet};
 use crate::time::Timestamp;
 
@@ -27,6 +28,11 @@ pub struct RenewalPolicy {
     pub patience: Duration,
     /// The shortest time between two renewals of a session, renewals on demand included; 1 s.
     pub min_interval: Duration,
+    /// Refresh requests that one process sends to one provider in a second at most; 100, from 1 to 10 000. This is the peak
+    /// after an outage too.
+    pub max_per_second: u32,
+    /// Refresh requests of one process that one provider has to deal with at a time; 64, from 1 to 1024. Others queue.
+    pub max_at_once: u32,
 }
 
 impl Default for RenewalPolicy {
@@ -39,15 +45,17 @@ impl Default for RenewalPolicy {
             wait_max: Duration::from_secs(15),
             patience: Duration::from_secs(1),
             min_interval: Duration::from_secs(1),
+            max_per_second: 100,
+            max_at_once: 64,
         }
     }
 }
 
 impl RenewalPolicy {
-    /// How long an intent bars others from calling the provider: longer than the call can take, so that a lease that
-    /// ran out means a lost call and not a slow one.
+    /// How long an intent bars others from calling the provider: longer than preparing the call and the call itself can take,
+    /// by whichever replica's clock, so that a lease that ran out means a lost call and not a slow one.
     pub fn lease(&self) -> Duration {
-        self.call_deadline + Duration::from_secs(5)
+        self.call_deadline + CALL_PREPARATION + REPLICA_CLOCK_SKEW
     }
 }
 
@@ -139,6 +147,9 @@ pub fn backoff(failures: u32, retry_after: Option<Duration>, roll: f64) -> Durat
         Duration::from_millis(500).saturating_mul(1 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(30));
     bound.mul_f64(roll.clamp(0.0, 1.0)).max(retry_after.unwrap_or_default())
 }
+
+/// How long after its plan a call may go out at the latest: discovery is behind it, and the store has been written to once.
+const CALL_PREPARATION: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

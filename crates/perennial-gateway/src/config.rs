@@ -21,6 +21,8 @@ use crate::route::{Access, Route};
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where [`Admin`](crate::Admin) is to listen, if it is wanted; who serves the gateway serves that as well.
+    pub admin: Option<SocketAddr>,
     /// Where sessions are kept: `memory:`, a path, later `redis://…` or `postgres://…`.
     pub store: String,
     /// The engine; its store is still to be opened and given to it.
@@ -34,6 +36,8 @@ pub struct Config {
 pub struct QuickStart {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where the admin listener is to be, a loopback address.
+    pub admin: Option<SocketAddr>,
     /// Where browsers reach the gateway; `AUTH_URL` if absent.
     pub public_url: Option<String>,
     /// Where requests go.
@@ -56,8 +60,20 @@ impl Config {
         start: QuickStart,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let mut faults = Vec::new();
         let upstream = upstream(&start.upstream);
+        if upstream.is_none() {
+            faults.push(ConfigFault::new("upstream", "command line", UPSTREAM_REMEDY));
+        }
+        if start.admin.is_some_and(|admin| !admin.ip().is_loopback()) {
+            faults.push(ConfigFault::new("admin.listen", "command line", ADMIN_REMEDY));
+        }
+        let variables: Vec<(String, String)> = variables.into_iter().collect();
+        let replica_name = host_name(&variables);
         let mut auth = Auth::builder().environment(variables).compat_routes(start.compat_routes);
+        if let Some(name) = replica_name {
+            auth = auth.replica_name(name);
+        }
         if let Some(url) = start.public_url {
             auth = auth.public_url(url).places([("public_url".to_owned(), "command line".to_owned())]);
         }
@@ -65,8 +81,9 @@ impl Config {
             auth = auth.dangerous_allow_http();
         }
         match upstream {
-            Some(upstream) => Ok(Self {
+            Some(upstream) if faults.is_empty() => Ok(Self {
                 listen: start.listen,
+                admin: start.admin,
                 store: start.store,
                 auth,
                 routes: vec![Route {
@@ -77,7 +94,7 @@ impl Config {
                     audience: None,
                 }],
             }),
-            None => Err(all_faults(auth, vec![ConfigFault::new("upstream", "command line", UPSTREAM_REMEDY)])),
+            _ => Err(all_faults(auth, faults)),
         }
     }
 
@@ -105,6 +122,10 @@ impl Config {
             auth = with_secret_file(auth, &secret_file, &place, &mut faults);
         }
         auth = engine_settings(auth, &mut file, &mut faults);
+        if let Some(name) = file.text("replica_name", &mut faults).or_else(|| host_name(&variables)) {
+            auth = auth.replica_name(name);
+        }
+        let admin = admin_settings(file.section("admin", &mut faults), &mut faults);
         auth = session_settings(auth, file.section("session", &mut faults), &mut faults);
         auth = auth.pages(page_settings(file.section("pages", &mut faults), &mut faults));
         auth = auth.theme(theme_settings(file.section("theme", &mut faults), &mut faults));
@@ -116,7 +137,7 @@ impl Config {
         }
         let routes = routes(&mut file, &mut faults);
         file.close(TOP, &mut faults);
-        if faults.is_empty() { Ok(Self { listen, store, auth, routes }) } else { Err(all_faults(auth, faults)) }
+        if faults.is_empty() { Ok(Self { listen, admin, store, auth, routes }) } else { Err(all_faults(auth, faults)) }
     }
 }
 
@@ -139,7 +160,9 @@ const TOP: &[&str] = &[
     "compat_routes",
     "return_origins",
     "updatable_claims",
+    "replica_name",
     "dangerous_allow_http",
+    "[admin]",
     "[session]",
     "[pages]",
     "[theme]",
@@ -179,6 +202,26 @@ fn with_secret_file(auth: AuthBuilder, path: &str, place: &str, faults: &mut Vec
         }
     }
 }
+
+fn admin_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> Option<SocketAddr> {
+    let public = section.flag("dangerous_admin_public", faults) == Some(true);
+    let listen = section.parsed("listen", ADMIN_REMEDY, faults, |text| {
+        text.parse().ok().filter(|address: &SocketAddr| public || address.ip().is_loopback())
+    });
+    section.close(&["listen", "dangerous_admin_public"], faults);
+    listen
+}
+
+/// What orchestrators call this process: the end of it, which is what tells replicas apart.
+fn host_name(variables: &[(String, String)]) -> Option<String> {
+    let (_, name) = variables.iter().find(|(name, _)| name == "HOSTNAME")?;
+    let plain: Vec<char> = name.chars().filter(|char| char.is_ascii_alphanumeric() || "._-".contains(*char)).collect();
+    let end = plain.iter().skip(plain.len().saturating_sub(REPLICA_NAME_CHARS)).collect::<String>();
+    (!end.is_empty()).then_some(end)
+}
+
+/// The longest name that a session's history keeps.
+const REPLICA_NAME_CHARS: usize = 32;
 
 fn session_settings(mut auth: AuthBuilder, mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> AuthBuilder {
     if let Some(age) = section.duration("max_age", faults) {
@@ -233,10 +276,26 @@ fn renewal_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> R
     set("wait_max", &mut policy.wait_max);
     set("patience", &mut policy.patience);
     set("min_interval", &mut policy.min_interval);
+    let mut set = |key: &str, setting: &mut u32| {
+        if let Some(number) = section.whole_number(key, faults) {
+            *setting = number;
+        }
+    };
+    set("max_per_second", &mut policy.max_per_second);
+    set("max_at_once", &mut policy.max_at_once);
     policy.renew_after = section.duration("renew_after", faults);
     policy.default_lifetime = section.duration("default_lifetime", faults);
-    let known =
-        ["renew_before", "renew_after", "default_lifetime", "call_deadline", "wait_max", "patience", "min_interval"];
+    let known = [
+        "renew_before",
+        "renew_after",
+        "default_lifetime",
+        "call_deadline",
+        "wait_max",
+        "patience",
+        "min_interval",
+        "max_per_second",
+        "max_at_once",
+    ];
     section.close(&known, faults);
     policy
 }
@@ -315,6 +374,9 @@ fn upstream(text: &str) -> Option<Url> {
     let plain = url.scheme() == "http" && url.host().is_some() && url.username().is_empty() && url.password().is_none();
     (plain && url.query().is_none() && url.fragment().is_none()).then_some(url)
 }
+
+const ADMIN_REMEDY: &str = "write a loopback address and a port, such as \"127.0.0.1:9420\"; one that others can reach takes \
+                            dangerous_admin_public = true in the file's [admin]";
 
 /// The text itself is not repeated: it may hold a password.
 const UPSTREAM_REMEDY: &str = "write it as http://host:port, with a path if it has one; https, user names and passwords are \

@@ -55,6 +55,11 @@ fn each_fault_names_its_key_its_line_and_what_to_do() {
         ("listen = \"4200\"", "listen", 3, "127.0.0.1:4200"),
         ("listen = 4200", "listen", 3, "127.0.0.1:4200"),
         ("compat_routes = \"yes\"", "compat_routes", 3, "true or false"),
+        ("replica_name = \"with a blank\"", "replica_name", 3, "gateway-1"),
+        ("[admin]\nlisten = \"0.0.0.0:9420\"", "admin.listen", 4, "dangerous_admin_public"),
+        ("[admin]\nlisten = \"[2001:db8::1]:9420\"", "admin.listen", 4, "dangerous_admin_public"),
+        ("[admin]\nlisten = \"9420\"", "admin.listen", 4, "127.0.0.1:9420"),
+        ("[admin]\nport = 9420", "admin.port", 4, "listen"),
         ("return_origins = \"https://www.app.example\"", "return_origins", 3, "brackets"),
         ("return_origins = [\"https://www.app.example\", 1]", "return_origins", 3, "brackets"),
         ("return_origins = [\"https://www.app.example/x\"]", "return_origins", 3, "without a path"),
@@ -82,6 +87,11 @@ fn each_fault_names_its_key_its_line_and_what_to_do() {
         ("[renewal]\ncall_deadline = \"61s\"", "renewal.call_deadline", 4, "100 ms to 60 s"),
         ("[renewal]\ncall_deadline = \"99ms\"", "renewal.call_deadline", 4, "100 ms to 60 s"),
         ("[renewal]\nrenew_before = \"0s\"", "renewal.renew_before", 4, "more than zero"),
+        ("[renewal]\nmax_per_second = 0", "renewal.max_per_second", 4, "from 1 to 10000"),
+        ("[renewal]\nmax_per_second = 10001", "renewal.max_per_second", 4, "from 1 to 10000"),
+        ("[renewal]\nmax_per_second = -1", "renewal.max_per_second", 4, "whole number"),
+        ("[renewal]\nmax_per_second = \"100\"", "renewal.max_per_second", 4, "whole number"),
+        ("[renewal]\nmax_at_once = 1025", "renewal.max_at_once", 4, "from 1 to 1024"),
         ("[pages]\nsign_in = \"https://elsewhere.example\"", "pages.sign_in", 4, "path of this site"),
         ("providers = \"oidc\"", "providers", 3, "[[providers]]"),
         ("[[providers]]\npreset = \"oauth0\"", "providers[0].preset", 4, "auth0"),
@@ -109,6 +119,10 @@ fn each_fault_names_its_key_its_line_and_what_to_do() {
         ),
         ("[[providers]]\nid = \"x\"\nrefresh_class = \"rotating\"", "providers[0].refresh_class", 5, "single_use"),
         ("[[providers]]\nid = \"x\"\nrefresh_class = \"overlap\"", "providers[0].refresh_window", 5, "30s"),
+        ("[[providers]]\nid = \"x\"\nintrospection = true", "providers[0].introspection", 5, "with_hint"),
+        ("[[providers]]\nid = \"x\"\nprobe = \"api\"", "providers[0].probe", 5, "userinfo"),
+        ("[[providers]]\nid = \"x\"\nlast_resort = \"hope\"", "providers[0].last_resort", 5, "reauthenticate"),
+        ("[[providers]]\nid = \"x\"\ndrain = 30", "providers[0].drain", 5, "unit"),
         ("[[providers]]\nid = \"x\"\nscopes = \"openid\"", "providers[0].scopes", 5, "scope"),
         (
             "[[providers]]\nid = \"x\"\n[providers.authorization_params]\naudience = 1",
@@ -233,6 +247,7 @@ fn the_environment_is_named_by_its_variables() {
 fn the_quick_start_tells_all_faults_at_once_too() {
     let start = QuickStart {
         listen: "127.0.0.1:4200".parse().expect("an address"),
+        admin: None,
         public_url: Some("http://app.example".into()),
         upstream: format!("https://user:{PLANTED}@h"),
         store: "memory:".into(),
@@ -246,6 +261,8 @@ fn the_quick_start_tells_all_faults_at_once_too() {
         faults.into_iter().map(|fault| fault.key).collect::<Vec<_>>()
     };
     assert_eq!(told(start.clone()), ["upstream", "AUTH_SECRET", "public_url", "providers"]);
+    let exposed = QuickStart { admin: "10.0.0.1:9420".parse().ok(), ..start.clone() };
+    assert_eq!(told(exposed), ["upstream", "admin.listen", "AUTH_SECRET", "public_url", "providers"]);
     let start = QuickStart { upstream: "http://h".into(), store: format!("redis://u:{PLANTED}@h"), ..start };
     assert_eq!(told(start), ["store", "AUTH_SECRET", "public_url", "providers"]);
 }
@@ -260,7 +277,11 @@ secret_files = []
 compat_routes = true
 return_origins = ["https://www.app.example"]
 updatable_claims = ["name"]
+replica_name = "gateway-1"
 dangerous_allow_http = true
+[admin]
+listen = "0.0.0.0:9420"
+dangerous_admin_public = true
 [session]
 max_age = "7d"
 update_age = "1h"
@@ -277,6 +298,8 @@ call_deadline = "500ms"
 wait_max = "20s"
 patience = "2s"
 min_interval = "3s"
+max_per_second = 7
+max_at_once = 3
 [[providers]]
 preset = "oidc"
 id = "x"
@@ -292,6 +315,11 @@ userinfo_endpoint = "http://id.example/userinfo"
 jwks_uri = "http://id.example/jwks"
 end_session_endpoint = "http://id.example/logout"
 revocation_endpoint = "http://id.example/revoke"
+introspection_endpoint = "http://id.example/introspect"
+introspection = "without_hint"
+probe = "userinfo"
+last_resort = "reauthenticate"
+drain = "12s"
 at_kill = true
 refresh_class = "idempotent"
 refresh_window = "30s"
@@ -309,6 +337,7 @@ bearer = false
 fn every_documented_key_is_read() {
     let config = Config::from_toml("perennial.toml", ALL_KEYS, variables()).expect("a good file");
     assert_eq!((config.listen.port(), config.store.as_str()), (4300, "memory:"));
+    assert_eq!(config.admin, "0.0.0.0:9420".parse().ok());
     let route = &config.routes[0];
     assert_eq!((&*route.path, route.upstream.as_str()), ("/api", "http://127.0.0.1:1/base"));
     assert_eq!((route.access, route.bearer), (Access::Optional, false));
@@ -317,6 +346,7 @@ fn every_documented_key_is_read() {
     assert_eq!(settings.public_url.as_str(), "http://app.example/");
     assert_eq!(settings.base_path, "/api/auth");
     assert!(settings.compat_routes);
+    assert_eq!(settings.replica_name.as_deref(), Some("gateway-1"));
     assert_eq!(settings.updatable_claims, ["name"]);
     assert_eq!(settings.return_origins.len(), 1);
     let seconds = |duration: std::time::Duration| duration.as_secs_f64();
@@ -325,6 +355,7 @@ fn every_documented_key_is_read() {
     let renewal = &settings.renewal;
     assert_eq!([renewal.renew_before, renewal.call_deadline, renewal.wait_max].map(seconds), [90.0, 0.5, 20.0]);
     assert_eq!([renewal.patience, renewal.min_interval].map(seconds), [2.0, 3.0]);
+    assert_eq!([renewal.max_per_second, renewal.max_at_once], [7, 3]);
     assert_eq!(
         [renewal.renew_after, renewal.default_lifetime].map(|age| age.map(seconds)),
         [Some(1800.0), Some(5400.0)]
@@ -369,4 +400,21 @@ fn the_example_of_the_documentation_is_good() {
     let legacy = all.join("\n").replace("id = \"legacy\"", "id = \"legacy\"\nclient_authentication = \"none\"");
     let config = Config::from_toml("perennial.example.toml", &legacy, variables).expect("a good file");
     Gateway::build(config).expect("a good configuration");
+}
+
+#[test]
+fn a_replica_is_called_by_its_setting_or_by_the_end_of_its_host_name() {
+    let pod = "shop-frontend-perennial-gateway-7c9d6f5b4-x2x8z";
+    for (line, host, expected) in [
+        ("replica_name = \"b\"", Some(pod), Some("b")),
+        ("", Some(pod), Some(&pod[pod.len() - 32..])),
+        ("", Some("web 1\n"), Some("web1")),
+        ("", Some(""), None),
+        ("", None, None),
+    ] {
+        let host = host.map(|host| ("HOSTNAME".to_owned(), host.to_owned()));
+        let config = Config::from_toml("perennial.toml", &with(line), variables().into_iter().chain(host));
+        let gateway = Gateway::build(config.expect("a good file")).expect("a good configuration");
+        assert_eq!(gateway.auth().settings().replica_name.as_deref(), expected, "{line}");
+    }
 }

@@ -6,24 +6,29 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use perennial_core::SecureRandom;
 use perennial_core::cookie::{KeyRing, RecordKeys};
+use perennial_core::limits::HISTORY_WORD_CHARS;
 use perennial_core::names::ProviderId;
+use perennial_core::outage::{PER_SECOND_MAX, SLOTS_AHEAD};
 use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault};
 use perennial_core::renewal::RenewalPolicy;
 use perennial_core::secret::CookieSecret;
 use perennial_store::{MemoryStore, SessionStore};
 use url::Url;
 
+use crate::alarm::Alarms;
 use crate::auth::Auth;
 use crate::callbacks::{
     CallbackError, CallbackSet, Callbacks, Claims, JwtCallback, SessionCallback, SignInCallback, SignInVerdict,
 };
 use crate::config_error::{ConfigError, ConfigFault, Places};
 use crate::cookies::CookieNames;
-use crate::edge::{Clock, Edges, HttpClient, HyperClient, SystemClock, SystemRandom};
+use crate::edge::{Clock, DatedClient, Edges, HttpClient, HyperClient, SystemClock, SystemRandom};
 use crate::engine::{Inner, Listener};
 use crate::event::Event;
 use crate::flight::Flights;
+use crate::happened::StaleCookies;
 use crate::issuer::IssuerClient;
+use crate::metrics::Metrics;
 use crate::pages::Theme;
 use crate::settings::{CookieFormat, Pages, Settings};
 
@@ -43,6 +48,7 @@ pub struct AuthBuilder {
     updatable_claims: Vec<String>,
     cookie_format: CookieFormat,
     compat_routes: bool,
+    replica_name: Option<String>,
     dangerous_allow_http: bool,
     pages: Pages,
     theme: Theme,
@@ -72,6 +78,7 @@ impl AuthBuilder {
             updatable_claims: ["name", "nickname", "picture", "locale"].map(String::from).to_vec(),
             cookie_format: CookieFormat::default(),
             compat_routes: false,
+            replica_name: None,
             dangerous_allow_http: false,
             pages: Pages::default(),
             theme: Theme::default(),
@@ -162,6 +169,12 @@ impl AuthBuilder {
     /// Serves the four `/api/...` routes of the SvelteKitAuth recipe.
     pub fn compat_routes(mut self, on: bool) -> Self {
         self.compat_routes = on;
+        self
+    }
+
+    /// What this process is called in the histories of sessions, 1 to 32 of `A-Z a-z 0-9 . _ -`: tells replicas apart.
+    pub fn replica_name(mut self, name: impl Into<String>) -> Self {
+        self.replica_name = Some(name.into());
         self
     }
 
@@ -318,6 +331,8 @@ impl AuthBuilder {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let call_deadline = self.renewal.call_deadline;
+        let metrics = Arc::new(Metrics::new(providers.iter().map(|provider| &provider.id)));
+        let http = dated(http, self.clock.clone(), metrics.clone());
         let settings = Settings {
             public_url,
             base_path: self.base_path,
@@ -330,11 +345,12 @@ impl AuthBuilder {
             pages: self.pages,
             theme: self.theme,
             compat_routes: self.compat_routes,
+            replica_name: self.replica_name,
         };
         Ok(Auth {
             inner: Arc::new(Inner {
                 default_provider: providers.first().map_or_else(|| ProviderId::new(""), |first| first.id.clone()),
-                issuers: providers.into_iter().map(IssuerClient::new).collect(),
+                issuers: providers.into_iter().map(|each| IssuerClient::new(each, &settings.renewal)).collect(),
                 settings,
                 names,
                 session_keys,
@@ -345,6 +361,9 @@ impl AuthBuilder {
                 store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::default())),
                 edges: Edges { clock: self.clock, random: self.random, http, call_deadline },
                 callbacks: self.callbacks,
+                stale_cookies: StaleCookies::default(),
+                alarms: Alarms::default(),
+                metrics,
                 events: tokio::sync::broadcast::channel(1024).0,
                 listeners: self.listeners,
                 flights: Flights::new(),
@@ -420,9 +439,21 @@ impl AuthBuilder {
         if self.update_age >= self.max_age {
             faults.push(ConfigFault::new("session.update_age", self.place, "choose less than session.max_age"));
         }
+        if self.replica_name.as_ref().is_some_and(|name| !is_replica_name(name)) {
+            let remedy = "write 1 to 32 of A-Z a-z 0-9 . _ -, such as gateway-1";
+            faults.push(ConfigFault::new("replica_name", self.place, remedy));
+        }
         let deadline = self.renewal.call_deadline;
         if deadline < Duration::from_millis(100) || deadline > Duration::from_secs(60) {
             faults.push(ConfigFault::new("renewal.call_deadline", self.place, "choose from 100 ms to 60 s"));
+        }
+        for (key, value, most, range) in [
+            ("renewal.max_per_second", self.renewal.max_per_second, PER_SECOND_MAX, "from 1 to 10000"),
+            ("renewal.max_at_once", self.renewal.max_at_once, AT_ONCE_MAX, "from 1 to 1024"),
+        ] {
+            if value == 0 || value > most {
+                faults.push(ConfigFault::new(key, self.place, format!("choose {range}")));
+            }
         }
         if self.renewal.renew_before.is_zero() {
             faults.push(ConfigFault::new("renewal.renew_before", self.place, "choose more than zero, such as 60s"));
@@ -470,8 +501,19 @@ impl AuthBuilder {
     }
 }
 
+/// `client`, which tells `metrics` what it sees of providers' clocks.
+fn dated(client: Arc<dyn HttpClient>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Arc<dyn HttpClient> {
+    let listener = Box::new(move |host: &str, ahead: f64| metrics.clock_skew(host, ahead));
+    Arc::new(DatedClient { client, clock, listener })
+}
+
 fn missing_secret(place: &str) -> ConfigFault {
     ConfigFault::new("AUTH_SECRET", place, "set it to the output of `perennial secret`; it seals the session cookies")
+}
+
+fn is_replica_name(name: &str) -> bool {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    plain && (1..=HISTORY_WORD_CHARS).contains(&name.len())
 }
 
 /// Whether a URL's host is this machine, where plain http harms nobody.
@@ -483,5 +525,8 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         None => false,
     }
 }
+
+/// As many as may wait for a slot at a time.
+const AT_ONCE_MAX: u32 = SLOTS_AHEAD as u32;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

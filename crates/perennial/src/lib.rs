@@ -7,6 +7,7 @@
 //! Start at [`Auth`]. The life of a request, in the files that tell it: `layer` (receive) → `hall` (open, decide) → `renew`
 //! (the one place that sends a refresh token) → `session` (attach) → `layer` (answer).
 
+mod alarm;
 mod audiences;
 mod auth;
 mod builder;
@@ -17,14 +18,17 @@ mod edge;
 mod engine;
 mod environment;
 mod event;
+pub mod explain;
 mod flight;
 mod flow;
 mod hall;
+mod happened;
 mod iso8601;
 mod issuer;
 mod layer;
 mod ledger;
 mod machine;
+mod metrics;
 mod outcome;
 mod pages;
 mod refusal;
@@ -36,7 +40,9 @@ mod settings;
 mod sign_in;
 mod sign_out;
 mod tombstones;
+mod trace;
 
+pub use alarm::AlarmCode;
 pub use auth::Auth;
 pub use builder::AuthBuilder;
 pub use callbacks::{
@@ -47,11 +53,13 @@ pub use config_error::{ConfigError, ConfigFault};
 pub use cookies::foreign_cookies;
 pub use edge::{Clock, HttpClient, HyperClient, SendError, SystemClock, SystemRandom};
 pub use event::{Event, Renewal, RenewalOutcome, RenewalReason};
-pub use hall::{Door, Entry, Peek};
+pub use hall::{Challenge, Door, Entry, Peek};
 pub use issuer::{ProviderReport, Refreshing};
 pub use layer::{SessionLayer, SessionService};
 pub use machine::MachineTokenError;
+pub use metrics::METRICS_CONTENT_TYPE;
 pub use pages::{Color, ColorScheme, Theme};
+pub use perennial_core::condition::Condition;
 pub use perennial_core::id_token::JwsAlgorithm;
 pub use perennial_core::provider::{Provider, ProviderBuilder};
 pub use perennial_core::random::random_token;
@@ -65,3 +73,4 @@ pub use routes::wants_page;
 pub use session::{BearerToken, Session};
 pub use settings::{CookieFormat, Pages, Settings};
 pub use sign_in::SignInStart;
+pub use trace::request_span;

@@ -22,6 +22,11 @@ impl Tombstones {
         self.ended.pin().get(&id).map(|(reason, _)| *reason)
     }
 
+    /// How many are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.ended.len()
+    }
+
     /// Notes that `id` is over; forgotten after `until`, when the last cookie that could pass unasked has expired.
     pub(crate) fn insert(&self, id: SessionId, reason: EndReason, until: Timestamp, now: Timestamp) {
         let ended = self.ended.pin();

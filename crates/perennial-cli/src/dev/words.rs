@@ -265,6 +265,9 @@ mod tests {
 
     fn seen(outcome: RenewalOutcome) -> Renewal {
         Renewal {
+            provider: "dev".into(),
+            attempt: "a1b2c3".into(),
+            resend: None,
             at: Timestamp::from_unix_millis(7),
             session: "s".into(),
             generation: serde_json::from_str("3").expect("a generation is a number"),
@@ -272,6 +275,7 @@ mod tests {
             provider_time: Duration::from_millis(9),
             waiters: 49,
             outcome,
+            condition: perennial::Condition::Fresh,
             access_token_fingerprint: None,
             issued_at: None,
             expires_at: None,

@@ -120,6 +120,20 @@ impl Doubt {
     }
 }
 
+impl ResendReason {
+    /// Its stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Harmless => "harmless",
+            Self::Window => "window",
+            Self::EarlyRetry => "early_retry",
+            Self::Introspection => "introspection",
+            Self::Probe => "probe",
+            Self::LastResort => "last_resort",
+        }
+    }
+}
+
 impl Evidence {
     fn is_none(&self) -> bool {
         *self == Self::None
@@ -148,10 +162,11 @@ pub(super) fn resolve(at: &Circumstances, doubt: &Doubt) -> Resolved {
     }
     let dead = at.access_token_expires_at.is_some_and(|dies| at.now >= dies);
     let askable = |asked| next_question(&at.rules, doubt, dead, asked);
-    if at.now < doubt.drained_at {
+    let drained_at = doubt.drained_at + at.replicas.clock_skew();
+    if at.now < drained_at {
         let nothing_to_ask = askable(None).is_none();
         let dies = at.access_token_expires_at.filter(|_| nothing_to_ask);
-        return Resolved::NotBefore(later(dies, doubt.drained_at));
+        return Resolved::NotBefore(later(dies, drained_at));
     }
     let retries = at.rules.last_resort == LastResort::Retry;
     match at.told {
@@ -179,7 +194,9 @@ pub(super) fn resolve(at: &Circumstances, doubt: &Doubt) -> Resolved {
 
 /// Why the token may be sent again at once, whatever a request that got lost may still do.
 fn harmless(at: &Circumstances, doubt: &Doubt) -> Option<ResendReason> {
-    let open = |window| at.now + WINDOW_MARGIN < doubt.first_sent + window;
+    // A quarter of a short window at most: beyond it, a session that could have been saved is the likelier loss.
+    let skew = |window: Duration| at.replicas.clock_skew().min(window / 4);
+    let open = |window| at.now + skew(window) + WINDOW_MARGIN < doubt.first_sent + window;
     match at.rules.class {
         RefreshClass::Reusable | RefreshClass::Acknowledged => Some(ResendReason::Harmless),
         RefreshClass::Overlap(window) | RefreshClass::Idempotent(window) => {
@@ -255,7 +272,7 @@ mod tests {
             rules,
             access_token_expires_at: Some(at(300)),
             lease: Duration::from_secs(25),
-            replicas: Replicas::Many,
+            replicas: Replicas::One,
             told,
         };
         plan(Some(&Phase::InDoubt(doubt.clone())), name(9), &circumstances)

@@ -16,6 +16,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::REPLICA_CLOCK_SKEW;
+use crate::outage::Turn;
 use crate::random::{SecureRandom, random_bytes};
 use crate::session::Generation;
 use crate::time::Timestamp;
@@ -23,11 +25,13 @@ use crate::time::Timestamp;
 mod doubt;
 #[cfg(test)]
 mod fixtures;
+mod history;
 mod plan;
 mod sealed;
 mod settle;
 
 pub use doubt::{Doubt, Evidence, Lost, Question, ResendReason, Told};
+pub use history::{Entry, History, Loss, RenewalEntry, RenewalReason, RenewalVerdict, Repeated, What};
 pub use plan::{Circumstances, Plan, Replicas, plan};
 pub use sealed::{open_state, seal_state};
 pub use settle::{Attempted, Settled, settle};
@@ -46,6 +50,9 @@ pub struct Record {
     pub fence: u64,
     /// Where the session stands.
     pub phase: Phase,
+    /// How it came there.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub history: History,
 }
 
 /// Where a session stands between two renewals.
@@ -114,11 +121,16 @@ impl Intent {
         Self { fence: record.map_or(0, |record| record.fence).saturating_add(1), ..self }
     }
 
-    /// Whether a call that is over by `end` is over before anybody else may call.
+    /// Whether this attempt follows a failed one.
+    pub fn turn(&self) -> Turn {
+        if self.failures == 0 && self.resend.is_none() { Turn::First } else { Turn::Again }
+    }
+
+    /// Whether a call that is over by `end` is over before anybody else may call, by the clock of any replica.
     ///
     /// To be asked right before the refresh token is sent: planning, discovery and the store take time too.
     pub fn covers(&self, end: Timestamp) -> bool {
-        end < self.lease_until
+        end + REPLICA_CLOCK_SKEW < self.lease_until
     }
 
     /// Whether both are the same attempt's, wherever its lease stands.
@@ -136,6 +148,11 @@ impl Attempt {
     /// A new name.
     pub fn new(random: &dyn SecureRandom) -> Self {
         Self(URL_SAFE_NO_PAD.encode(random_bytes::<16>(random)))
+    }
+
+    /// The first six characters: enough to tell the attempts of one session apart in logs.
+    pub fn short(&self) -> &str {
+        self.0.get(..6).unwrap_or(&self.0)
     }
 }
 
@@ -157,6 +174,20 @@ pub enum EndReason {
     TooOld,
 }
 
+impl EndReason {
+    /// Its stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::SignedOut => "signed_out",
+            Self::Refused => "refused",
+            Self::IdentityChanged => "identity_changed",
+            Self::Callback => "callback",
+            Self::SecretGone => "secret_gone",
+            Self::TooOld => "too_old",
+        }
+    }
+}
+
 impl Record {
     /// The first record of a session, in which nobody is renewing.
     pub fn idle(generation: Generation, sealed: Vec<u8>) -> Self {
@@ -170,7 +201,14 @@ impl Record {
             Phase::Intent(intent) => intent.fence.max(intents),
             _ => intents,
         };
-        Self { v: FORMAT, generation, sealed, fence, phase }
+        let history = previous.map(|previous| previous.history.clone()).unwrap_or_default();
+        Self { v: FORMAT, generation, sealed, fence, phase, history }
+    }
+
+    /// The same record, with `entry` at the end of its history.
+    pub fn noting(mut self, entry: Entry) -> Self {
+        self.history.note(entry);
+        self
     }
 
     /// The tombstone of a session: keeps the generation, forgets the tokens.
@@ -356,7 +394,8 @@ mod tests {
     #[test]
     fn a_lease_covers_a_call_that_is_over_before_it() {
         let intent = intent(1, 100, 100, 0);
-        for (end, expected) in [(110, true), (124, true), (125, false), (130, false)] {
+        // The lease runs to 125, and the clocks of others may be 5 s ahead of ours.
+        for (end, expected) in [(110, true), (119, true), (120, false), (125, false), (130, false)] {
             assert_eq!(intent.covers(at(end)), expected, "{end}");
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::limits::RETRY_AFTER_MAX;
+use crate::limits::{REPLICA_CLOCK_SKEW, RETRY_AFTER_MAX};
 use crate::provider::DoubtRules;
 use crate::time::Timestamp;
 
@@ -57,6 +57,16 @@ pub enum Replicas {
     One,
     /// Perhaps others: an intent is somebody's until its lease runs out.
     Many,
+}
+
+impl Replicas {
+    /// How far the clock that wrote the record may be from ours.
+    pub(super) fn clock_skew(self) -> Duration {
+        match self {
+            Self::One => Duration::ZERO,
+            Self::Many => REPLICA_CLOCK_SKEW,
+        }
+    }
 }
 
 /// Decides who calls the provider for a session that is due, from its record's phase.
@@ -116,9 +126,13 @@ mod tests {
             rules: DoubtRules::of_class(class),
             access_token_expires_at: dies.map(at),
             lease: Duration::from_secs(25),
-            replicas: Replicas::Many,
+            replicas: Replicas::One,
             told: None,
         }
+    }
+
+    fn among_replicas(now: i64, class: RefreshClass) -> Circumstances {
+        Circumstances { replicas: Replicas::Many, ..circumstances(now, class, Some(300)) }
     }
 
     fn planned(phase: Option<&Phase>, now: i64, class: RefreshClass, dies: Option<i64>) -> Plan {
@@ -160,7 +174,8 @@ mod tests {
                 (Some(refused_at(50)), 100, Plan::Refused { claims: None }),
                 (Some(ended()), 100, Plan::Refused { claims: None }),
             ] {
-                assert_eq!(planned(phase.as_ref(), now, class, Some(300)), expected, "{class:?} {phase:?} at {now}");
+                let planned = plan(phase.as_ref(), name(9), &among_replicas(now, class));
+                assert_eq!(planned, expected, "{class:?} {phase:?} at {now}");
             }
         }
     }
@@ -223,6 +238,29 @@ mod tests {
             let lost = Phase::Intent(Intent { lease_until: at(110), ..intent(1, 100, 100, 2) });
             let alone = Circumstances { replicas: Replicas::One, ..circumstances(now, class, dies) };
             assert_eq!(plan(Some(&lost), name(9), &alone), expected, "{class:?} at {now}, dies {dies:?}");
+        }
+    }
+
+    /// Found by the model checker. A moment that one replica wrote and another goes by is off by as much as their clocks are
+    /// apart: a window is judged open that has closed, a request gone that can still arrive.
+    #[test]
+    fn among_replicas_moments_are_moved_to_the_safe_side() {
+        let minute = Duration::from_secs(60);
+        // First sent at 100, drained at 140.
+        for (class, now, expected) in [
+            // A quarter of a short window is kept back, at most 5 s of a longer one, and half a second for the way.
+            (RefreshClass::Overlap(SECONDS_10), 106, again(106, 100, 2, ResendReason::Window)),
+            (RefreshClass::Overlap(SECONDS_10), 107, Plan::Hold(at(300))),
+            (RefreshClass::Idempotent(minute), 154, again(154, 100, 2, ResendReason::Window)),
+            (RefreshClass::Idempotent(minute), 155, Plan::Hold(at(300))),
+        ] {
+            let planned = plan(Some(&in_doubt(100, 140, 100)), name(9), &among_replicas(now, class));
+            assert_eq!(planned, expected, "{class:?} at {now}");
+        }
+        for (now, expected) in [(144, Plan::Hold(at(145))), (145, again(145, 100, 2, ResendReason::LastResort))] {
+            let dead =
+                Circumstances { access_token_expires_at: Some(at(120)), ..among_replicas(now, RefreshClass::Family) };
+            assert_eq!(plan(Some(&in_doubt(100, 140, 100)), name(9), &dead), expected, "drained, at {now}");
         }
     }
 

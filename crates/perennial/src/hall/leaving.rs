@@ -5,32 +5,35 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use perennial_core::Timestamp;
+use perennial_core::condition::Condition;
 use perennial_core::cookie;
-use perennial_core::record::EndReason;
+use perennial_core::record::{EndReason, Loss};
 use perennial_core::session::SessionState;
 
-use super::{Entry, Found, Opened};
+use super::{Challenge, Entry, Found, Opened};
+use crate::alarm::AlarmCode;
 use crate::callbacks::{Callbacks, JwtCallback};
 use crate::engine::Inner;
 use crate::event::Event;
+use crate::refusal::Refusal;
 use crate::session::Session;
 
 impl Inner {
     /// Step 6 and the cookie of step 8.
     pub(super) async fn leave(self: &Arc<Self>, opened: Opened, found: Found) -> Entry {
         let now = self.now();
-        let (state, suspended, renewed) = match found {
-            Found::Ended(reason) => {
-                if reason == EndReason::Refused {
-                    self.end_in_background(opened.state.clone(), reason);
-                }
-                tracing::info!(session = opened.state.id.fingerprint(), ?reason, "session over, cookie cleared");
-                return Entry { set_cookies: self.names.forget_session(&opened.names), ..Entry::stranger() };
-            }
-            Found::Serve { state, renewed } => (state, None, renewed),
-            Found::Suspended { state, retry_after } => (state, Some(retry_after), false),
+        let (state, bearer, renewed) = match found {
+            Found::Ended(reason) => return self.over(&opened, reason, None),
+            Found::Refused { claims } => return self.over(&opened, EndReason::Refused, claims.map(Challenge)),
+            Found::Serve { state, renewed, condition } => (state, Ok(condition), renewed),
+            Found::Suspended { state, retry_after } => (state, Err(Refusal::RenewalSuspended { retry_after }), false),
+            Found::Reauthenticate { state } => (state, Err(Refusal::ReauthenticationRequired), false),
         };
+        if let Err(Refusal::RenewalSuspended { .. }) = bearer {
+            self.metrics.suspended(&state.provider);
+        }
         if !renewed && state.generation > opened.state.generation {
+            self.stale_cookies.saved(state.id);
             self.emit(Event::StaleCookieSaved {
                 at: now,
                 session: state.id.fingerprint(),
@@ -49,11 +52,28 @@ impl Inner {
         } else {
             Vec::new()
         };
-        let session = match suspended {
-            None => Session::new(state, now),
-            Some(retry_after) => Session::suspended(state, retry_after),
+        let session = match bearer {
+            Ok(condition) => Session::new(state, now, condition),
+            Err(why) => Session::suspended(state, why),
         };
-        Entry { session: Some(session), set_cookies, renewed }
+        if session.condition() != Condition::Fresh {
+            tracing::debug!(session = session.fingerprint(), condition = session.condition().as_str(), "not fresh");
+        }
+        Entry { session: Some(session), set_cookies, renewed, challenge: None }
+    }
+
+    /// A stranger leaves, where a session came in; with what the provider wants of the next sign-in.
+    fn over(self: &Arc<Self>, opened: &Opened, reason: EndReason, challenge: Option<Challenge>) -> Entry {
+        match reason {
+            EndReason::Refused => self.end_in_background(opened.state.clone(), reason),
+            // Nothing is written about it, because other replicas may be able to open the record.
+            EndReason::SecretGone => self.metrics.lost(&opened.state.provider, Loss::SecretGone),
+            _ => {}
+        }
+        tracing::info!(session = opened.state.id.fingerprint(), ?reason, "session over, cookie cleared");
+        let mut set_cookies = self.names.forget_session(&opened.names);
+        set_cookies.extend(challenge.as_ref().and_then(|challenge| self.remember_challenge(challenge)));
+        Entry { set_cookies, challenge, ..Entry::stranger() }
     }
 
     /// Auth.js asks `jwt` on every read. An error leaves the session as it is; `None` ends it.
@@ -111,10 +131,7 @@ impl Inner {
                 self.names.chunks(&writes, now + max_age)
             }
             Err(_) => {
-                self.alarm(
-                    "cookie_too_large",
-                    "A session does not fit into its cookie: keep fewer claims in the jwt callback, or ask the provider for smaller tokens.",
-                );
+                self.alarm(AlarmCode::CookieTooLarge, "A session does not fit into its cookie.");
                 Vec::new()
             }
         }
