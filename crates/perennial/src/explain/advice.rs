@@ -47,7 +47,7 @@ fn ended(record: &Record, reason: EndReason) -> Option<(&'static str, &'static s
             "Put the secret that was taken out back at the end of the list until its sessions are over.",
             "docs/configuration.md#several-secrets",
         )),
-        EndReason::SignedOut | EndReason::Callback | EndReason::TooOld => None,
+        EndReason::SignedOut | EndReason::Callback | EndReason::Elsewhere | EndReason::TooOld => None,
     }
 }
 

@@ -10,6 +10,8 @@ mod challenge;
 mod configuring;
 mod crash;
 mod doubt;
+mod dumps;
+mod elsewhere;
 mod ending;
 mod endpoints;
 mod happened;
