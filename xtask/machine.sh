@@ -20,6 +20,8 @@ setpriv|util-linux|runs PostgreSQL as another user than root
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf|fonts-dejavu-core|letters in the screenshots
 redis-cli|redis-tools|asks Redis and Sentinel how they are
 /usr/share/doc/libfaketime|libfaketime|lets a day pass in seconds
+/usr/share/fonts/truetype/noto/NotoSansDevanagari-Regular.ttf|fonts-noto-core|Hindi and Arabic letters in the screenshots
+/usr/share/fonts/opentype/ipafont-gothic/ipag.ttf|fonts-ipafont-gothic|Japanese letters in the screenshots
 '
 
 missing=()

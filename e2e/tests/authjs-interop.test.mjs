@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { hkdfSync } from 'node:crypto'
+import { readFileSync, readdirSync } from 'node:fs'
+import path from 'node:path'
 import { test } from 'node:test'
 
 import { Auth, skipCSRFCheck } from '@auth/core'
@@ -161,4 +163,22 @@ test('Auth.js opens the cookie of a running gateway, and the gateway that of Aut
   await migrated.jar.setCookie(`${NAME}=${await encode({ token: SMALL, secret, salt: NAME })}; Path=/; HttpOnly`, url)
   const session = (await migrated.fetch('/auth/session')).json()
   assert.deepEqual(session.user, { name: SMALL.name, email: SMALL.email, image: SMALL.picture })
+})
+
+test('every difference from Auth.js that docs/authjs.md tells of has the test it names', () => {
+  const root = new URL('../..', import.meta.url).pathname
+  const sources = ['crates', 'e2e/tests'].flatMap((folder) =>
+    readdirSync(path.join(root, folder), { recursive: true })
+      .filter((file) => /\.(rs|mjs)$/.test(file))
+      .map((file) => readFileSync(path.join(root, folder, file), 'utf8')),
+  )
+  const text = readFileSync(path.join(root, 'docs/authjs.md'), 'utf8')
+  const rows = text.slice(text.indexOf('## What differs on purpose')).split('\n').filter((line) => line.startsWith('| ')).slice(1)
+  assert.ok(rows.length > 20, `${rows.length}`)
+  for (const row of rows) {
+    const named = row.split('|').at(-2).trim()
+    if (named === '–') continue
+    const name = named.replaceAll('`', '')
+    assert.ok(sources.some((source) => source.includes(`fn ${name}(`) || source.includes(`'${name}'`) || source.includes(`test('${name}`)), `no test is called ${name}`)
+  }
 })

@@ -1,4 +1,4 @@
-//! The `perennial` command: `dev`, `serve`, `provider`, `check`, `explain`, `cookie`, `secret`.
+//! The `perennial` command: `dev`, `serve`, `provider`, `providers`, `check`, `explain`, `cookie`, `secret`.
 
 mod commands;
 mod dev;
@@ -37,6 +37,9 @@ enum Command {
     Serve(commands::serve::ServeArgs),
     /// Run the development OpenID provider by itself. Not for production: it asks for no password.
     Provider(Box<commands::provider::ProviderArgs>),
+    /// List the providers we know, and say of each what to set there so that sessions renew.
+    #[command(after_help = commands::providers::AFTER_HELP)]
+    Providers(commands::providers::ProvidersArgs),
     /// Check a configuration, reach the providers, and say whether sessions will be able to renew.
     #[command(after_help = commands::check::AFTER_HELP)]
     Check(commands::serve::ConfigArgs),
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
             Command::Dev(args) => commands::dev::run(args).await.map(done),
             Command::Serve(args) => commands::serve::run(args).await.map(done),
             Command::Provider(args) => commands::provider::run(*args).await.map(done),
+            Command::Providers(args) => commands::providers::run(args).map(done),
             Command::Check(args) => commands::check::run(args).await.map(done),
             Command::Explain(args) => commands::explain::run(args).await,
             Command::Cookie(args) => commands::cookie::run(args).map(done),

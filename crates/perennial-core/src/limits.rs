@@ -79,6 +79,9 @@ pub const ID_TOKEN_CHARS: usize = 64 << 10;
 /// How long a client assertion is good for (RFC 7523 §3): one request, with a slow network and a slow clock.
 pub const CLIENT_ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
 
+/// Language ranges of an `Accept-Language` that are read: browsers send one or two for each language a person speaks.
+pub const LANGUAGE_RANGES: usize = 32;
+
 /// Entries in a session's history: a day of hourly renewals, or all that led to a loss.
 pub const HISTORY_ENTRIES: usize = 16;
 

@@ -8,7 +8,8 @@ use http::uri::PathAndQuery;
 use perennial::secret::CookieSecret;
 use perennial::store::{OpenError, SessionStore};
 use perennial::{
-    Audience, Auth, AuthBuilder, ConfigError, ConfigFault, IdleFedBy, Pages, RenewalPolicy, SessionStrategy,
+    Audience, Auth, AuthBuilder, Color, ColorScheme, ConfigError, ConfigFault, CookieFormat, IdleFedBy, Pages,
+    RenewalPolicy, SessionStrategy, Theme,
 };
 use url::Url;
 
@@ -143,6 +144,7 @@ impl Config {
         let admin = admin_settings(file.section("admin", &mut faults), &mut faults);
         auth = session_settings(auth, file.section("session", &mut faults), &mut faults);
         auth = auth.pages(page_settings(file.section("pages", &mut faults), &mut faults));
+        auth = auth.theme(theme_settings(file.section("theme", &mut faults), &mut faults));
         auth = auth.renewal(renewal_settings(file.section("renewal", &mut faults), &mut faults));
         for (section, _) in file.sections("providers", &mut faults) {
             if let Some(provider) = provider(section, &variables, &mut faults) {
@@ -187,6 +189,7 @@ const TOP: &[&str] = &[
     "[admin]",
     "[session]",
     "[pages]",
+    "[theme]",
     "[renewal]",
     "[[providers]]",
     "[[routes]]",
@@ -271,7 +274,20 @@ fn session_settings(mut auth: AuthBuilder, mut section: Reader<'_>, faults: &mut
     if let Some(epoch) = section.whole_number("epoch", faults) {
         auth = auth.epoch(epoch.into());
     }
-    let known = ["strategy", "max_age", "update_age", "absolute_max_age", "idle_fed_by", "epoch", "secret_roll_out"];
+    let formats = [("authjs-5", CookieFormat::AuthJs5), ("next-auth-4", CookieFormat::NextAuth4)];
+    if let Some(format) = section.choice("cookie_format", &formats, faults) {
+        auth = auth.cookie_format(format);
+    }
+    let known = [
+        "strategy",
+        "max_age",
+        "update_age",
+        "absolute_max_age",
+        "idle_fed_by",
+        "epoch",
+        "secret_roll_out",
+        "cookie_format",
+    ];
     section.close(&known, faults);
     auth
 }
@@ -284,6 +300,19 @@ fn page_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> Page
     };
     section.close(&["sign_in", "sign_out", "error"], faults);
     pages
+}
+
+fn theme_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> Theme {
+    let schemes = [("auto", ColorScheme::Auto), ("dark", ColorScheme::Dark), ("light", ColorScheme::Light)];
+    let remedy = "write it in hexadecimal digits, such as \"#346df1\"";
+    let theme = Theme {
+        color_scheme: section.choice("color_scheme", &schemes, faults).unwrap_or_default(),
+        logo: section.text("logo", faults),
+        brand_color: section.parsed("brand_color", remedy, faults, Color::parse),
+        button_text: section.parsed("button_text", remedy, faults, Color::parse),
+    };
+    section.close(&["color_scheme", "logo", "brand_color", "button_text"], faults);
+    theme
 }
 
 fn renewal_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> RenewalPolicy {

@@ -30,7 +30,8 @@ use crate::happened::StaleCookies;
 use crate::issuer::IssuerClient;
 use crate::keys::KeyChest;
 use crate::metrics::Metrics;
-use crate::settings::{Pages, SessionStrategy, Settings};
+use crate::pages::Theme;
+use crate::settings::{CookieFormat, Pages, SessionStrategy, Settings};
 
 /// Collects a configuration; [`build`](Self::build) checks it.
 #[must_use]
@@ -51,10 +52,12 @@ pub struct AuthBuilder {
     renewal: RenewalPolicy,
     return_origins: Vec<String>,
     updatable_claims: Vec<String>,
+    cookie_format: CookieFormat,
     compat_routes: bool,
     replica_name: Option<String>,
     dangerous_allow_http: bool,
     pages: Pages,
+    theme: Theme,
     callbacks: CallbackSet,
     listeners: Vec<Listener>,
     clock: Arc<dyn Clock>,
@@ -84,10 +87,12 @@ impl AuthBuilder {
             renewal: RenewalPolicy::default(),
             return_origins: Vec::new(),
             updatable_claims: ["name", "nickname", "picture", "locale"].map(String::from).to_vec(),
+            cookie_format: CookieFormat::default(),
             compat_routes: false,
             replica_name: None,
             dangerous_allow_http: false,
             pages: Pages::default(),
+            theme: Theme::default(),
             callbacks: CallbackSet::default(),
             listeners: Vec::new(),
             clock: Arc::new(SystemClock),
@@ -183,6 +188,12 @@ impl AuthBuilder {
         self
     }
 
+    /// Whose session cookie we write; both are read. Auth.js 5's unless said otherwise.
+    pub fn cookie_format(mut self, format: CookieFormat) -> Self {
+        self.cookie_format = format;
+        self
+    }
+
     /// When and how sessions renew.
     pub fn renewal(mut self, policy: RenewalPolicy) -> Self {
         self.renewal = policy;
@@ -271,6 +282,12 @@ impl AuthBuilder {
         self
     }
 
+    /// How our own pages look: colours and a logo, as Auth.js's `theme`.
+    pub fn theme(mut self, theme: Theme) -> Self {
+        self.theme = theme;
+        self
+    }
+
     /// Another clock, for simulations.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -332,13 +349,22 @@ impl AuthBuilder {
                 }
             },
         };
+        if let Some(url) = &public_url {
+            faults.extend(
+                self.theme
+                    .faults(url)
+                    .into_iter()
+                    .map(|(setting, remedy)| ConfigFault::new(format!("theme.{setting}"), self.place, remedy)),
+            );
+        }
         let (Some(public_url), Some(http), true) = (public_url, http, faults.is_empty()) else {
             self.places.correct(&mut faults, self.place);
             return Err(ConfigError { faults });
         };
-        let names = CookieNames::new(public_url.scheme() == "https");
+        let names = CookieNames::new(public_url.scheme() == "https").in_format(self.cookie_format);
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
-        let Ok(chest) = KeyChest::new(self.secrets, &names, store.shared(), self.secret_roll_out) else {
+        let Ok(chest) = KeyChest::new(self.secrets, &names, self.cookie_format, store.shared(), self.secret_roll_out)
+        else {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let call_deadline = self.renewal.call_deadline;
@@ -358,6 +384,7 @@ impl AuthBuilder {
             return_origins,
             updatable_claims: self.updatable_claims,
             pages: self.pages,
+            theme: self.theme,
             compat_routes: self.compat_routes,
             replica_name: self.replica_name,
         };

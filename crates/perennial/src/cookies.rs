@@ -3,16 +3,20 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use cookie::{Cookie, SameSite};
+use ::cookie::{Cookie, SameSite};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use perennial_core::Timestamp;
-use perennial_core::cookie::ChunkWrite;
+use perennial_core::cookie::{self, ChunkWrite};
+
+use crate::settings::CookieFormat;
 
 /// The names of our cookies, which differ between http and https as in Auth.js.
 #[derive(Clone, Debug)]
 pub(crate) struct CookieNames {
     pub(crate) session: String,
+    /// The session's name in the format that is not written; it is read, and replaced when the session is.
+    pub(crate) other_session: String,
     pub(crate) csrf: String,
     pub(crate) callback_url: String,
     /// Followed by the flow's short name: one cookie for each sign-in under way.
@@ -27,6 +31,7 @@ impl CookieNames {
         let (prefix, host_prefix) = if secure { ("__Secure-", "__Host-") } else { ("", "") };
         Self {
             session: format!("{prefix}authjs.session-token"),
+            other_session: format!("{prefix}next-auth.session-token"),
             csrf: format!("{host_prefix}authjs.csrf-token"),
             callback_url: format!("{prefix}authjs.callback-url"),
             flow_prefix: format!("{host_prefix}perennial.flow."),
@@ -35,9 +40,17 @@ impl CookieNames {
         }
     }
 
+    /// The same with the session in this format.
+    pub(crate) fn in_format(mut self, format: CookieFormat) -> Self {
+        if format == CookieFormat::NextAuth4 {
+            std::mem::swap(&mut self.session, &mut self.other_session);
+        }
+        self
+    }
+
     /// Whether a cookie is ours and no upstream's business.
     pub(crate) fn owns(&self, name: &str) -> bool {
-        [&self.session, &self.csrf, &self.callback_url, &self.challenge]
+        [&self.session, &self.other_session, &self.csrf, &self.callback_url, &self.challenge]
             .iter()
             .any(|own| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
             || name.starts_with(&self.flow_prefix)
@@ -57,9 +70,9 @@ impl CookieNames {
         cookie.set_secure(self.secure);
         match life {
             Life::BrowserSession => {}
-            Life::For(duration) => cookie.set_max_age(cookie::time::Duration::try_from(duration).ok()),
+            Life::For(duration) => cookie.set_max_age(::cookie::time::Duration::try_from(duration).ok()),
             Life::Until(at) => {
-                cookie.set_expires(cookie::time::OffsetDateTime::from_unix_timestamp(at.unix_seconds()).ok())
+                cookie.set_expires(::cookie::time::OffsetDateTime::from_unix_timestamp(at.unix_seconds()).ok())
             }
         }
         // Names are ours, values base64url or percent-encoded: nothing here is outside visible ASCII.
@@ -67,6 +80,18 @@ impl CookieNames {
         // Whoever has the value is signed in: no `Debug` shows it, and HTTP/2 keeps it out of its tables.
         line.set_sensitive(true);
         line
+    }
+
+    /// Those of the `cookies` that are about the session, whoever wrote them.
+    pub(crate) fn of_session(&self, cookies: &RequestCookies<'_>) -> Vec<String> {
+        let names = [&self.session, &self.other_session];
+        names.into_iter().filter_map(|name| Some(cookie::join(name, cookies.iter())?.names)).flatten().collect()
+    }
+
+    /// `Set-Cookie` values that delete those of the `present` cookies that are about the session.
+    pub(crate) fn forget_session(&self, present: &[String]) -> Vec<HeaderValue> {
+        let names = [&self.session, &self.other_session];
+        names.into_iter().flat_map(|name| cookie::clear(name, present)).map(|gone| self.delete(&gone.name)).collect()
     }
 
     /// A `Set-Cookie` value that deletes `name`.

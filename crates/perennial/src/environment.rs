@@ -42,7 +42,7 @@ impl AuthBuilder {
             builder = builder.auth_url(url);
         }
         for preset in PRESETS {
-            let name = |part: &str| format!("AUTH_{}_{part}", preset.id.to_uppercase().replace('-', "_"));
+            let name = |part: &str| preset.variable(part);
             let given = ["ID", "SECRET", "ISSUER"].map(|part| value(&name(part)));
             // AUTH_SECRET_1 and its like are no provider's; a preset is meant when its id or issuer is there.
             if let [id, secret, issuer] = given

@@ -11,18 +11,26 @@ use perennial_store::{RecordKey, StoreError, Swap};
 
 use crate::cookies::CookieNames;
 use crate::engine::Inner;
+use crate::settings::CookieFormat;
 
 /// The keys of a list of secrets: the first seals, all open.
 pub(crate) struct Keys {
     pub(crate) session: KeyRing,
+    /// Of session cookies in the format that is read and not written.
+    pub(crate) other_session: KeyRing,
     pub(crate) flow: KeyRing,
     pub(crate) record: RecordKeys,
 }
 
 impl Keys {
-    fn new(secrets: &[CookieSecret], names: &CookieNames) -> Result<Self, KeyRingError> {
+    fn new(secrets: &[CookieSecret], names: &CookieNames, format: CookieFormat) -> Result<Self, KeyRingError> {
+        let session = |format, name: &str| match format {
+            CookieFormat::AuthJs5 => KeyRing::new(secrets, name),
+            CookieFormat::NextAuth4 => KeyRing::next_auth_v4(secrets),
+        };
         Ok(Self {
-            session: KeyRing::new(secrets, &names.session)?,
+            session: session(format, &names.session)?,
+            other_session: session(format.other(), &names.other_session)?,
             flow: KeyRing::new(secrets, &names.flow_prefix)?,
             record: RecordKeys::new(secrets)?,
         })
@@ -47,6 +55,7 @@ impl KeyChest {
     pub(crate) fn new(
         secrets: Vec<CookieSecret>,
         names: &CookieNames,
+        format: CookieFormat,
         shared: bool,
         roll_out: Duration,
     ) -> Result<Self, KeyRingError> {
@@ -54,12 +63,12 @@ impl KeyChest {
             // Whoever is alone with the store has nobody to wait for.
             [newest, previous, older @ ..] if shared => {
                 let secrets: Vec<_> = [previous, newest].into_iter().chain(older).cloned().collect();
-                Some(Keys::new(&secrets, names)?)
+                Some(Keys::new(&secrets, names, format)?)
             }
             _ => None,
         };
         Ok(Self {
-            configured: Keys::new(&secrets, names)?,
+            configured: Keys::new(&secrets, names, format)?,
             secrets,
             rolling,
             roll_out,

@@ -3,12 +3,11 @@
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
+use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode};
 use perennial_core::authorize::Manner;
@@ -16,7 +15,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::auth::Auth;
-use crate::refusal::{Refusal, retry_after_seconds};
+use crate::pages;
+use crate::refusal::Refusal;
 use crate::routes::wants_page;
 use crate::session::{Session, Visitor};
 use crate::sign_in::SendOff;
@@ -65,7 +65,7 @@ impl Auth {
             Refusal::RenewalSuspended { retry_after } | Refusal::SessionUnavailable { retry_after }
                 if wants_page(&request.headers) && request.method.is_safe() =>
             {
-                holding_page(refusal, retry_after)
+                pages::holding(self, &request.headers, refusal, retry_after)
             }
             refusal => refusal.into_response(),
         }
@@ -113,28 +113,6 @@ impl Auth {
         }
         response
     }
-}
-
-/// The page a browser gets while the provider or the store is out of reach: it says so and tries again by itself.
-fn holding_page(refusal: Refusal, retry_after: Duration) -> Response {
-    let whom = match refusal {
-        Refusal::SessionUnavailable { .. } => "session store",
-        _ => "sign-in provider",
-    };
-    let seconds = retry_after.as_millis().div_ceil(1000).clamp(1, 60);
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><meta http-equiv=\"refresh\" content=\"{seconds}\"><title>One moment</title></head>\
-         <body><h1>One moment</h1><p>The {whom} cannot be reached. If you were signed in, you still are; this page tries \
-         again by itself.</p></body></html>"
-    );
-    let mut response = (StatusCode::SERVICE_UNAVAILABLE, page).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-    headers.insert(RETRY_AFTER, retry_after_seconds(retry_after));
-    response
 }
 
 /// Lets only those pass who are signed in; made by [`Auth::require_sign_in`].

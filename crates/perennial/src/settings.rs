@@ -6,6 +6,8 @@ use perennial_core::renewal::RenewalPolicy;
 use perennial_core::session::{Epoch, IdleFedBy, Lifetimes};
 use url::Url;
 
+use crate::pages::Theme;
+
 /// What an engine was built with, secrets aside.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -36,6 +38,8 @@ pub struct Settings {
     pub updatable_claims: Vec<String>,
     /// The application's own pages, instead of ours.
     pub pages: Pages,
+    /// How our own pages look.
+    pub theme: Theme,
     /// Whether the four `/api/...` routes of the SvelteKitAuth recipe are served; no.
     pub compat_routes: bool,
     /// What this process is called in the histories of sessions; nothing.
@@ -64,6 +68,25 @@ pub struct Pages {
     pub sign_out: Option<String>,
     /// Instead of `/auth/error`.
     pub error: Option<String>,
+}
+
+/// Whose session cookie we write. Both are read, so that sessions begun under either go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CookieFormat {
+    /// `authjs.session-token`, as Auth.js 5 and SvelteKitAuth write it.
+    #[default]
+    AuthJs5,
+    /// `next-auth.session-token`, for applications that read it with `next-auth/jwt` of next-auth 4.
+    NextAuth4,
+}
+
+impl CookieFormat {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::AuthJs5 => Self::NextAuth4,
+            Self::NextAuth4 => Self::AuthJs5,
+        }
+    }
 }
 
 impl Settings {

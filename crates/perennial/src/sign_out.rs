@@ -1,7 +1,6 @@
 //! Signing out: the session ends in the store, its refresh token is revoked, its cookies go.
 
 use http::{HeaderMap, HeaderValue};
-use perennial_core::cookie;
 use perennial_core::record::EndReason;
 use perennial_core::session::Carried;
 
@@ -42,12 +41,11 @@ impl Auth {
 impl Inner {
     /// `Set-Cookie` lines that remove the session from the browser, whatever it consists of.
     pub(crate) fn cleared(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
-        self.names.chunks(&cookie::clear(&self.names.session, &self.present(headers)), self.now())
+        self.names.forget_session(&self.present(headers))
     }
 
     /// The names of the session's cookies that a request brings, whether they open or not.
     pub(crate) fn present(&self, headers: &HeaderMap) -> Vec<String> {
-        let cookies = RequestCookies::read(headers);
-        cookie::join(&self.names.session, cookies.iter()).map(|joined| joined.names).unwrap_or_default()
+        self.names.of_session(&RequestCookies::read(headers))
     }
 }

@@ -87,7 +87,11 @@ fn keys(name: &str) -> Result<KeyRing, Fault> {
         .filter_map(|variable| std::env::var(variable).ok().filter(|secret| !secret.is_empty()))
         .map(CookieSecret::new)
         .collect();
-    KeyRing::new(&secrets, name).map_err(|_| "set AUTH_SECRET to the secret the cookie is sealed with".into())
+    let ring = match name.ends_with("next-auth.session-token") {
+        true => KeyRing::next_auth_v4(&secrets),
+        false => KeyRing::new(&secrets, name),
+    };
+    ring.map_err(|_| "set AUTH_SECRET to the secret the cookie is sealed with".into())
 }
 
 /// Whoever holds a refresh token, an access token or our key share can act as the user.

@@ -5,6 +5,7 @@ pub(crate) mod cookie;
 pub(crate) mod dev;
 pub(crate) mod explain;
 pub(crate) mod provider;
+pub(crate) mod providers;
 pub(crate) mod secret;
 pub(crate) mod serve;
 

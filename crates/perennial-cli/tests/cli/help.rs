@@ -55,6 +55,7 @@ fn the_help_of_every_command_says_what_one_needs() {
                 "AUTH_OIDC_SECRET=development-secret",
             ],
         ),
+        (&["providers"], &["show", "--json", "perennial providers show okta"]),
         (&["check"], &["--config", "--upstream", "exit code", "starts nothing"]),
         (
             &["explain"],

@@ -5,4 +5,5 @@ mod cookie;
 mod explain;
 mod harness;
 mod help;
+mod providers;
 mod serve;

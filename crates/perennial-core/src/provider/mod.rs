@@ -224,6 +224,29 @@ pub enum RefreshTokenBy {
     Scope(&'static str),
 }
 
+impl RefreshClass {
+    /// The name, as configuration writes it: `single_use`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Family => "family",
+            Self::Idempotent(_) => "idempotent",
+            Self::Overlap(_) => "overlap",
+            Self::Reusable => "reusable",
+            Self::SingleUse => "single_use",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// How long the old refresh token stays good, for the classes that say so.
+    pub fn window(self) -> Option<Duration> {
+        match self {
+            Self::Idempotent(window) | Self::Overlap(window) => Some(window),
+            _ => None,
+        }
+    }
+}
+
 impl Provider {
     /// Starts from a row of [`PRESETS`].
     ///

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::audience::AudienceClaims;
 use super::identity::derive;
+use super::recipes::with_our_names;
 use super::{AudienceToken, Epoch, Generation, Handle, KeyShare, SessionId, SessionState, TokenSet};
 use crate::names::ProviderId;
 use crate::time::Timestamp;
@@ -113,7 +114,8 @@ impl SessionState {
 
     /// A session that Auth.js began. Id and share are derived from what the cookie alone knows, so that two requests
     /// with the same cookie meet in the same record.
-    fn adopt(mut claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
+    fn adopt(claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
+        let mut claims = with_our_names(claims);
         let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         // Auth.js gives every cookie a `jti`; without one, and without a token, strangers' cookies could not be told apart.
         let seed = match (text("refresh_token"), text("jti")) {

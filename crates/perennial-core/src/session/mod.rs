@@ -9,6 +9,7 @@ mod claims;
 mod identity;
 mod interaction;
 mod lifetime;
+mod recipes;
 mod state;
 mod tokens;
 

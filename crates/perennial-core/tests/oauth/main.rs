@@ -5,6 +5,7 @@ mod id_tokens;
 mod key_sets;
 mod keys;
 mod metadata;
+mod odd_answers;
 mod providers;
 mod renewed_id_tokens;
 mod sign_in;

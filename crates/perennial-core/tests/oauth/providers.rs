@@ -38,6 +38,27 @@ fn every_preset_builds_from_what_it_leaves_open() {
     }
 }
 
+/// `docs/providers.md` is written by hand; it says of each row what the row says.
+#[test]
+fn the_documentation_has_the_line_of_each_row() {
+    let text = include_str!("../../../../docs/providers.md");
+    for row in PRESETS {
+        let id = format!("| `{}` |", row.id);
+        let line = text.lines().find(|line| line.starts_with(&id)).unwrap_or_else(|| panic!("{id} has no line"));
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let window = row.class.window().map(|window| match window.as_secs() {
+            seconds if seconds % 60 == 0 => format!(" {} min", seconds / 60),
+            seconds => format!(" {seconds} s"),
+        });
+        let class = row.class.as_str().replace('_', " ") + &window.unwrap_or_default();
+        assert_eq!((cells[1], cells[2]), (row.name, &*class), "{id}");
+        assert_eq!((cells[3] == "**yes**", cells[6]), (row.at_kill, row.verified_on), "{id}");
+        assert_eq!(cells[5], row.refresh_hint, "{id}");
+        let told = |setting: &str| text.lines().any(|line| line.starts_with(&format!("{id} {setting} |")));
+        assert!(row.classes_by_setting.iter().all(|(setting, _)| told(setting)), "{id}");
+    }
+}
+
 #[test]
 fn what_can_be_asked_in_doubt_depends_on_row_endpoints_and_standing() {
     let keycloak = || {

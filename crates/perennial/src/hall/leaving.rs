@@ -94,8 +94,7 @@ impl Inner {
             self.metrics.lost(&state.provider, Loss::SecretGone);
         }
         tracing::info!(session = opened.id().fingerprint(), ?reason, "session over, cookie cleared");
-        let writes = cookie::clear(&self.names.session, &opened.names);
-        let mut set_cookies = self.names.chunks(&writes, self.now());
+        let mut set_cookies = self.names.forget_session(&opened.names);
         set_cookies.extend(challenge.as_ref().and_then(|challenge| self.remember_challenge(challenge)));
         Entry { set_cookies, challenge, ..Entry::stranger() }
     }
@@ -226,7 +225,11 @@ impl Inner {
             Form::Whole => sealed(&state.to_claims()).or_else(|_| sealed(&state.without_id_token().to_claims())),
         };
         match written {
-            Ok(writes) => self.names.chunks(&writes, ends_at),
+            Ok(mut writes) => {
+                // Left behind in the other format, it would hold tokens that are spent by now, or will be.
+                writes.extend(cookie::clear(&self.names.other_session, present));
+                self.names.chunks(&writes, ends_at)
+            }
             Err(_) => {
                 self.alarm(AlarmCode::CookieTooLarge, "A session does not fit into its cookie.");
                 Vec::new()

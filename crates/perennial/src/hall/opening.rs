@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use perennial_core::Timestamp;
-use perennial_core::cookie;
+use perennial_core::cookie::{self, KeyRing};
 use perennial_core::session::{Carried, Generation, SessionId};
 use serde_json::Value;
 
@@ -44,15 +44,25 @@ impl Inner {
     /// another replica's, on a newer secret.
     pub(crate) fn open(&self, headers: &HeaderMap) -> Option<Opened> {
         let cookies = RequestCookies::read(headers);
-        let joined = cookie::join(&self.names.session, cookies.iter())?;
         let now = self.now();
-        let opened = joined.open(&self.keys().session, now).ok()?;
+        let opened = self.sealed_session(&cookies, now)?;
         let second = |name| opened.claims.get(name).and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
         let (issued, expires) = (second("iat").unwrap_or(now), second("exp").unwrap_or(now));
-        let names = joined.names;
+        let names = self.names.of_session(&cookies);
         let bytes =
             cookies.iter().filter(|(name, _)| names.iter().any(|own| own == name)).map(|(_, value)| value.len()).sum();
         let carried = Carried::from_claims(opened.claims, &self.default_provider).ok()?;
         Some(Opened { carried, names, issued, expires, well_sealed: opened.newest_secret || !self.reseals(), bytes })
+    }
+
+    /// The claims of the session cookie that opens: in the format that we write, else in the other.
+    fn sealed_session(&self, cookies: &RequestCookies<'_>, now: Timestamp) -> Option<cookie::Opened> {
+        let under = |name: &str, keys: &KeyRing| cookie::join(name, cookies.iter())?.open(keys, now).ok();
+        let written = under(&self.names.session, &self.keys().session);
+        written.or_else(|| {
+            let other = under(&self.names.other_session, &self.keys().other_session)?;
+            // It wants to be sealed anew, under the other name.
+            Some(cookie::Opened { newest_secret: false, ..other })
+        })
     }
 }

@@ -3,12 +3,13 @@
 
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
-use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap};
+use http::{HeaderValue, Method};
 use perennial_core::csrf::CsrfToken;
 use perennial_core::origin::{CrossOrigin, ReturnUrl, same_origin};
 use serde_json::{Map, Value};
 
+use super::RETURN_REDIRECT;
 use crate::auth::Auth;
 use crate::callbacks::Callbacks;
 use crate::cookies::RequestCookies;
@@ -32,7 +33,7 @@ impl FromRequest<Auth> for Posted {
     type Rejection = Response;
 
     async fn from_request(request: Request, auth: &Auth) -> Result<Self, Response> {
-        let headers = request.headers().clone();
+        let mut headers = request.headers().clone();
         let query = flat(request.uri().query().unwrap_or_default());
         let origin = same_origin(request.method(), &headers, &auth.inner.settings.public_url);
         if origin == CrossOrigin::Cross {
@@ -44,6 +45,10 @@ impl FromRequest<Auth> for Posted {
             && !csrf_matches(auth, &headers, token)
         {
             return Err(Refusal::CsrfMismatch.into_response());
+        }
+        // next-auth 4 says in the body what later clients say in a header.
+        if matches!(body.get("json"), Some(Value::Bool(true))) || body.get("json").is_some_and(|json| json == "true") {
+            headers.insert(RETURN_REDIRECT, HeaderValue::from_static("1"));
         }
         Ok(Self { headers, query, body })
     }

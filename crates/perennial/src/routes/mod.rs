@@ -101,7 +101,7 @@ fn with_cookies(mut response: Response, cookies: Vec<HeaderValue>) -> Response {
 }
 
 /// The three headers by which Auth.js keeps answers about a person out of caches.
-fn uncached(mut response: Response) -> Response {
+pub(crate) fn uncached(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache, no-store"));
     headers.insert(EXPIRES, HeaderValue::from_static("0"));

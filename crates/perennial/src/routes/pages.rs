@@ -1,51 +1,15 @@
-//! The pages: sign-in, sign-out, error, verify. They need no JavaScript and load nothing but their own style sheet.
+//! The endpoints that answer with a page, and what is said on each.
 
-use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 
 use super::csrf;
 use super::guard::return_url;
 use crate::auth::Auth;
-
-#[derive(Template)]
-#[template(path = "sign_in.html")]
-struct SignInPage<'a> {
-    base: &'a str,
-    buttons: Vec<Button<'a>>,
-    csrf_token: String,
-    callback_url: String,
-    problem: Option<&'static str>,
-}
-
-struct Button<'a> {
-    id: &'a str,
-    name: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "sign_out.html")]
-struct SignOutPage<'a> {
-    base: &'a str,
-    csrf_token: String,
-    callback_url: String,
-}
-
-#[derive(Template)]
-#[template(path = "message.html")]
-struct MessagePage<'a> {
-    base: &'a str,
-    title: &'static str,
-    text: &'static str,
-    code: &'static str,
-    /// Whether to offer another try at signing in.
-    again: bool,
-}
+use crate::pages::{Button, Dress, MessagePage, SignInPage, SignOutPage, respond};
 
 /// What `/error` may be asked with.
 #[derive(Debug, Deserialize)]
@@ -62,26 +26,35 @@ pub(super) async fn sign_in(
     error: Option<&str>,
 ) -> Response {
     let (csrf_token, cookies) = csrf::current(auth, headers);
+    let dress = Dress::of(auth, headers);
+    let words = dress.words();
     let providers = auth.inner.issuers.iter().map(|issuer| issuer.provider());
     let page = SignInPage {
-        base: &auth.inner.settings.base_path,
         buttons: providers
             .filter(|provider| only.is_none_or(|only| provider.id.as_str() == only))
-            .map(|provider| Button { id: provider.id.as_str(), name: &provider.name })
+            .map(|provider| Button { id: provider.id.as_str(), name: &provider.name, text: &words.sign_in_with })
             .collect(),
         csrf_token,
         callback_url: return_url(auth, callback_url),
-        problem: error.map(sign_in_problem),
+        problem: error.map(|error| match error {
+            "OAuthCallbackError" | "OAuthSignInError" => &*words.provider_refused,
+            "Verification" => &words.took_too_long,
+            "SessionRequired" => &words.session_required,
+            "MissingCSRF" => &words.cookie_missing,
+            _ => &words.did_not_work,
+        }),
+        dress,
     };
-    super::with_cookies(html(StatusCode::OK, &page, &authorization_origins(auth).await), cookies)
+    let targets = authorization_origins(auth).await;
+    super::with_cookies(respond(StatusCode::OK, &page, &page.dress, &targets), cookies)
 }
 
 /// The page that asks whether to sign out.
 pub(super) fn sign_out(auth: &Auth, headers: &HeaderMap, callback_url: Option<&str>) -> Response {
     let (csrf_token, cookies) = csrf::current(auth, headers);
-    let base = &auth.inner.settings.base_path;
-    let page = SignOutPage { base, csrf_token, callback_url: return_url(auth, callback_url) };
-    super::with_cookies(html(StatusCode::OK, &page, &[]), cookies)
+    let page =
+        SignOutPage { dress: Dress::of(auth, headers), csrf_token, callback_url: return_url(auth, callback_url) };
+    super::with_cookies(respond(StatusCode::OK, &page, &page.dress, &[]), cookies)
 }
 
 /// GET `/error`: what went wrong, by Auth.js's names and statuses.
@@ -90,67 +63,43 @@ pub(super) async fn error(State(auth): State<Auth>, headers: HeaderMap, Query(qu
         let error: String = url::form_urlencoded::byte_serialize(query.error.unwrap_or_default().as_bytes()).collect();
         return super::go(&headers, &auth.inner.settings.error_page(&error), Vec::new());
     }
+    let dress = Dress::of(&auth, &headers);
+    let words = dress.words();
     let (status, title, text, code) = match query.error.as_deref() {
-        Some("AccessDenied") => (
-            StatusCode::FORBIDDEN,
-            "Access denied",
-            "You may not sign in here. If you think you should, ask whoever runs this site.",
-            "AccessDenied",
-        ),
-        Some("Configuration") => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Sign-in is not working",
-            "Something between this site and the sign-in provider failed. Try again; if it stays, tell whoever runs this site: the server's log says why.",
-            "Configuration",
-        ),
-        Some("SessionStore") => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "You could not be signed in",
-            "Sessions cannot be kept just now. Nothing was begun by halves: try again in a little while.",
-            "SessionStore",
-        ),
-        Some("Verification") => (
-            StatusCode::FORBIDDEN,
-            "This link has been used or is too old",
-            "Start signing in once more.",
-            "Verification",
-        ),
-        _ => (StatusCode::OK, "Something went wrong", "Try signing in again.", "Default"),
+        Some("AccessDenied") => {
+            (StatusCode::FORBIDDEN, &words.access_denied, &words.access_denied_text, "AccessDenied")
+        }
+        Some("Configuration") => {
+            (StatusCode::INTERNAL_SERVER_ERROR, &words.configuration, &words.configuration_text, "Configuration")
+        }
+        Some("SessionStore") => {
+            (StatusCode::SERVICE_UNAVAILABLE, &words.store_down, &words.store_down_text, "SessionStore")
+        }
+        Some("Verification") => (StatusCode::FORBIDDEN, &words.used_link, &words.used_link_text, "Verification"),
+        _ => (StatusCode::OK, &words.something_wrong, &words.something_wrong_text, "Default"),
     };
-    let page = MessagePage { base: &auth.inner.settings.base_path, title, text, code, again: true };
-    html(status, &page, &[])
+    let page = MessagePage { dress, title, text, code, again: true };
+    respond(status, &page, &page.dress, &[])
 }
 
 /// GET `/verify-request`: Auth.js's page after a sign-in link was sent.
-pub(super) async fn verify_request(State(auth): State<Auth>) -> Response {
-    let base = &auth.inner.settings.base_path;
-    let text = "A sign-in link has been sent to your email address.";
-    let page = MessagePage { base, title: "Check your email", text, code: "VerifyRequest", again: false };
-    html(StatusCode::OK, &page, &[])
+pub(super) async fn verify_request(State(auth): State<Auth>, headers: HeaderMap) -> Response {
+    let dress = Dress::of(&auth, &headers);
+    let words = dress.words();
+    let page = MessagePage {
+        dress,
+        title: &words.check_email,
+        text: &words.check_email_text,
+        code: "VerifyRequest",
+        again: false,
+    };
+    respond(StatusCode::OK, &page, &page.dress, &[])
 }
 
-/// GET `/style.css`.
-pub(super) async fn style() -> Response {
+/// GET `/style.css`: the only place where the theme's colours are written down.
+pub(super) async fn style(State(auth): State<Auth>) -> Response {
     let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=3600")];
-    (headers, include_str!("../../assets/style.css")).into_response()
-}
-
-fn html(status: StatusCode, page: &impl Template, form_targets: &[String]) -> Response {
-    let Ok(body) = page.render() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-    let mut response = super::uncached((status, body).into_response());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    // Not `no-referrer`: with that, browsers hide the origin of our own forms, which we could not tell from another site's.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' {}; frame-ancestors 'none'; base-uri 'none'",
-        form_targets.join(" ")
-    );
-    if let Ok(policy) = HeaderValue::from_str(&policy) {
-        headers.insert(CONTENT_SECURITY_POLICY, policy);
-    }
-    response
+    (headers, auth.inner.settings.theme.style_sheet()).into_response()
 }
 
 /// Where the sign-in forms lead after our redirect, which browsers count as the form's action too.
@@ -165,16 +114,4 @@ async fn authorization_origins(auth: &Auth) -> Vec<String> {
     origins.sort();
     origins.dedup();
     origins
-}
-
-fn sign_in_problem(error: &str) -> &'static str {
-    match error {
-        "OAuthCallbackError" | "OAuthSignInError" => {
-            "The provider did not let you in. Try again, or with another account."
-        }
-        "Verification" => "That took too long, or this link was used before. Sign in once more.",
-        "SessionRequired" => "Sign in to see that page.",
-        "MissingCSRF" => "Your browser did not send back our cookie. Allow cookies for this site and try again.",
-        _ => "That did not work. Try again.",
-    }
 }

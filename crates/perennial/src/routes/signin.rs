@@ -6,7 +6,7 @@ use http::HeaderMap;
 use serde::Deserialize;
 
 use super::guard::{Posted, return_url};
-use super::pages;
+use super::{RETURN_REDIRECT, pages};
 use crate::auth::Auth;
 use crate::refusal::Refusal;
 
@@ -67,7 +67,10 @@ pub(super) async fn start(State(auth): State<Auth>, Path(provider): Path<String>
         .collect();
     match auth.begin_sign_in(&posted.headers, &provider, &return_to, &extra).await {
         Ok(start) => super::go(&posted.headers, &start.location, start.set_cookies),
-        Err(Refusal::UnknownProvider) => Refusal::UnknownProvider.into_response(),
+        // Auth.js's clients read the error from a URL, whatever went wrong.
+        Err(Refusal::UnknownProvider) if !posted.headers.contains_key(RETURN_REDIRECT) => {
+            Refusal::UnknownProvider.into_response()
+        }
         Err(_) => super::go(&posted.headers, &auth.inner.settings.error_page("Configuration"), Vec::new()),
     }
 }

@@ -9,6 +9,7 @@ const STRATEGY: SessionStrategy = SessionStrategy::Jwt;
 mod support;
 
 mod audiences;
+mod authjs;
 mod callbacks;
 mod carried;
 mod challenge;
