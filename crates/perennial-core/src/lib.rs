@@ -12,6 +12,7 @@ pub mod client_auth;
 pub mod cookie;
 pub mod csrf;
 pub mod id_token;
+pub mod identity;
 pub mod limits;
 pub mod metadata;
 pub mod names;

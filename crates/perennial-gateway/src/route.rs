@@ -14,6 +14,18 @@ pub struct Route {
     pub access: Access,
     /// Whether the user's access token goes along as `Authorization: Bearer`; yes.
     pub bearer: bool,
+    /// How the upstream is told who is there.
+    pub identity: Identity,
+}
+
+/// How an upstream is told who is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// In plain headers, for an upstream that nobody else can reach.
+    #[default]
+    Headers,
+    /// In a signed statement, `X-Perennial-Identity`, for an upstream that wants to see for itself.
+    Jwt,
 }
 
 /// Who may use a route.
@@ -121,6 +133,7 @@ mod tests {
             upstream: Url::parse("http://127.0.0.1:1").expect("a URL"),
             access,
             bearer: true,
+            identity: Identity::Headers,
         };
         Routes::new(vec![
             route("/", Access::Required),
@@ -193,6 +206,7 @@ mod tests {
             upstream: Url::parse("http://127.0.0.1:1").expect("a URL"),
             access: Access::Required,
             bearer: true,
+            identity: Identity::Headers,
         };
         assert!(Routes::new(vec![route]).find("/projects/a%2Fb//c").expect("nothing to confuse").is_some());
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use perennial_core::SecureRandom;
 use perennial_core::cookie::{KeyRing, RecordKeys};
+use perennial_core::identity::IdentityKeys;
 use perennial_core::names::ProviderId;
 use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault};
 use perennial_core::renewal::RenewalPolicy;
-use perennial_core::secret::CookieSecret;
+use perennial_core::secret::{BackendSecret, CookieSecret};
 use perennial_store::{MemoryStore, SessionStore};
 use url::Url;
 
@@ -30,6 +31,7 @@ use crate::settings::{Pages, Settings};
 #[must_use]
 pub struct AuthBuilder {
     secrets: Vec<CookieSecret>,
+    backend_secrets: Vec<BackendSecret>,
     public_url: Option<String>,
     base_path: String,
     providers: Vec<Result<Provider, Vec<ProviderFault>>>,
@@ -57,6 +59,7 @@ impl AuthBuilder {
     pub(crate) fn new() -> Self {
         Self {
             secrets: Vec::new(),
+            backend_secrets: Vec::new(),
             public_url: None,
             base_path: "/auth".into(),
             providers: Vec::new(),
@@ -97,6 +100,13 @@ impl AuthBuilder {
     /// Where our endpoints lie; `/auth`.
     pub fn base_path(mut self, path: impl Into<String>) -> Self {
         self.base_path = path.into();
+        self
+    }
+
+    /// Opens `POST /auth/backend/session` to whoever presents this secret, of at least 32 bytes: an application that serves the
+    /// browser itself asks there who its visitor is. Several may be given, so that they can be exchanged one by one.
+    pub fn backend_secret(mut self, secret: BackendSecret) -> Self {
+        self.backend_secrets.push(secret);
         self
     }
 
@@ -281,7 +291,8 @@ impl AuthBuilder {
         let (Ok(session_keys), Ok(flow_keys)) = (keys(&names.session), keys(&names.flow_prefix)) else {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
-        let Ok(record_keys) = RecordKeys::new(&self.secrets) else {
+        let (Ok(record_keys), Ok(identity_keys)) = (RecordKeys::new(&self.secrets), IdentityKeys::new(&self.secrets))
+        else {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let call_deadline = self.renewal.call_deadline;
@@ -306,6 +317,8 @@ impl AuthBuilder {
                 session_keys,
                 flow_keys,
                 record_keys,
+                identity_keys,
+                backend_secrets: self.backend_secrets,
                 secrets: self.secrets,
                 store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::default())),
                 edges: Edges { clock: self.clock, random: self.random, http, call_deadline },
@@ -325,6 +338,11 @@ impl AuthBuilder {
         if self.secrets.iter().any(|secret| secret.expose_secret().len() < 16) {
             let remedy = "use at least 16 bytes, better the 32 random ones that `perennial secret` prints";
             faults.push(ConfigFault::new("AUTH_SECRET", self.place, remedy));
+        }
+        if self.backend_secrets.iter().any(|secret| secret.expose_secret().len() < BACKEND_SECRET_BYTES) {
+            let remedy =
+                "use at least 32 bytes, such as the output of `perennial secret`: it opens every visitor's session";
+            faults.push(ConfigFault::new("AUTH_BACKEND_SECRET", self.place, remedy));
         }
     }
 
@@ -447,5 +465,8 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         None => false,
     }
 }
+
+/// A backend secret can be guessed at over the network, where nothing slows a guesser down.
+const BACKEND_SECRET_BYTES: usize = 32;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

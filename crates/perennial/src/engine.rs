@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use perennial_core::cookie::{KeyRing, RecordKeys};
+use perennial_core::identity::IdentityKeys;
 use perennial_core::names::ProviderId;
-use perennial_core::secret::CookieSecret;
+use perennial_core::secret::{BackendSecret, CookieSecret};
 use perennial_core::{SecureRandom, Timestamp};
 use perennial_store::SessionStore;
 use tokio::sync::broadcast;
@@ -29,6 +30,9 @@ pub(crate) struct Inner {
     pub(crate) session_keys: KeyRing,
     pub(crate) flow_keys: KeyRing,
     pub(crate) record_keys: RecordKeys,
+    pub(crate) identity_keys: IdentityKeys,
+    /// Who knows one of them may ask for a visitor's session; nobody may when there is none.
+    pub(crate) backend_secrets: Vec<BackendSecret>,
     pub(crate) issuers: Vec<IssuerClient>,
     pub(crate) default_provider: ProviderId,
     pub(crate) store: Arc<dyn SessionStore>,

@@ -50,6 +50,7 @@ pub use issuer::{ProviderReport, Refreshing};
 pub use layer::{SessionLayer, SessionService};
 pub use machine::MachineTokenError;
 pub use perennial_core::id_token::JwsAlgorithm;
+pub use perennial_core::identity;
 pub use perennial_core::provider::{Provider, ProviderBuilder};
 pub use perennial_core::random::random_token;
 pub use perennial_core::renewal::RenewalPolicy;

@@ -23,6 +23,8 @@ pub enum Refusal {
     NoAccessToken,
     /// Another site sent this request with the user's cookies.
     CrossSite,
+    /// An endpoint for applications was asked by a browser, or without the secret they share with us.
+    BackendOnly,
     /// The CSRF token that came with the request is not the one in the cookie.
     CsrfMismatch,
     /// No such endpoint.
@@ -70,6 +72,11 @@ impl Refusal {
                 StatusCode::FORBIDDEN,
                 "cross_site",
                 "This request came from another site; send it from a page of this one.",
+            ),
+            Self::BackendOnly => (
+                StatusCode::FORBIDDEN,
+                "backend_only",
+                "Only the application's server may ask here, with the backend secret as its bearer token; browsers may not.",
             ),
             Self::CsrfMismatch => (
                 StatusCode::FORBIDDEN,

@@ -14,7 +14,7 @@ use axum::extract::Extension;
 use http::{Request, Response};
 use perennial::secret::{ClientSecret, CookieSecret};
 use perennial::{Auth, Event, Provider, RenewalPolicy, provider::RefreshClass, store};
-use perennial_gateway::{Access, Config, Gateway, Route, serve};
+use perennial_gateway::{Access, Config, Gateway, Identity, Route, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::broadcast::Receiver;
@@ -121,7 +121,13 @@ fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
         .renewal(renewal)
         .store(store::open(&path).map_err(GateError::said)?);
     let upstream = Url::parse(&format!("http://{}", plan.upstream)).map_err(GateError::said)?;
-    let route = |path: &str, access| Route { path: path.into(), upstream: upstream.clone(), access, bearer: true };
+    let route = |path: &str, access| Route {
+        path: path.into(),
+        upstream: upstream.clone(),
+        access,
+        bearer: true,
+        identity: Identity::Headers,
+    };
     Ok(Config {
         listen: plan.listen,
         store: path,

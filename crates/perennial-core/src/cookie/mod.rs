@@ -55,4 +55,5 @@ pub use at_rest::{RecordKeys, open_at_rest, seal_at_rest};
 pub use chunk::{ChunkWrite, Joined, TooLarge, clear, join, split};
 pub use error::OpenError;
 pub use keyring::{KeyRing, KeyRingError};
+pub(crate) use keyring::{check_secrets, hkdf_sha256};
 pub use seal::{Opened, open, seal};

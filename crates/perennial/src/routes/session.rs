@@ -15,7 +15,7 @@ use crate::auth::Auth;
 use crate::callbacks::{Callbacks, Claims, JwtCallback, JwtTrigger, SessionCallback};
 use crate::hall::Door;
 use crate::iso8601::iso8601;
-use crate::session::user_of;
+use crate::session::{Session, user_of};
 
 /// GET `/session`: always 200; `null` for a stranger. A provider outage is no reason to look signed out: clients of
 /// Auth.js take anything but 200 for that.
@@ -80,6 +80,13 @@ pub(super) async fn keep(
     let newest = auth.inner.amend(state, |newest| newest.with_changes(&state.claims, claims)).await.ok()?;
     let cookies = auth.inner.session_cookies(&newest, &auth.inner.present(headers));
     Some((newest, cookies))
+}
+
+impl Auth {
+    /// The session as the browser may see it: what GET `/auth/session` answers. `null` where the `session` callback hides it.
+    pub async fn view(&self, session: &Session) -> Value {
+        shaped(self, session.state()).await
+    }
 }
 
 /// The default shape through the `session` callback; an error there shows the default.

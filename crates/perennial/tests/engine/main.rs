@@ -3,6 +3,7 @@
 
 mod support;
 
+mod backends;
 mod callbacks;
 mod configuring;
 mod crash;
