@@ -8,8 +8,8 @@ import { expectsPage, hasUrl, signInPath } from './protect.js';
 import { during, underWay, Visit } from './visit.js';
 
 export interface PerennialOptions {
-	/** What keeps the sessions: `beforeGateway(…)` or `behindGateway(…)`. */
-	engine: Engine;
+	/** What keeps the sessions: `beforeGateway(…)` or `behindGateway(…)`. A function is called when the server starts, not while it is built. */
+	engine: Engine | (() => Engine);
 	/** The sign-in page, if it is the application's own: `/login`. It gets `callbackUrl`, and `error` after a failure. */
 	signInPage?: string;
 	/** The id of the provider, if there is but one: strangers' page loads go straight to it. */
@@ -27,6 +27,8 @@ export type Handle = (input: { event: RequestEvent; resolve: (event: RequestEven
 export interface Perennial {
 	/** For `hooks.server`; together with others by Kit's `sequence`, first. */
 	handle: Handle;
+	/** For `hooks.server`: finds faults of the configuration when the server starts, and not at the first request. */
+	init: () => void;
 	/**
 	 * A form action that begins a sign-in. Fields: `providerId`, `redirectTo`, and `authorizationParams-<name>` for parameters that the engine
 	 * lets through.
@@ -40,11 +42,14 @@ export interface Perennial {
 
 /** Sets the package up; call it once, in `hooks.server` or in a module of its own that the actions import from, too. */
 export function perennial(options: PerennialOptions): Perennial {
-	const { engine, signInPage, provider } = options;
-	const toSignIn = signInPath(engine, signInPage, provider);
+	const { signInPage, provider } = options;
+	let made: Engine | undefined;
+	const engineOf = () => (made ??= typeof options.engine === 'function' ? options.engine() : options.engine);
+	const toSignIn = signInPath(engineOf, signInPage, provider);
 	const guarded = (options.protect ?? []).map((id) => id.replace(/\/$/, ''));
 
 	const handle: Handle = async ({ event, resolve }) => {
+		const engine = engineOf();
 		// Not `event.url`: for a remote function that is what the caller says.
 		if (engine.serves(new URL(event.request.url).pathname)) return engine.serve(event.request);
 		const visit = visitOf(engine, event);
@@ -76,6 +81,7 @@ export function perennial(options: PerennialOptions): Perennial {
 	}
 
 	const signIn: Action = async (event) => {
+		const engine = engineOf();
 		const form = await event.request.formData();
 		const field = (name: string) => textOf(form.get(name));
 		const chosen = field('providerId') ?? provider;
@@ -88,6 +94,7 @@ export function perennial(options: PerennialOptions): Perennial {
 	};
 
 	const signOut: Action = async (event) => {
+		const engine = engineOf();
 		// There the gateway has the cookie, so the browser has to post again, to it: 307 does that.
 		if (!engine.holdsCookies) redirect(307, `${engine.base}/signout`);
 		const form = await event.request.formData();
@@ -104,7 +111,7 @@ export function perennial(options: PerennialOptions): Perennial {
 		return { refreshed: { renewed: renewed.renewed, generation: renewed.generation } };
 	};
 
-	return { handle, signIn, signOut, refresh };
+	return { handle, init: () => void engineOf(), signIn, signOut, refresh };
 }
 
 /** The visit of a request: that of the request it is part of, if it is. */

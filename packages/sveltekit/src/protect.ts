@@ -39,8 +39,9 @@ export function expectsPage({ request, isDataRequest, isRemoteRequest }: Request
 }
 
 /** Sends a stranger to sign in: a page load straight to the provider if there is but one, everything else to the page that asks. */
-export function signInPath(engine: Engine, page: string | undefined, provider: string | undefined) {
+export function signInPath(engineOf: () => Engine, page: string | undefined, provider: string | undefined) {
 	return async (event: RequestEvent, visit: Visit): Promise<never> => {
+		const engine = engineOf();
 		const here = event.url.pathname + event.url.search;
 		const get = event.request.method === 'GET' && !event.isDataRequest;
 		if (provider !== undefined && get) {

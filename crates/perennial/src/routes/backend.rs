@@ -66,9 +66,11 @@ async fn told(auth: &Auth, session: &Session, renewed: bool) -> Value {
     told
 }
 
-/// Browsers say so themselves, in headers that no script can leave out (Fetch §3.1, Fetch Metadata §2).
+/// Browsers say so themselves, in headers that no script can leave out (Fetch §3.1, Fetch Metadata §2). `Sec-Fetch-Mode` is none
+/// of them: the `fetch` of Node sends it, too.
 fn from_browser(headers: &HeaderMap) -> bool {
-    headers.contains_key(ORIGIN) || headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"))
+    headers.contains_key(ORIGIN)
+        || ["sec-fetch-site", "sec-fetch-dest", "sec-fetch-user"].iter().any(|name| headers.contains_key(*name))
 }
 
 fn knows_secret(auth: &Auth, headers: &HeaderMap) -> bool {

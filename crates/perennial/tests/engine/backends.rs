@@ -78,7 +78,7 @@ async fn nobody_without_the_secret_and_no_browser_gets_an_answer() {
         ("another scheme", vec![("authorization", "Basic planted-backend-secret-of-32-bytes")]),
         ("a browser's form", vec![("authorization", good.as_str()), ("origin", "null")]),
         ("a browser's fetch", vec![("authorization", good.as_str()), ("sec-fetch-site", "same-origin")]),
-        ("a browser's navigation", vec![("authorization", good.as_str()), ("sec-fetch-mode", "navigate")]),
+        ("a browser's navigation", vec![("authorization", good.as_str()), ("sec-fetch-dest", "document")]),
     ] {
         let answer = ask_with(&browser, &headers, "").await;
         assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (403, &"backend_only".into()), "{name}");

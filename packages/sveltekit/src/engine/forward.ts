@@ -8,12 +8,8 @@ export async function forward(gateway: URL, request: Request): Promise<Response>
 	const { pathname, search } = new URL(request.url);
 	const body = request.method === 'GET' || request.method === 'HEAD' ? null : request.body;
 	try {
-		const response = await reach(new URL(pathname + search, gateway), {
-			method: request.method,
-			headers: kept(request.headers, REQUEST_HEADERS_DROPPED),
-			body,
-			...(body === null ? {} : { duplex: 'half' })
-		} as RequestInit);
+		const headers = Object.fromEntries(kept(request.headers, REQUEST_HEADERS_DROPPED));
+		const response = await reach(new URL(pathname + search, gateway), { method: request.method, headers, body });
 		return new Response(response.body, { status: response.status, headers: kept(response.headers, RESPONSE_HEADERS_DROPPED) });
 	} catch (error) {
 		if (!(error instanceof EngineUnreachable)) throw error;
@@ -33,5 +29,4 @@ function kept(headers: Headers, dropped: RegExp): Headers {
 // believe something about where the request comes from.
 const HOP_BY_HOP = 'connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|content-length';
 const REQUEST_HEADERS_DROPPED = new RegExp(`^(?:${HOP_BY_HOP}|host|expect|authorization|forwarded|x-forwarded-.*|x-perennial-.*)$`);
-// `fetch` has already undone the encoding.
-const RESPONSE_HEADERS_DROPPED = new RegExp(`^(?:${HOP_BY_HOP}|content-encoding)$`);
+const RESPONSE_HEADERS_DROPPED = new RegExp(`^(?:${HOP_BY_HOP})$`);

@@ -24,7 +24,7 @@ export function keySetAt(address: URL, clock: () => number = Date.now): (kid: st
 
 	async function ask() {
 		try {
-			const response = await reach(address, {});
+			const response = await reach(address, { method: 'GET', headers: { accept: 'application/json' } });
 			if (response.status !== 200) throw new EngineUnreachable(`${address.href} answered ${response.status}: set identity = "jwt" on the route.`);
 			keys = read(await response.json());
 			failure = null;
