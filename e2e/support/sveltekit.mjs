@@ -11,6 +11,9 @@ import { until } from './wait.mjs'
 
 const example = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../examples/sveltekit')
 
+/** What `harm()` says when there was none. */
+export const UNHARMED = { lost: [], refused: [] }
+
 /** Both ways to set the application up; `url` is where browsers go. */
 export const MODES = ['before', 'behind']
 
@@ -114,10 +117,12 @@ class DevelopmentProvider extends Restartable {
     return (await this.state()).counters.refreshes_committed
   }
 
-  /** No spent refresh token came, and every family lives that nobody gave back. */
+  /** Families that ended although nobody signed out, and answers that refused a refresh token. */
   async harm() {
-    const { counters } = await this.state()
-    return { reuse: counters.outcomes?.reuse ?? counters.reuse ?? 0 }
+    const { counters, families } = await this.state()
+    const lost = families.filter(({ alive, revoked }) => !alive && revoked !== 'revoked_by_client').map(({ revoked }) => revoked)
+    const refused = Object.keys(counters.outcomes).filter((outcome) => /^rejected|reuse_detected/.test(outcome))
+    return { lost, refused }
   }
 
   async misbehave(faults) {
