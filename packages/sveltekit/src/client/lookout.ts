@@ -9,8 +9,10 @@ export interface Surroundings {
 	ask: () => Promise<Session | null>;
 	/** Tells every tab, this one included. */
 	announce: (news: News) => void;
-	/** Runs `work` while no other tab runs its own. */
-	alone: (work: () => Promise<void>) => Promise<void>;
+	/** Runs `work` while no other tab runs its own, and tells it whether it had to wait for another. */
+	alone: (work: (waited: boolean) => Promise<void>) => Promise<void>;
+	/** Gives news of another tab a moment to arrive, for it may come after that tab has let go. */
+	moment: () => Promise<void>;
 	now: () => number;
 }
 
@@ -38,9 +40,12 @@ export class Lookout {
 		if (this.#isYounger(age)) return Promise.resolve();
 		const began = this.#around.now();
 		this.#looking ??= this.#around
-			.alone(async () => {
+			.alone(async (waited) => {
 				// Another tab may have asked while this one waited for its turn.
-				if (this.#seenAt >= began) return;
+				const answered = () => this.#seenAt >= began || this.#isYounger(age);
+				if (answered()) return;
+				if (waited) await this.#around.moment();
+				if (answered()) return;
 				const at = this.#around.now();
 				const session = await this.#around.ask();
 				this.#around.announce({ session, at });

@@ -53,7 +53,7 @@ export class SessionState {
 	/** Begins to follow; what it gives back ends that. `createSession` does it. */
 	follow(): () => void {
 		const { authPath = '/auth', staleAfter = 5_000, refetchInterval } = this.#options;
-		const lookout = new Lookout({ ask: () => ask(authPath), announce, alone, now: Date.now }, Date.now());
+		const lookout = new Lookout({ ask: () => ask(authPath), announce, alone, moment, now: Date.now }, Date.now());
 		this.#lookout = lookout;
 		const deaf = listen(({ session, at }) => {
 			if (!lookout.heard(at)) return;
@@ -129,10 +129,28 @@ async function ask(authPath: string): Promise<Session | null> {
 	return (await response.json()) as Session | null;
 }
 
-async function alone(work: () => Promise<void>): Promise<void> {
+async function alone(work: (waited: boolean) => Promise<void>): Promise<void> {
 	// Only secure contexts have locks; without them each tab asks for itself.
-	if (!('locks' in navigator)) return work();
-	await navigator.locks.request('perennial-session', work);
+	if (!('locks' in navigator)) return work(false);
+	const free = await navigator.locks.request(LOCK, { ifAvailable: true }, async (lock) => {
+		if (lock !== null) await work(false);
+		return lock !== null;
+	});
+	if (!free) await navigator.locks.request(LOCK, () => work(true));
+}
+
+const LOCK = 'perennial-session';
+
+function moment(): Promise<void> {
+	return new Promise((resolve) => {
+		const done = () => {
+			deaf();
+			clearTimeout(timer);
+			resolve();
+		};
+		const deaf = listen(done);
+		const timer = setTimeout(done, 100);
+	});
 }
 
 function isSameUser(one: Session | null, other: Session | null): boolean {
