@@ -71,14 +71,16 @@ export class Visit {
 
 	#asks(renew: boolean): Promise<Entry> {
 		const known = this.#engine.mayBeSignedIn(this.#request);
-		const entry = known ? this.#engine.enter(this.#request, { renew }) : Promise.resolve(NOBODY);
-		this.#entry = entry.then((entered) => {
-			this.keep(entered.setCookies);
+		const asked = known ? this.#engine.enter(this.#request, { renew }) : Promise.resolve(NOBODY);
+		const entry: Promise<Entry> = asked.then((entered) => {
+			// An answer from before a sign-out or a renewal, but after it: its cookies would undo that.
+			if (this.#entry === entry) this.keep(entered.setCookies);
 			return entered;
 		});
+		this.#entry = entry;
 		// Whoever waits for it is told; if nobody does, it must not end the process.
-		this.#entry.catch(nothing);
-		return this.#entry;
+		entry.catch(nothing);
+		return entry;
 	}
 }
 
