@@ -52,6 +52,7 @@ export async function openExample(t, mode, { accessTokenLifetime = '4s' } = {}) 
     gateway,
     app,
     backendSecret,
+    secret,
     /** Somebody who has signed in by the form on the application's page. */
     async signedIn(id = 'auth0') {
       const visitor = new Visitor(url)

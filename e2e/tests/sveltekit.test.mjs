@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 
+import { decode, encode } from '@auth/core/jwt'
+
 import { send } from '../support/http.mjs'
 import { MODES, UNHARMED, openExample, signIn } from '../support/sveltekit.mjs'
 import { Visitor } from '../support/visitor.mjs'
@@ -209,6 +211,26 @@ describe('what a forger tries', () => {
     assert.equal(cross.status, 403)
     assert.equal((await visitor.page('/account')).status, 200, 'still signed in')
   })
+})
+
+test('a session that SvelteKitAuth began goes on and renews, and SvelteKitAuth opens what comes of it', async (t) => {
+  const { url, signedIn, provider, secret } = await openExample(t, 'before')
+  const salt = 'authjs.session-token'
+  // What the recipe's `jwt` callback kept, sealed by Auth.js itself; the tokens are those of a sign-in of ours.
+  const [{ value }] = (await signedIn()).sessionCookies()
+  const { access_token, refresh_token, expires_at } = await decode({ token: value, secret, salt })
+  const token = { name: 'Alice Archer', email: 'alice@example.com', sub: 'an id of Auth.js', access_token, refresh_token, expires_at }
+  const visitor = new Visitor(url)
+  await visitor.jar.setCookie(`${salt}=${await encode({ token, secret, salt })}; Path=/; HttpOnly`, url)
+
+  assert.equal((await visitor.fetch('/whoami')).json().answer, 'The API knows you.')
+  await expired(provider)
+  const answer = (await visitor.fetch('/whoami')).json()
+  assert.deepEqual([answer.name, answer.generation, answer.answer], ['Alice Archer', 1, 'The API knows you.'])
+  assert.deepEqual(await provider.harm(), UNHARMED)
+  const back = await decode({ token: visitor.sessionCookies()[0].value, secret, salt })
+  assert.deepEqual([back.sub, back.email], [token.sub, token.email])
+  assert.notEqual(back.refresh_token, refresh_token)
 })
 
 test('a return address of another site leads home', async (t) => {
