@@ -56,6 +56,14 @@ pub const ENDPOINT_CHARS: usize = 2048;
 /// Characters of a callback's query: authorization codes of 2 kB exist, and the state is ours.
 pub const CALLBACK_QUERY_CHARS: usize = 16 << 10;
 
+/// Access tokens for other audiences that one session keeps: an application calls a handful of APIs, and each token may be
+/// several kilobytes of the record.
+pub const SESSION_AUDIENCES: usize = 8;
+
+/// How far the clocks of two replicas may be apart: servers that keep time at all are within a second, and every moment that one
+/// replica writes and another goes by is moved by this much to the safe side.
+pub const REPLICA_CLOCK_SKEW: Duration = Duration::from_secs(5);
+
 /// Characters kept of a provider's `error` code: the registered ones have at most 26.
 pub const ERROR_CODE_CHARS: usize = 64;
 

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use crate::session::{Generation, SessionId, SessionState, TokenSet};
+use crate::limits::REPLICA_CLOCK_SKEW;
+use crate::session::{AudienceToken, Generation, SessionId, SessionState, TokenSet};
 use crate::time::Timestamp;
 
 /// How and when sessions renew. Every duration is positive; the defaults suit access tokens of minutes to hours.
@@ -44,10 +45,10 @@ impl Default for RenewalPolicy {
 }
 
 impl RenewalPolicy {
-    /// How long an intent bars others from calling the provider: longer than the call can take, so that a lease that
-    /// ran out means a lost call and not a slow one.
+    /// How long an intent bars others from calling the provider: longer than preparing the call and the call itself can take,
+    /// by whichever replica's clock, so that a lease that ran out means a lost call and not a slow one.
     pub fn lease(&self) -> Duration {
-        self.call_deadline + Duration::from_secs(5)
+        self.call_deadline + CALL_PREPARATION + REPLICA_CLOCK_SKEW
     }
 }
 
@@ -75,6 +76,30 @@ pub fn decide(state: &SessionState, policy: &RenewalPolicy, now: Timestamp) -> V
         _ if !alive => Verdict::Expired,
         Some(due) if now >= due => Verdict::Due,
         _ => Verdict::Fresh,
+    }
+}
+
+/// Judges the age of `token`, an access token for another audience, which the session may not have had yet:
+/// [`Verdict::Expired`]. `renewable`: there is a refresh token to buy the next one with.
+///
+/// The window is that of [`decide`]; it is not spread, because tokens for audiences are fetched when somebody needs them and
+/// so begin at different times.
+pub fn judge_audience_token(
+    token: Option<&AudienceToken>,
+    renewable: bool,
+    policy: &RenewalPolicy,
+    now: Timestamp,
+) -> Verdict {
+    let token = token.filter(|token| token.alive_at(now));
+    let due = token.and_then(|token| {
+        let expires_at = token.expires_at?;
+        Some(expires_at - policy.renew_before.min(expires_at.since(token.issued_at) / 3))
+    });
+    match (token, renewable) {
+        (None, false) => Verdict::Bare,
+        (None, true) => Verdict::Expired,
+        (Some(_), true) if due.is_some_and(|due| now >= due) => Verdict::Due,
+        (Some(_), _) => Verdict::Fresh,
     }
 }
 
@@ -115,6 +140,9 @@ pub fn backoff(failures: u32, retry_after: Option<Duration>, roll: f64) -> Durat
         Duration::from_millis(500).saturating_mul(1 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(30));
     bound.mul_f64(roll.clamp(0.0, 1.0)).max(retry_after.unwrap_or_default())
 }
+
+/// How long after its plan a call may go out at the latest: discovery is behind it, and the store has been written to once.
+const CALL_PREPARATION: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -165,6 +193,35 @@ mod tests {
             (None, true, 1_000_000, Verdict::Fresh),
         ] {
             assert_eq!(decide(&session(7, lifetime, refresh), &policy, at(now)), expected, "{lifetime:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn verdicts_on_a_token_for_an_audience() {
+        let policy = RenewalPolicy::default();
+        let token = |lifetime: Option<u64>| AudienceToken {
+            audience: crate::session::Audience::new("urn:api"),
+            access_token: AccessToken::new("other"),
+            generation: Generation(1),
+            issued_at: at(100),
+            expires_at: lifetime.map(|lifetime| at(100 + lifetime)),
+        };
+        for (token, renewable, now, expected) in [
+            (Some(token(Some(3600))), true, 100, Verdict::Fresh),
+            (Some(token(Some(3600))), true, 3639, Verdict::Fresh),
+            (Some(token(Some(3600))), true, 3640, Verdict::Due),
+            (Some(token(Some(3600))), true, 3700, Verdict::Expired),
+            (Some(token(Some(3600))), false, 3640, Verdict::Fresh),
+            (Some(token(Some(3600))), false, 3700, Verdict::Bare),
+            // A third of a short life.
+            (Some(token(Some(6))), true, 103, Verdict::Fresh),
+            (Some(token(Some(6))), true, 104, Verdict::Due),
+            (Some(token(None)), true, 1_000_000, Verdict::Fresh),
+            (None, true, 100, Verdict::Expired),
+            (None, false, 100, Verdict::Bare),
+        ] {
+            let verdict = judge_audience_token(token.as_ref(), renewable, &policy, at(now));
+            assert_eq!(verdict, expected, "{token:?} at {now}, renewable: {renewable}");
         }
     }
 

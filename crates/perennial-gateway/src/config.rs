@@ -1,11 +1,12 @@
 //! The gateway's configuration: a TOML file, or the quick start from environment and command line.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use perennial::secret::{BackendSecret, CookieSecret};
-use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault, Pages, RenewalPolicy};
+use perennial::{Audience, Auth, AuthBuilder, ConfigError, ConfigFault, Pages, RenewalPolicy};
 use url::Url;
 
 use crate::provider_settings::provider;
@@ -71,6 +72,7 @@ impl Config {
                     access: Access::Required,
                     bearer: true,
                     identity: Identity::Headers,
+                    audience: None,
                 }],
             }),
             None => Err(all_faults(auth, vec![ConfigFault::new("upstream", "command line", UPSTREAM_REMEDY)])),
@@ -263,7 +265,12 @@ fn route(mut section: Reader<'_>, place: &str, faults: &mut Vec<ConfigFault>) ->
     let bearer = section.flag("bearer", faults).unwrap_or(true);
     let identities = [("headers", Identity::Headers), ("jwt", Identity::Jwt)];
     let identity = section.choice("identity", &identities, faults).unwrap_or_default();
-    section.close(&["path", "upstream", "access", "bearer", "identity"], faults);
+    let audience = audience(&mut section, faults);
+    if audience.is_some() && (access == Access::Public || !bearer) {
+        let remedy = "leave it out, or let the route have sessions and their bearer: access \"required\" or \"optional\", bearer true";
+        faults.push(ConfigFault::new(section.key("audience"), place, remedy));
+    }
+    section.close(&["path", "upstream", "access", "bearer", "identity", "audience", "scope"], faults);
     let good = faults.len() == before;
     upstream.filter(|_| good).map(|upstream| Route {
         path: path.unwrap_or_else(|| "/".into()),
@@ -271,7 +278,22 @@ fn route(mut section: Reader<'_>, place: &str, faults: &mut Vec<ConfigFault>) ->
         access,
         bearer,
         identity,
+        audience: audience.map(Arc::new),
     })
+}
+
+/// Whom the access tokens of a route are for: an API by name, less than all that was granted, or both.
+fn audience(section: &mut Reader<'_>, faults: &mut Vec<ConfigFault>) -> Option<Audience> {
+    let filled = |text: &str| (!text.trim().is_empty()).then(|| text.to_owned());
+    let name_remedy = "write the name by which the provider knows the API, such as \"https://orders.example\"";
+    let scope_remedy = "write scope tokens separated by spaces, such as \"orders:read\"";
+    let name = section.parsed("audience", name_remedy, faults, filled);
+    let scope = section.parsed("scope", scope_remedy, faults, filled);
+    match (name, scope) {
+        (Some(name), scope) => Some(Audience::new(name).scope(&scope.unwrap_or_default())),
+        (None, Some(scope)) => Some(Audience::of_scope(&scope)),
+        (None, None) => None,
+    }
 }
 
 /// A path as it stands in a request line: anything else would never match.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse as _;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, SET_COOKIE, WWW_AUTHENTICATE};
 use http::uri::Authority;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
-use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Session};
+use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session};
 use tower_service::Service;
 
 use crate::config::Config;
@@ -113,7 +114,10 @@ impl Gateway {
 
 impl Inner {
     async fn with_session(&self, request: Request<Body>, route: &Route, peer: SocketAddr) -> Response<Body> {
-        let Entry { session, set_cookies, .. } = self.auth.enter(request.headers(), Door::Ordinary).await;
+        let Entry { session, set_cookies, .. } = self.enter(request.headers(), Door::Ordinary, route).await;
+        if let Some(Err(refusal @ Refusal::AudienceRefused)) = session.as_ref().map(Session::bearer) {
+            return with_cookies(refusal.into_response(), set_cookies);
+        }
         if route.access == Access::Required {
             let (parts, body) = request.into_parts();
             if let Some(refused) = self.auth.require(&parts, session.as_ref()).await {
@@ -147,7 +151,7 @@ impl Inner {
         }
         // What this second entry sets replaces what the first wanted to: a browser keeps the last cookie of a name.
         let Entry { session: renewed, set_cookies, .. } =
-            self.auth.enter(&original, Door::Unauthorized(session.generation())).await;
+            self.enter(&original, Door::Unauthorized(session.generation()), route).await;
         let response = match renewed {
             Some(renewed) if renewed.generation() > session.generation() => {
                 self.dress(&mut repeated, route, Some(&renewed)).await;
@@ -156,6 +160,14 @@ impl Inner {
             _ => response,
         };
         with_cookies(response, set_cookies)
+    }
+
+    /// Into the hall, for whatever access token the route's upstream wants.
+    async fn enter(&self, headers: &HeaderMap, door: Door, route: &Route) -> Entry {
+        match &route.audience {
+            None => self.auth.enter(headers, door).await,
+            Some(audience) => self.auth.enter_for(headers, door, audience).await,
+        }
     }
 
     async fn dress(&self, request: &mut Request<Body>, route: &Route, session: Option<&Session>) {

@@ -1,7 +1,7 @@
 //! The `[[providers]]` of a file.
 
 use perennial::JwsAlgorithm;
-use perennial::provider::{ClientAuthenticationMethod, RefreshClass};
+use perennial::provider::{AudienceParameter, ClientAuthenticationMethod, RefreshClass};
 use perennial::secret::{ClientSecret, PrivateKeyPem};
 use perennial::{ConfigFault, Provider, ProviderBuilder};
 
@@ -37,6 +37,10 @@ pub(crate) fn provider(
     let key_id = section.text("private_key_id", faults);
     if let Some((key, alg)) = private_key(&mut section, faults) {
         provider = provider.private_key(key, key_id, alg);
+    }
+    let parameters = [("resource", AudienceParameter::Resource), ("audience", AudienceParameter::Audience)];
+    if let Some(parameter) = section.choice("audience_parameter", &parameters, faults) {
+        provider = provider.audience_parameter(parameter);
     }
     if let Some(at_kill) = section.flag("at_kill", faults) {
         provider = provider.at_kill(at_kill);
@@ -142,7 +146,7 @@ const TEXTS: [(&str, Setter); 11] = [
 ];
 
 /// All other settings.
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 13] = [
     "preset",
     "client_authentication",
     "client_secret_env",
@@ -151,6 +155,7 @@ const OTHERS: [&str; 12] = [
     "private_key_id",
     "private_key_alg",
     "at_kill",
+    "audience_parameter",
     "refresh_class",
     "refresh_window",
     "dangerous_allow_http",

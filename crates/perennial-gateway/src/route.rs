@@ -1,6 +1,9 @@
 //! Which upstream a path leads to, and who may go there.
 
+use std::sync::Arc;
+
 use percent_encoding::percent_decode_str;
+use perennial::Audience;
 use url::Url;
 
 /// One rule: paths that begin so go there, for those who may.
@@ -16,6 +19,8 @@ pub struct Route {
     pub bearer: bool,
     /// How the upstream is told who is there.
     pub identity: Identity,
+    /// Whom that token is for, if not for the audience that sessions are begun with (RFC 8707).
+    pub audience: Option<Arc<Audience>>,
 }
 
 /// How an upstream is told who is there.
@@ -134,6 +139,7 @@ mod tests {
             access,
             bearer: true,
             identity: Identity::Headers,
+            audience: None,
         };
         Routes::new(vec![
             route("/", Access::Required),
@@ -207,6 +213,7 @@ mod tests {
             access: Access::Required,
             bearer: true,
             identity: Identity::Headers,
+            audience: None,
         };
         assert!(Routes::new(vec![route]).find("/projects/a%2Fb//c").expect("nothing to confuse").is_some());
     }

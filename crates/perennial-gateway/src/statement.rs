@@ -66,7 +66,7 @@ fn claims(auth: &Auth, session: &Session, view: Value, upstream: &Url, about: &A
         "provider": session.provider().as_str(),
         "session": view,
         "generation": session.generation(),
-        "expires_at": session.tokens().and_then(|tokens| tokens.expires_at).map(|at| at.unix_seconds()),
+        "expires_at": session.expires_at().map(|at| at.unix_seconds()),
         "state": "signed_in",
     });
     match session.bearer() {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State as Extract;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
@@ -181,6 +181,7 @@ fn redeem_refresh(state: &State, client: &Client, params: &Params) -> Commit {
             OAuthError::invalid_request("The refresh_token is missing."),
         )));
     };
+    let target = target(params)?;
     let terms = terms(state, &client.id);
     let mut ledger = state.ledger();
     let granted = ledger.find_refresh(token).map(|(family, _)| family.grant.scope.clone());
@@ -201,10 +202,24 @@ fn redeem_refresh(state: &State, client: &Client, params: &Params) -> Commit {
     };
     let redeemed = ledger.redeem_refresh(token, &client.id, &terms, state.now());
     drop(ledger);
-    let issued = redeemed.map_err(rejected)?;
+    let mut issued = redeemed.map_err(rejected)?;
     state.tally().refresh_committed();
+    if target.is_some() {
+        issued.grant.audience = target;
+    }
     let scope = scope.unwrap_or_else(|| issued.grant.scope.clone());
     commit(state, issued, &scope, GrantType::RefreshToken)
+}
+
+/// RFC 8707 §2: the API that the access token is to be for; `audience` is another name for it.
+fn target(params: &Params) -> Result<Option<String>, Box<Settled>> {
+    let Some(target) = params.of("resource").or_else(|| params.of("audience")) else { return Ok(None) };
+    let absolute = target.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some()) && !target.contains('#');
+    if absolute {
+        return Ok(Some(target.to_owned()));
+    }
+    let why = "The resource is no absolute URI, or has a fragment.";
+    Err(Box::new(refused(Outcome::InvalidRequest, OAuthError::new(StatusCode::BAD_REQUEST, "invalid_target", why))))
 }
 
 /// How refresh tokens of this client are treated just now.

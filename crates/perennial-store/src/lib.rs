@@ -41,16 +41,19 @@ pub mod memory;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 
+mod announcement;
 mod bells;
+mod board;
 mod error;
 mod open;
 mod record;
 mod sequence;
 mod store;
 
+pub use announcement::{Announcement, News};
 pub use embedded::EmbeddedStore;
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
 pub use open::{OpenError, open};
-pub use record::{RecordKey, Version, Versioned};
+pub use record::{KeyPrefix, RecordKey, Version, Versioned};
 pub use store::{Durability, Removal, SessionStore, Swap};

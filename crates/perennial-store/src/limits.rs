@@ -25,3 +25,11 @@ pub const EMBEDDED_CACHE_BYTES: usize = 32 << 20;
 /// After a failed write the embedded store refuses others for this long, with the same error: each attempt on a full disk
 /// costs a reopening of the file, which reads all of it while nobody else reads.
 pub const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Records that one [`find`](crate::SessionStore::find) answers with: a fingerprint names one session, and more than a
+/// handful means that the question was too short.
+pub const FOUND_RECORDS: usize = 8;
+
+/// A keeper that has lost its server asks for missed announcements, and wakes its waiters to look for themselves, at least
+/// this often.
+pub const LISTENING_PAUSE: Duration = Duration::from_secs(1);

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::stream::BoxStream;
 use perennial_core::Timestamp;
 
 use crate::bells::Bells;
+use crate::board::Board;
 use crate::{
-    Durability, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap, Version, Versioned, limits,
-    sequence,
+    Announcement, Durability, KeyPrefix, News, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap,
+    Version, Versioned, limits, sequence,
 };
 
 /// Keeps a bounded number of records in this process; all are gone when it ends.
@@ -28,6 +30,8 @@ use crate::{
 pub struct MemoryStore {
     shelf: Mutex<Shelf>,
     bells: Bells,
+    board: Arc<Board>,
+    announced: AtomicU64,
 }
 
 impl MemoryStore {
@@ -41,6 +45,8 @@ impl MemoryStore {
         Self {
             shelf: Mutex::new(Shelf { records: HashMap::new(), by_expiry: BTreeSet::new(), capacity: records }),
             bells: Bells::new(),
+            board: Board::in_touch(),
+            announced: AtomicU64::new(0),
         }
     }
 
@@ -104,6 +110,37 @@ impl SessionStore for MemoryStore {
         .boxed()
     }
 
+    fn find(
+        &self,
+        prefix: KeyPrefix,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<(RecordKey, Versioned)>, StoreError>> {
+        async move {
+            let shelf = self.shelf();
+            let found = shelf.records.iter().filter(|(key, record)| prefix.begins(key) && now < record.expires);
+            Ok(found.take(limits::FOUND_RECORDS).map(|(key, record)| (*key, record.clone())).collect())
+        }
+        .boxed()
+    }
+
+    fn announce(&self, announcement: Announcement, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            // Whoever never sweeps does not gather them for ever either.
+            if self.announced.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
+                self.board.take_down_until(now);
+            }
+            if announcement.until > now {
+                self.board.post([announcement]);
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn announcements(&self, now: Timestamp) -> BoxStream<'static, News> {
+        self.board.listen(now)
+    }
+
     fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
         async move {
             let mut swept = 0;
@@ -114,6 +151,7 @@ impl SessionStore for MemoryStore {
                 }
                 swept += step.len();
                 if step.len() < limits::SWEEP_STEP {
+                    self.board.take_down_until(now);
                     return Ok(swept);
                 }
                 tokio::task::yield_now().await;
@@ -215,6 +253,9 @@ impl Shelf {
         dropped
     }
 }
+
+/// Announcements between two looks at those that matter no more.
+const TIDY_EVERY: u64 = 4096;
 
 /// One sequence for all memory stores of the process.
 fn next_version() -> Version {

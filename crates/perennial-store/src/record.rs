@@ -29,6 +29,51 @@ impl fmt::Debug for RecordKey {
     }
 }
 
+/// The first bytes of some keys, in practice of one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyPrefix {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl KeyPrefix {
+    /// Fewer bytes would name strangers among many sessions.
+    pub const SHORTEST: usize = 4;
+
+    /// The prefix `bytes`; `None` unless they are [`SHORTEST`](Self::SHORTEST) to 32.
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let mut whole = [0; 32];
+        let place = whole.get_mut(..bytes.len()).filter(|place| place.len() >= Self::SHORTEST)?;
+        place.copy_from_slice(bytes);
+        Some(Self { bytes: whole, length: bytes.len() })
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Whether `key` begins with it.
+    pub fn begins(&self, key: &RecordKey) -> bool {
+        key.0.starts_with(self.as_bytes())
+    }
+
+    /// The lowest and the highest key that begin with it.
+    pub fn range(&self) -> (RecordKey, RecordKey) {
+        let mut highest = self.bytes;
+        highest[self.length..].fill(u8::MAX);
+        (RecordKey(self.bytes), RecordKey(highest))
+    }
+}
+
+impl fmt::Debug for KeyPrefix {
+    /// Writes the first four bytes, as for a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, ..] = self.bytes;
+        write!(f, "KeyPrefix({a:02x}{b:02x}{c:02x}{d:02x}..)")
+    }
+}
+
 /// One state of one record: opaque, compared for equality only, never given twice for the same key.
 ///
 /// The promise holds across removal, expiry and restart, so that a version remembered by a task that slept through all
@@ -73,6 +118,18 @@ impl fmt::Debug for Versioned {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_has_4_to_32_bytes_and_a_range_of_the_keys_it_begins() {
+        for (length, good) in [(0, false), (3, false), (4, true), (9, true), (32, true), (33, false)] {
+            assert_eq!(KeyPrefix::new(&vec![0xff; length]).is_some(), good, "{length} bytes");
+        }
+        let prefix = KeyPrefix::new(&[7; 9]).unwrap();
+        let (lowest, highest) = prefix.range();
+        assert!(prefix.begins(&lowest) && prefix.begins(&highest));
+        assert_eq!((lowest.0[9], highest.0[9], highest.0[31]), (0, 0xff, 0xff));
+        assert!(!prefix.begins(&RecordKey([8; 32])));
+    }
 
     #[test]
     fn debug_shows_neither_the_whole_key_nor_the_bytes() {

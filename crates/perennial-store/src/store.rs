@@ -1,9 +1,10 @@
 //! The contract that every keeper fulfils; `contract::run` is the same text as a test suite.
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use perennial_core::Timestamp;
 
-use crate::{RecordKey, StoreError, Version, Versioned};
+use crate::{Announcement, KeyPrefix, News, RecordKey, StoreError, Version, Versioned};
 
 /// A versioned, expiring map with compare-and-swap.
 ///
@@ -51,7 +52,30 @@ pub trait SessionStore: Send + Sync + 'static {
     /// this call.
     fn changed(&self, key: RecordKey, since: Option<Version>, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Removes the records that have expired, in steps small enough not to hold up others, and counts them.
+    /// The live records whose keys begin with `prefix`, at most [`limits::FOUND_RECORDS`](crate::limits::FOUND_RECORDS) of
+    /// them and in no order; for a person who asks about one session. It may read every key there is: nothing that
+    /// serves a request calls it.
+    fn find(&self, prefix: KeyPrefix, now: Timestamp)
+    -> BoxFuture<'_, Result<Vec<(RecordKey, Versioned)>, StoreError>>;
+
+    /// Tells every listener of every process that shares the store, and those who begin to listen before
+    /// `announcement.until`; acknowledged, it is as durable as a record.
+    ///
+    /// For a key that was announced before, the later `until` counts. A failed call may have announced it all the same.
+    fn announce(&self, announcement: Announcement, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Every announcement that still matters at `now`, then each new one as it is made: each at least once, unless a later
+    /// one for the same key takes its place. The stream ends with the store, which it does not keep alive.
+    ///
+    /// [`News::InTouch`] follows once all that was announced before has been told, as far as its word has come; what others
+    /// announce then comes as fast as the connection carries it. A keeper that has lost its server says
+    /// [`News::OutOfTouch`], asks for what it may have missed at least once a
+    /// [`limits::LISTENING_PAUSE`](crate::limits::LISTENING_PAUSE), tells it, and is in touch again when it hears each
+    /// announcement as it is made.
+    fn announcements(&self, now: Timestamp) -> BoxStream<'static, News>;
+
+    /// Removes the records that have expired, in steps small enough not to hold up others, and counts them. Announcements
+    /// that no longer matter go as well, uncounted.
     fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>>;
 
     /// Finds out whether the store could read and write at this moment, and mends what it can; for readiness.

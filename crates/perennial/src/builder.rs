@@ -327,6 +327,7 @@ impl AuthBuilder {
                 listeners: self.listeners,
                 flights: Flights::new(),
                 tombstones: Default::default(),
+                audience_tokens: Default::default(),
             }),
         })
     }

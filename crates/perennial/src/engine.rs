@@ -10,6 +10,7 @@ use perennial_core::{SecureRandom, Timestamp};
 use perennial_store::SessionStore;
 use tokio::sync::broadcast;
 
+use crate::audiences::AudienceTokens;
 use crate::callbacks::CallbackSet;
 use crate::cookies::CookieNames;
 use crate::edge::Edges;
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) flights: Arc<Flights<Outcome>>,
     pub(crate) tombstones: Tombstones,
+    pub(crate) audience_tokens: AudienceTokens,
 }
 
 impl Inner {

@@ -98,6 +98,8 @@ pub enum RenewalReason {
     Expired,
     /// Somebody pressed the button or called for it.
     OnDemand,
+    /// A request needed an access token for another audience, and there was none that lives.
+    Audience,
     /// An upstream answered 401 `invalid_token`.
     Unauthorized,
 }
@@ -110,7 +112,7 @@ pub enum RenewalOutcome {
     Renewed,
     /// No new tokens this time; the session stays.
     Kept {
-        /// A stable code: `not_sent`, `not_processed`, `misconfigured`, `in_doubt`, `store_unavailable`, `held`.
+        /// A stable code: `not_sent`, `not_processed`, `misconfigured`, `in_doubt`, `store_unavailable`, `held`, `audience_refused`.
         why: &'static str,
     },
     /// The provider refused the refresh token: the session lasts as long as its access token.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_core::record::{EndReason, Joined, Phase, Record, join, open_state, seal_state};
+use perennial_core::record::{EndReason, Joined, Phase, Record, Unreadable, join, open_state, seal_state};
 use perennial_core::session::SessionState;
-use perennial_store::{RecordKey, StoreError, Swap, Version, Versioned};
+use perennial_store::{RecordKey, StoreError, StoreErrorKind, Swap, Version, Versioned};
 
 use crate::engine::Inner;
 use crate::event::Event;
@@ -16,6 +16,8 @@ pub(crate) struct Standing {
     pub(crate) newest: Arc<SessionState>,
     /// The record's phase, if it is about the newest generation.
     pub(crate) phase: Option<Phase>,
+    /// The record as it was read: what is written next follows it.
+    pub(crate) record: Option<Record>,
     pub(crate) version: Option<Version>,
     /// Whether the record holds a newer generation than `newest`, under a secret that is gone.
     behind: bool,
@@ -26,27 +28,27 @@ impl Inner {
     pub(crate) async fn standing(&self, cookie: &Arc<SessionState>) -> Result<Result<Standing, EndReason>, StoreError> {
         let stored = self.store.load(record_key(cookie), self.now()).await?;
         let version = stored.as_ref().map(|stored| stored.version);
-        let record = stored.and_then(|stored| self.decoded(&stored));
+        let record = self.readable(stored.as_ref())?;
         let recorded = record.as_ref().map(|record| record.generation);
         let alive = cookie.tokens.as_ref().is_some_and(|tokens| tokens.alive_at(self.now()));
-        let (newest, phase) = match (join(cookie.generation, record.as_ref()), record) {
+        let (newest, phase) = match (join(cookie.generation, record.as_ref()), &record) {
             (Joined::Ended(reason), _) => {
                 self.bury(cookie, reason);
                 return Ok(Err(reason));
             }
             // The record's claims are at least as new as those of a cookie of the same generation.
-            (_, Some(record)) if record.generation >= cookie.generation => match self.opened(&record, cookie) {
-                Some(state) => (Arc::new(state), Some(record.phase)),
-                None if record.generation == cookie.generation => (cookie.clone(), Some(record.phase)),
+            (_, Some(record)) if record.generation >= cookie.generation => match self.opened(record, cookie) {
+                Some(state) => (Arc::new(state), Some(record.phase.clone())),
+                None if record.generation == cookie.generation => (cookie.clone(), Some(record.phase.clone())),
                 // The cookie's refresh token is spent and its successor cannot be read: it must not be sent again. Nothing is
                 // written either, because a replica with the right secrets may be serving this session well.
-                None if alive => (cookie.clone(), Some(Phase::Refused { at: self.now() })),
+                None if alive => (cookie.clone(), Some(Phase::Refused { at: self.now(), claims: None })),
                 None => return Ok(Err(EndReason::SecretGone)),
             },
             _ => (cookie.clone(), None),
         };
         let behind = recorded.is_some_and(|recorded| recorded > newest.generation);
-        Ok(Ok(Standing { newest, phase, version, behind }))
+        Ok(Ok(Standing { newest, phase, record, version, behind }))
     }
 
     /// Changes the newest generation, whichever that is by then, and answers with it. `Err`: the session is over.
@@ -68,8 +70,9 @@ impl Inner {
                 break;
             }
             let changed = change(&standing.newest);
-            let mut record = Record::idle(changed.generation, seal_state(&self.record_keys, &changed, self.random()));
-            record.phase = standing.phase.unwrap_or(record.phase);
+            let sealed = seal_state(&self.record_keys, &changed, self.random());
+            let phase = standing.phase.unwrap_or(Phase::IDLE);
+            let record = Record::following(standing.record.as_ref(), changed.generation, sealed, phase);
             match self.swap(&changed, standing.version, &record).await {
                 Ok(Swap::Stored(_)) => return Ok(Arc::new(changed)),
                 Ok(Swap::Conflict(_)) => {}
@@ -104,7 +107,8 @@ impl Inner {
                 return None;
             }
             let (now, newest) = (self.now(), standing.newest);
-            match self.swap(state, standing.version, &Record::ended(newest.generation, reason, now)).await {
+            let tombstone = Record::ended(standing.record.as_ref(), newest.generation, reason, now);
+            match self.swap(state, standing.version, &tombstone).await {
                 Ok(Swap::Stored(_)) => {
                     self.bury(state, reason);
                     self.emit(Event::Ended { at: now, session: state.id.fingerprint(), reason });
@@ -160,12 +164,25 @@ impl Inner {
         self.store.compare_and_swap(record_key(state), version, record.encode(), expires, now).await
     }
 
-    pub(crate) fn decoded(&self, stored: &Versioned) -> Option<Record> {
-        let record = Record::decode(&stored.bytes).ok();
-        if record.is_none() {
-            self.alarm("record_unreadable", "A session's record in the store is damaged; the cookie's copy is used.");
+    /// The record as it was stored; one that is damaged counts as absent.
+    ///
+    /// # Errors
+    /// A record of a later version must stay as it is, and nothing can be decided without it.
+    pub(crate) fn readable(&self, stored: Option<&Versioned>) -> Result<Option<Record>, StoreError> {
+        match stored.map(|stored| Record::decode(&stored.bytes)).transpose() {
+            Ok(record) => Ok(record),
+            Err(Unreadable::Damaged) => {
+                self.alarm(
+                    "record_unreadable",
+                    "A session's record in the store is damaged; the cookie's copy is used.",
+                );
+                Ok(None)
+            }
+            Err(newer @ Unreadable::Newer) => {
+                self.alarm("record_newer", &newer.to_string());
+                Err(StoreError::new(StoreErrorKind::Corrupt, newer.to_string()))
+            }
         }
-        record
     }
 
     /// The record's generation; `None` if it was sealed under a secret that is gone.
@@ -191,6 +208,7 @@ impl Inner {
 
     fn bury(&self, state: &SessionState, reason: EndReason) {
         let now = self.now();
+        self.audience_tokens.forget(state.id);
         self.tombstones.insert(state.id, reason, now + self.settings.max_age, now);
     }
 }

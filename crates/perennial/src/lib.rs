@@ -7,6 +7,7 @@
 //! Start at [`Auth`]. The life of a request, in the files that tell it: `layer` (receive) → `hall` (open, decide) → `renew`
 //! (the one place that sends a refresh token) → `session` (attach) → `layer` (answer).
 
+mod audiences;
 mod auth;
 mod builder;
 mod callbacks;
@@ -54,7 +55,7 @@ pub use perennial_core::identity;
 pub use perennial_core::provider::{Provider, ProviderBuilder};
 pub use perennial_core::random::random_token;
 pub use perennial_core::renewal::RenewalPolicy;
-pub use perennial_core::session::Generation;
+pub use perennial_core::session::{Audience, Generation};
 pub use perennial_core::{SecureRandom, Timestamp, cookie, names, provider, record, secret};
 pub use perennial_store as store;
 pub use refusal::Refusal;

@@ -21,6 +21,8 @@ pub enum Refusal {
     },
     /// The session has no access token that could be handed out.
     NoAccessToken,
+    /// The provider gives no access token for the audience that was asked for.
+    AudienceRefused,
     /// Another site sent this request with the user's cookies.
     CrossSite,
     /// An endpoint for applications was asked by a browser, or without the secret they share with us.
@@ -67,6 +69,11 @@ impl Refusal {
                 StatusCode::FORBIDDEN,
                 "no_access_token",
                 "This session has no access token: configure the provider to issue one together with a refresh token.",
+            ),
+            Self::AudienceRefused => (
+                StatusCode::FORBIDDEN,
+                "audience_refused",
+                "The provider gives no access token for this API: allow the audience and its scope for this client there.",
             ),
             Self::CrossSite => (
                 StatusCode::FORBIDDEN,

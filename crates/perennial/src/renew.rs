@@ -3,18 +3,19 @@
 //! join → plan → write the intent → call → commit → validate → `jwt` callback. Received tokens are durable before anything
 //! else that may fail; every decision is a pure function of `perennial_core::record`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::Timestamp;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
-    Attempt, Attempted, Circumstances, DRAIN, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan,
-    seal_state, settle,
+    Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan, seal_state,
+    settle,
 };
-use perennial_core::renewal::{Verdict, backoff, decide, due_at};
+use perennial_core::renewal::{Verdict, backoff, decide, due_at, judge_audience_token};
 use perennial_core::secret::{IdToken, RefreshToken};
-use perennial_core::session::SessionState;
+use perennial_core::session::{Audience, SessionState};
 use perennial_core::token::{TokenFailure, TokenResponse, Verdict as FailureVerdict};
 use perennial_store::{StoreError, Swap, Version};
 
@@ -30,10 +31,10 @@ impl Inner {
     /// Brings the session of `cookie` to its newest generation, calling the provider if `ask` requires it, and lands the
     /// flight with the outcome.
     pub(crate) async fn renew(self: Arc<Self>, cookie: Arc<SessionState>, ask: Ask, flight: Departure<Outcome>) {
-        match self.acquire(&cookie, ask).await {
+        match self.acquire(&cookie, &ask).await {
             Acquired::Landed(outcome) => flight.tell(outcome),
             Acquired::Permit { newest, intent, provider } => {
-                let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, ask, &flight).await;
+                let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, &ask, &flight).await;
                 flight.tell(outcome);
                 if let Some(unsaved) = unsaved {
                     // Until they are in the record, whoever comes with the spent cookie gets the tokens from this flight.
@@ -44,8 +45,9 @@ impl Inner {
     }
 
     /// Until there is nothing to do or the intent is ours.
-    async fn acquire(&self, cookie: &Arc<SessionState>, ask: Ask) -> Acquired {
+    async fn acquire(&self, cookie: &Arc<SessionState>, ask: &Ask) -> Acquired {
         let give_up_at = self.now() + self.settings.renewal.wait_max;
+        let mut told = None;
         loop {
             let standing = match self.standing(cookie).await {
                 Ok(Ok(standing)) => standing,
@@ -60,6 +62,11 @@ impl Inner {
                 Acquired::Landed(Outcome::Kept { state: newest.clone(), retry_after: until.since(now) })
             };
             let Some(issuer) = self.issuer(&newest.provider) else { return kept(now + Duration::from_secs(60)) };
+            if let Some(audience) = &ask.audience
+                && self.audience_tokens.refused_until(&newest.provider, audience, now).is_some()
+            {
+                return Acquired::Landed(Outcome::AudienceRefused { state: newest, audience: audience.clone() });
+            }
             // Had before the intent is written: discovery may take as long as a call, and the lease covers one call.
             let provider = match issuer.resolved(&self.edges).await {
                 Ok(provider) => provider,
@@ -69,47 +76,77 @@ impl Inner {
                 }
             };
             let now = self.now();
-            let at = self.circumstances(&newest, issuer, now);
+            // An answer counts for the version of the record it was asked about: somebody may have called since.
+            let told_now = told.take().filter(|(about, _)| *about == standing.version).map(|(_, told)| told);
+            let at = Circumstances { told: told_now, ..self.circumstances(&newest, &provider, now) };
             let planned = plan(standing.phase.as_ref(), Attempt::new(self.random()), &at);
             if let (Plan::Call(_), Some(until)) = (&planned, issuer.held_until(now)) {
                 return kept(until);
             }
             match planned {
-                Plan::Refused => return Acquired::Landed(Outcome::Refused { state: newest }),
+                Plan::Refused { claims } => return Acquired::Landed(Outcome::Refused { state: newest, claims }),
+                Plan::Reauthenticate => return Acquired::Landed(Outcome::Reauthenticate { state: newest }),
+                Plan::Ask(question) => {
+                    let answer = issuer.ask(&self.edges, &provider, question, &newest).await;
+                    told = Some((standing.version, (question, answer)));
+                }
+                Plan::Note(phase) => {
+                    if let Err(error) =
+                        self.write_phase(&newest, phase, standing.record.as_ref(), standing.version).await
+                    {
+                        return Acquired::Landed(self.store_failed(newest, &error));
+                    }
+                }
                 Plan::Hold(until) => return kept(until),
                 Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
                 Plan::Wait(until) => self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await,
-                Plan::Call(intent) => match self.write_intent(&newest, &intent, standing.version).await {
-                    Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
-                    Ok(Swap::Conflict(_)) => {}
-                    Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
-                },
+                Plan::Call(intent) => {
+                    let intent = intent.counted(standing.record.as_ref());
+                    let phase = Phase::Intent(intent.clone());
+                    match self.write_phase(&newest, phase, standing.record.as_ref(), standing.version).await {
+                        Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
+                        Ok(Swap::Conflict(_)) => {}
+                        Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
+                    }
+                }
             }
         }
     }
 
-    fn is_due(&self, newest: &SessionState, ask: Ask, now: Timestamp) -> bool {
-        match decide(newest, &self.settings.renewal, now) {
+    fn is_due(&self, newest: &SessionState, ask: &Ask, now: Timestamp) -> bool {
+        let policy = &self.settings.renewal;
+        let renewable = newest.tokens.as_ref().is_some_and(|tokens| tokens.refresh_token.is_some());
+        // The token that is asked for: the verdict on it, since when it is there, and at which generation it came.
+        let (verdict, issued_at, minted) = match &ask.audience {
+            None => {
+                let issued_at = newest.tokens.as_ref().map(|tokens| tokens.issued_at);
+                (decide(newest, policy, now), issued_at, newest.generation)
+            }
+            Some(audience) => {
+                let token = newest.audience_token(audience);
+                let minted = token.map_or(newest.generation, |token| token.generation);
+                (judge_audience_token(token, renewable, policy, now), token.map(|token| token.issued_at), minted)
+            }
+        };
+        match verdict {
             Verdict::Due | Verdict::Expired => true,
             Verdict::Bare => false,
             Verdict::Fresh => {
-                let tokens = newest.tokens.as_ref();
-                let renewable = tokens.is_some_and(|tokens| tokens.refresh_token.is_some());
                 // A clock that was set back must not bar renewal until it has caught up.
-                let settled = tokens
-                    .is_some_and(|t| now < t.issued_at || now.since(t.issued_at) >= self.settings.renewal.min_interval);
-                ask.seen.is_some_and(|seen| seen >= newest.generation) && renewable && settled
+                let settled = issued_at.is_some_and(|at| now < at || now.since(at) >= policy.min_interval);
+                ask.seen.is_some_and(|seen| seen >= minted) && renewable && settled
             }
         }
     }
 
-    fn circumstances(&self, newest: &SessionState, issuer: &IssuerClient, now: Timestamp) -> Circumstances {
+    fn circumstances(&self, newest: &SessionState, provider: &ResolvedProvider, now: Timestamp) -> Circumstances {
         Circumstances {
             now,
-            class: issuer.provider().class,
+            rules: provider.doubt_rules(),
             access_token_expires_at: newest.tokens.as_ref().and_then(|tokens| tokens.expires_at),
             lease: self.settings.renewal.lease(),
             replicas: if self.store.shared() { Replicas::Many } else { Replicas::One },
+            told: None,
         }
     }
 
@@ -119,15 +156,36 @@ impl Inner {
         let _ = tokio::time::timeout(until.since(now) + Duration::from_millis(1), changed).await;
     }
 
-    async fn write_intent(
+    async fn write_phase(
         &self,
         newest: &SessionState,
-        intent: &Intent,
+        phase: Phase,
+        previous: Option<&Record>,
         version: Option<Version>,
     ) -> Result<Swap, StoreError> {
-        let mut record = Record::idle(newest.generation, seal_state(&self.record_keys, newest, self.random()));
-        record.phase = Phase::Intent(intent.clone());
+        let sealed = seal_state(&self.record_keys, newest, self.random());
+        let record = Record::following(previous, newest.generation, sealed, phase);
         self.swap(newest, version, &record).await
+    }
+
+    /// Prolongs the lease of an intent whose call is under way, until this future is dropped: a slow provider, and a slow
+    /// store after it, must not make other replicas take a living attempt for a lost one.
+    ///
+    /// Nothing depends on it: no call goes out that the first lease does not cover. So a beat that fails is left out.
+    async fn keep_lease(&self, newest: &SessionState, intent: &Intent) -> Infallible {
+        let lease = self.settings.renewal.lease();
+        while self.store.shared() {
+            tokio::time::sleep(lease / 3).await;
+            let beat = async {
+                let stored = self.store.load(record_key(newest), self.now()).await.ok()??;
+                let prolonged = Record::decode(&stored.bytes).ok()?.prolonged(intent, lease, self.now())?;
+                Some(self.swap(newest, Some(stored.version), &prolonged).await)
+            };
+            if let Some(Err(error)) = beat.await {
+                tracing::warn!(%error, session = newest.id.fingerprint(), "a lease was not prolonged");
+            }
+        }
+        std::future::pending().await
     }
 
     /// The intent is ours: call, commit, then validate and ask the callback. Answers with the generation that the store would
@@ -137,7 +195,7 @@ impl Inner {
         newest: &Arc<SessionState>,
         intent: &Intent,
         provider: &ResolvedProvider,
-        ask: Ask,
+        ask: &Ask,
         flight: &Departure<Outcome>,
     ) -> (Outcome, Option<SessionState>) {
         // Both were there when the intent was planned.
@@ -148,13 +206,16 @@ impl Inner {
         };
         let mut unsaved = None;
         let called_at = self.now();
-        let answer = issuer.refresh(&self.edges, provider, refresh_token, intent).await;
+        let answer = tokio::select! {
+            answer = issuer.refresh(&self.edges, provider, refresh_token, ask.audience.as_deref(), intent) => answer,
+            never = self.keep_lease(newest, intent) => match never {},
+        };
         let provider_time = self.now().since(called_at);
         let (outcome, told) = match answer {
-            Ok(response) => self.commit(newest, intent, issuer, response, &mut unsaved).await,
+            Ok(response) => self.commit(newest, intent, issuer, ask, response, &mut unsaved).await,
             Err(failure) => match &failure.salvaged {
                 Some(refresh_token) => self.salvage(newest, intent, issuer, refresh_token, &failure).await,
-                None => self.note_failure(newest, intent, issuer, &failure).await,
+                None => self.note_failure(newest, intent, issuer, ask, &failure).await,
             },
         };
         self.report(newest, &outcome, told, ask.reason, flight.passengers(), provider_time);
@@ -190,6 +251,7 @@ impl Inner {
         spent: &Arc<SessionState>,
         intent: &Intent,
         issuer: &IssuerClient,
+        ask: &Ask,
         mut response: TokenResponse,
         unsaved: &mut Option<SessionState>,
     ) -> (Outcome, RenewalOutcome) {
@@ -197,7 +259,10 @@ impl Inner {
         // The record keeps the ID token that was verified; a new one takes its place in the cookie once it is.
         let id_token = response.id_token.take();
         let extra = response.extra.clone();
-        let mut next = spent.renewed(response, lifetime);
+        let mut next = match &ask.audience {
+            None => spent.renewed(response, lifetime),
+            Some(audience) => spent.renewed_for(audience, response, lifetime),
+        };
         match self.settle_tokens(spent, intent, &mut next).await {
             Ok(Landed::Written) => {}
             Ok(Landed::Superseded) => return self.superseded(spent).await,
@@ -211,6 +276,9 @@ impl Inner {
                 *unsaved = Some(next.clone());
             }
         }
+        if let Some(audience) = &ask.audience {
+            return self.landed_for(audience, Arc::new(next));
+        }
         let next = match self.with_proven_identity(spent, next, issuer, id_token).await {
             Ok(next) => self.asked_at_renewal(Arc::new(next), extra).await,
             Err(reason) => Err(reason),
@@ -222,6 +290,27 @@ impl Inner {
                 (Outcome::Ended(reason), RenewalOutcome::Ended)
             }
         }
+    }
+
+    /// The tokens are safe. Whether the one that was wanted is among them: a provider may answer with less than it was asked for.
+    fn landed_for(&self, audience: &Arc<Audience>, next: Arc<SessionState>) -> (Outcome, RenewalOutcome) {
+        match next.audience_token(audience) {
+            Some(_) => (Outcome::Newest { state: next, renewed: true }, RenewalOutcome::Renewed),
+            None => self.audience_refused(audience, next),
+        }
+    }
+
+    /// The provider gives no token for `audience`, to this session or any other: told once, and not asked again for a while.
+    fn audience_refused(&self, audience: &Arc<Audience>, state: Arc<SessionState>) -> (Outcome, RenewalOutcome) {
+        self.audience_tokens.refuse(&state.provider, audience, self.now());
+        self.alarm("audience_refused", &format!(
+            "{} gives no access token for the audience {} with the scope {}: allow both for this client there, or correct the configuration. Sessions are kept.",
+            state.provider,
+            audience.name().unwrap_or("(none)"),
+            audience.requested_scope().map_or("(all that was granted)", |scope| scope.as_str()),
+        ));
+        let refused = Outcome::AudienceRefused { state, audience: audience.clone() };
+        (refused, RenewalOutcome::Kept { why: "audience_refused" })
     }
 
     /// `next` with the ID token that came with its tokens, if it is proven; the end, if it is about somebody else.
@@ -279,34 +368,43 @@ impl Inner {
         newest: &Arc<SessionState>,
         intent: &Intent,
         issuer: &IssuerClient,
+        ask: &Ask,
         failure: &TokenFailure,
     ) -> (Outcome, RenewalOutcome) {
         let now = self.now();
+        if let Some(audience) = ask.audience.as_ref().filter(|_| failure.may_be_about_the_audience()) {
+            let spared = Attempted::NotSpent { not_before: now };
+            return match self.settle(newest, intent, |_| spared.clone()).await {
+                Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
+                Ok(Landed::Written | Landed::Superseded) | Err(_) => self.audience_refused(audience, newest.clone()),
+            };
+        }
         let pause = backoff(intent.failures + 1, failure.retry_after(), self.edges.roll());
         let not_before = now + pause;
         // What was answered, even with 500, has arrived; what was not may be on its way still.
-        let drained_at = if failure.status.is_some() { now } else { now + DRAIN };
+        let drained_at = if failure.status.is_some() { now } else { now + issuer.provider().drain };
+        let lost = failure.lost.unwrap_or_default();
         let (attempted, why) = match &failure.verdict {
             FailureVerdict::NotSent => (Attempted::NotSpent { not_before }, "not_sent"),
             FailureVerdict::NotProcessed { .. } => (Attempted::NotSpent { not_before }, "not_processed"),
             FailureVerdict::Misconfigured => (Attempted::NotSpent { not_before }, "misconfigured"),
-            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before, drained_at }, "in_doubt"),
+            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before, drained_at, lost }, "in_doubt"),
             // Servers that answer so mean either "try again" or "no": one more try tells which.
             FailureVerdict::Ambiguous if intent.failures == 0 => (Attempted::NotSpent { not_before }, "ambiguous"),
-            FailureVerdict::Ambiguous | FailureVerdict::Rejected | FailureVerdict::Reauthenticate { .. } => {
-                (Attempted::Refused, "refused")
-            }
+            FailureVerdict::Ambiguous | FailureVerdict::Rejected => (Attempted::Refused { claims: None }, "refused"),
+            FailureVerdict::Reauthenticate { claims } => (Attempted::Refused { claims: claims.clone() }, "refused"),
         };
         if let Some(message) = issuer.note_failure(&self.edges, failure) {
             self.alarm("provider_refuses_client", &message);
         }
         tracing::warn!(session = newest.id.fingerprint(), why, error = failure.error.as_deref(), "renewal failed");
-        let refused = attempted == Attempted::Refused;
-        match self.settle(newest, intent, |_| attempted.clone()).await {
-            Ok(Landed::Superseded) => self.superseded(newest).await,
-            Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
-            Ok(Landed::Written) if refused => (Outcome::Refused { state: newest.clone() }, RenewalOutcome::Refused),
-            Ok(Landed::Written) | Err(_) => {
+        match (self.settle(newest, intent, |_| attempted.clone()).await, &attempted) {
+            (Ok(Landed::Superseded), _) => self.superseded(newest).await,
+            (Ok(Landed::Ended(reason)), _) => (Outcome::Ended(reason), RenewalOutcome::Ended),
+            (Ok(Landed::Written), Attempted::Refused { claims }) => {
+                (Outcome::Refused { state: newest.clone(), claims: claims.clone() }, RenewalOutcome::Refused)
+            }
+            (Ok(Landed::Written) | Err(_), _) => {
                 (Outcome::Kept { state: newest.clone(), retry_after: pause }, RenewalOutcome::Kept { why })
             }
         }
@@ -369,9 +467,12 @@ impl Inner {
             let settled = async {
                 let stored = self.store.load(record_key(spent), self.now()).await?;
                 let version = stored.as_ref().map(|stored| stored.version);
-                let record = stored.and_then(|stored| self.decoded(&stored));
+                let record = self.readable(stored.as_ref())?;
+                if Record::is_behind(record.as_ref(), intent) {
+                    self.alarm("store_lost_a_write", LOST_A_WRITE);
+                }
                 let outcome = outcome(record.as_ref().filter(|record| !record.sealed.is_empty()));
-                match settle(record.as_ref(), &intent.attempt, spent.generation, outcome, self.now()) {
+                match settle(record.as_ref(), intent, spent.generation, outcome, self.now()) {
                     Settled::Superseded => Ok::<_, StoreError>(Some(Landed::Superseded)),
                     Settled::Ended(reason) => Ok(Some(Landed::Ended(reason))),
                     Settled::Write(record) => match self.swap(spent, version, &record).await? {
@@ -422,10 +523,7 @@ impl Inner {
         waiters: usize,
         provider_time: Duration,
     ) {
-        let state = match outcome {
-            Outcome::Newest { state, .. } | Outcome::Kept { state, .. } | Outcome::Refused { state } => state,
-            Outcome::Ended(_) => before,
-        };
+        let state = outcome.state().map_or(before, |state| state);
         let tokens = state.tokens.as_ref();
         self.emit(Event::Renewal(Renewal {
             at: self.now(),
@@ -455,6 +553,9 @@ enum Landed {
     Superseded,
     Ended(EndReason),
 }
+
+/// For an operator whose store is not as durable as it says.
+const LOST_A_WRITE: &str = "The store has lost an intent that it had acknowledged, so that a refresh token could be sent twice: let writes reach disk or replicas before they are acknowledged (docs/stores.md).";
 
 /// How often a commit of received tokens is tried again while the store fails, over 3 s.
 const COMMIT_RETRIES: u32 = 5;

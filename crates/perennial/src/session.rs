@@ -8,7 +8,7 @@ use http::request::Parts;
 use perennial_core::Timestamp;
 use perennial_core::names::ProviderId;
 use perennial_core::secret::AccessToken;
-use perennial_core::session::{Generation, SessionState, TokenSet};
+use perennial_core::session::{AudienceToken, Generation, SessionState, TokenSet};
 use serde_json::Value;
 
 use crate::callbacks::{Claims, User};
@@ -30,10 +30,18 @@ pub struct Session {
     bearer: Bearer,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Bearer {
+/// Which access token a session hands out.
+#[derive(Clone, Debug)]
+pub(crate) enum Bearer {
+    /// The session's own.
     Live,
+    /// One for the audience that was asked for.
+    Audience(Arc<AudienceToken>),
+    /// None.
     Absent,
+    /// None for the audience that was asked for, and there will be none before somebody allows it at the provider.
+    AudienceRefused,
+    /// It has died and cannot be replaced just now.
     Suspended { retry_after: Duration },
 }
 
@@ -50,6 +58,11 @@ impl Session {
     /// A session whose access token has died and cannot be replaced just now.
     pub(crate) fn suspended(state: Arc<SessionState>, retry_after: Duration) -> Self {
         Self { state, bearer: Bearer::Suspended { retry_after } }
+    }
+
+    /// The same session, handing out another access token.
+    pub(crate) fn with_bearer(self, bearer: Bearer) -> Self {
+        Self { bearer, ..self }
     }
 
     /// Who is signed in.
@@ -82,16 +95,30 @@ impl Session {
         self.state.started_at
     }
 
-    /// The access token, if a live one can be handed out.
+    /// The access token, if a live one can be handed out: the session's own, or that of the audience it was asked for with
+    /// ([`Auth::enter_for`](crate::Auth::enter_for)).
     ///
     /// # Errors
     /// [`Refusal::NoAccessToken`] when the provider gave none that lives, [`Refusal::RenewalSuspended`] when it has died
-    /// and the provider cannot be reached for the next.
+    /// and the provider cannot be reached for the next, [`Refusal::AudienceRefused`] when the provider gives none for the
+    /// audience.
     pub fn bearer(&self) -> Result<&AccessToken, Refusal> {
-        match (&self.state.tokens, self.bearer) {
+        match (&self.state.tokens, &self.bearer) {
             (Some(tokens), Bearer::Live) => Ok(&tokens.access_token),
-            (_, Bearer::Suspended { retry_after }) => Err(Refusal::RenewalSuspended { retry_after }),
-            _ => Err(Refusal::NoAccessToken),
+            (_, Bearer::Audience(token)) => Ok(&token.access_token),
+            (_, Bearer::Suspended { retry_after }) => Err(Refusal::RenewalSuspended { retry_after: *retry_after }),
+            (_, Bearer::AudienceRefused) => Err(Refusal::AudienceRefused),
+            (None, Bearer::Live) | (_, Bearer::Absent) => Err(Refusal::NoAccessToken),
+        }
+    }
+
+    /// When the access token expires, if that is known: of the token that [`bearer`](Self::bearer) hands out, or of the session's own
+    /// while it hands out none.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match &self.bearer {
+            Bearer::Audience(token) => token.expires_at,
+            Bearer::AudienceRefused => None,
+            Bearer::Live | Bearer::Absent | Bearer::Suspended { .. } => self.tokens()?.expires_at,
         }
     }
 

@@ -127,6 +127,7 @@ fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
         access,
         bearer: true,
         identity: Identity::Headers,
+        audience: None,
     };
     Ok(Config {
         listen: plan.listen,

@@ -187,6 +187,7 @@ fn opening(reason: RenewalReason, generation: u64) -> String {
             format!("The access token had expired; renewed on demand to generation {generation}.")
         }
         RenewalReason::OnDemand => format!("Renewed by the button to generation {generation}."),
+        RenewalReason::Audience => format!("A token for another audience was fetched with generation {generation}."),
         RenewalReason::Unauthorized => {
             format!("The app answered 401; renewed to generation {generation} and asked again.")
         }
@@ -206,6 +207,7 @@ fn why(reason: RenewalReason) -> &'static str {
         RenewalReason::AheadOfTime => "ahead of time",
         RenewalReason::Expired => "on demand",
         RenewalReason::OnDemand => "button",
+        RenewalReason::Audience => "another audience",
         RenewalReason::Unauthorized => "the app said 401",
     }
 }
@@ -213,7 +215,7 @@ fn why(reason: RenewalReason) -> &'static str {
 fn kind(reason: RenewalReason) -> &'static str {
     match reason {
         RenewalReason::AheadOfTime => "ahead",
-        RenewalReason::Expired => "demand",
+        RenewalReason::Expired | RenewalReason::Audience => "demand",
         RenewalReason::OnDemand => "manual",
         RenewalReason::Unauthorized => "unauthorized",
     }
@@ -226,6 +228,7 @@ fn kept(code: &str) -> &'static str {
         "misconfigured" => "the provider refuses our client.",
         "in_doubt" => "the answer was lost on the way; the token is asked for again where the provider allows it.",
         "store_unavailable" => "the store does not answer.",
+        "audience_refused" => "the provider gives no token for this audience.",
         "superseded" => "another request had renewed already.",
         _ => "it is too early for another attempt.",
     }

@@ -115,6 +115,8 @@ pub fn read_metadata(provider: &Provider, status: StatusCode, body: &[u8]) -> Re
         jwks: endpoint("jwks_uri")?,
         end_session: endpoint("end_session_endpoint")?,
         revocation: endpoint("revocation_endpoint")?,
+        // Nobody needs it to sign in: one that must not be used is as good as none.
+        introspection: endpoint("introspection_endpoint").unwrap_or_default(),
     };
     let texts = |member: &str| texts(&document, member);
     let auth_methods = texts("token_endpoint_auth_methods_supported");

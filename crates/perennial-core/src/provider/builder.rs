@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ClientAuthentication, ClientAuthenticationMethod, ConsentPrompt, FailurePattern, PRESETS, PlainHttp, Preset,
-    ProfileMapping, ProviderKind, RefreshClass,
+    AudienceParameter, ClientAuthentication, ClientAuthenticationMethod, ConsentPrompt, DRAIN_DEFAULT, FailurePattern,
+    Introspection, LastResort, PRESETS, PlainHttp, Preset, Probe, ProfileMapping, ProviderKind, RefreshClass,
 };
 use crate::id_token::JwsAlgorithm;
 use crate::secret::{ClientSecret, PrivateKeyPem};
@@ -30,6 +30,11 @@ pub struct ProviderBuilder {
     pub(super) id_token_algs: Option<Vec<JwsAlgorithm>>,
     pub(super) class: RefreshClass,
     pub(super) at_kill: bool,
+    pub(super) audience_parameter: AudienceParameter,
+    pub(super) introspection: Introspection,
+    pub(super) probe: Option<Probe>,
+    pub(super) last_resort: LastResort,
+    pub(super) drain: Duration,
     pub(super) consent: ConsentPrompt,
     pub(super) default_token_lifetime: Option<Duration>,
     pub(super) failures: Vec<FailurePattern>,
@@ -45,6 +50,7 @@ pub(super) struct Urls {
     pub(super) jwks: Option<String>,
     pub(super) end_session: Option<String>,
     pub(super) revocation: Option<String>,
+    pub(super) introspection: Option<String>,
 }
 
 /// There is no preset of this id.
@@ -116,6 +122,11 @@ impl ProviderBuilder {
             id_token_algs: None,
             class: preset.class,
             at_kill: preset.at_kill,
+            audience_parameter: preset.audience_parameter,
+            introspection: preset.introspection,
+            probe: None,
+            last_resort: preset.last_resort,
+            drain: DRAIN_DEFAULT,
             consent: preset.consent,
             default_token_lifetime: preset.default_token_lifetime,
             failures: preset.failures.to_vec(),
@@ -146,6 +157,8 @@ impl ProviderBuilder {
         end_session_endpoint => urls.end_session;
         /// RFC 7009 §2, instead of discovery.
         revocation_endpoint => urls.revocation;
+        /// RFC 7662 §2, instead of discovery.
+        introspection_endpoint => urls.introspection;
     }
 
     setters! {
@@ -155,6 +168,16 @@ impl ProviderBuilder {
         class: RefreshClass;
         /// Whether a renewal kills the previous access token at once.
         at_kill: bool;
+        /// By which parameter a refresh names another audience, if you know it better than the preset.
+        audience_parameter: AudienceParameter;
+        /// Whether the provider tells about refresh tokens (RFC 7662).
+        introspection: Introspection;
+        /// Whether the access token tells if the refresh token beside it was spent; only where a renewal kills it at once.
+        probe: Probe;
+        /// What remains when nobody knows whether a refresh token is spent.
+        last_resort: LastResort;
+        /// How long after its caller was gone a request may still reach the provider; 30 s, at most 5 minutes.
+        drain: Duration;
         /// Whether `prompt=consent` goes with `offline_access`.
         consent: ConsentPrompt;
         /// The lifetime of an access token whose answer does not tell it.

@@ -1,12 +1,13 @@
 //! Judges the settings of a provider as a whole, so that every fault is told at once.
 
 use super::{
-    ClientAuthentication, ClientAuthenticationMethod, Endpoint, EndpointFault, Endpoints, Provider, ProviderBuilder,
-    ProviderKind,
+    ClientAuthentication, ClientAuthenticationMethod, Endpoint, EndpointFault, Endpoints, Probe, Provider,
+    ProviderBuilder, ProviderKind,
 };
 use crate::authorize::PROTOCOL_PARAMETERS;
 use crate::client_auth::{self, PROTOCOL_TOKEN_PARAMETERS};
 use crate::id_token::JwsAlgorithm;
+use crate::limits::RETRY_AFTER_MAX;
 use crate::metadata::discovery_url;
 use crate::names::{ClientId, Issuer, ProviderId, Scope};
 use crate::secret::ClientSecret;
@@ -37,6 +38,7 @@ impl ProviderBuilder {
         let endpoints = self.endpoints(&mut faults);
         let client_authentication = self.authentication(&mut faults);
         self.judge_algs(&mut faults);
+        let probe = self.judge_doubt(&mut faults);
         match client_authentication {
             Some(client_authentication) if faults.found.is_empty() => Ok(Provider {
                 tenant_issuer: self.tenant_issuer(),
@@ -56,14 +58,38 @@ impl ProviderBuilder {
                 id_token_algs: self.id_token_algs,
                 class: self.class,
                 at_kill: self.at_kill,
+                introspection: self.introspection,
+                probe,
+                last_resort: self.last_resort,
+                drain: self.drain,
                 consent: self.consent,
                 refresh_token_by: self.preset.refresh_token_by,
+                audience_parameter: self.audience_parameter,
                 default_token_lifetime: self.default_token_lifetime,
                 failures: self.failures,
                 profile: self.profile,
                 refresh_hint: self.preset.refresh_hint,
             }),
             _ => Err(faults.found),
+        }
+    }
+
+    /// Where an access token outlives its renewal, a living one says nothing: the token would be sent again although spent.
+    fn judge_doubt(&self, faults: &mut Faults) -> Probe {
+        if self.probe == Some(Probe::UserInfo) && !self.at_kill {
+            faults.add(
+                "probe",
+                "asks the access token, which this provider does not kill at a renewal",
+                "set at_kill if the provider does, or leave the probe out",
+            );
+        }
+        if self.drain > RETRY_AFTER_MAX {
+            faults.add("drain", "is too long", "choose from 0 to 5 minutes");
+        }
+        match self.probe {
+            Some(probe) => probe,
+            None if self.at_kill => self.preset.probe,
+            None => Probe::None,
         }
     }
 
@@ -142,6 +168,7 @@ impl ProviderBuilder {
             jwks: read("jwks_uri", &self.urls.jwks),
             end_session: read("end_session_endpoint", &self.urls.end_session),
             revocation: read("revocation_endpoint", &self.urls.revocation),
+            introspection: read("introspection_endpoint", &self.urls.introspection),
         };
         // Without an issuer nothing can be discovered; an OIDC provider without one is a fault already.
         if self.issuer.is_none() && self.kind == ProviderKind::OAuth {

@@ -1,6 +1,7 @@
 //! RFC 6749 §2 · OIDC Core §9: a provider as configured: who it is, who we are there, and how its refresh tokens behave.
 
 mod builder;
+mod doubt;
 mod endpoint;
 mod failures;
 mod judge;
@@ -11,6 +12,7 @@ mod resolved;
 use std::time::Duration;
 
 pub use builder::{ProviderBuilder, UnknownPreset};
+pub use doubt::{DRAIN_DEFAULT, DoubtRules, Introspection, LastResort, Probe};
 pub use endpoint::{Endpoint, EndpointFault, PlainHttp};
 pub(crate) use failures::common_failures;
 pub use failures::{FailureMeaning, FailurePattern};
@@ -78,10 +80,20 @@ pub struct Provider {
     pub class: RefreshClass,
     /// Whether a renewal kills the previous access token at once.
     pub at_kill: bool,
+    /// Whether it tells about refresh tokens (RFC 7662).
+    pub introspection: Introspection,
+    /// Whether the access token tells if the refresh token beside it was spent.
+    pub probe: Probe,
+    /// What remains when nobody knows whether a refresh token is spent.
+    pub last_resort: LastResort,
+    /// How long after its caller was gone a request may still reach the provider.
+    pub drain: Duration,
     /// Whether `prompt=consent` goes with `offline_access`.
     pub consent: ConsentPrompt,
     /// What a refresh token comes by.
     pub refresh_token_by: RefreshTokenBy,
+    /// By which parameter a refresh names another audience.
+    pub audience_parameter: AudienceParameter,
     /// The lifetime of an access token whose answer does not tell it.
     pub default_token_lifetime: Option<Duration>,
     /// How this provider words its refusals where it departs from RFC 6749 §5.2; the first match counts.
@@ -90,6 +102,26 @@ pub struct Provider {
     pub profile: ProfileMapping,
     /// What to set at the provider so that a refresh token comes and renewal is safe.
     pub refresh_hint: &'static str,
+}
+
+/// By which parameter a refresh request names the API that the access token is to be for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AudienceParameter {
+    /// RFC 8707 §2: an absolute URI without a fragment.
+    #[default]
+    Resource,
+    /// `audience`, as Auth0 and others have it.
+    Audience,
+}
+
+impl AudienceParameter {
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resource => "resource",
+            Self::Audience => "audience",
+        }
+    }
 }
 
 /// Which protocol a provider speaks.
@@ -116,6 +148,8 @@ pub struct Endpoints {
     pub end_session: Option<Endpoint>,
     /// RFC 7009 §2.
     pub revocation: Option<Endpoint>,
+    /// RFC 7662 §2.
+    pub introspection: Option<Endpoint>,
 }
 
 /// RFC 6749 §2.3 · OIDC Core §9: how we prove who we are.

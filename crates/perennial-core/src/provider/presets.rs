@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, ProfileMembers, ProviderKind,
-    RefreshClass, RefreshTokenBy,
+    AudienceParameter, ClientAuthenticationMethod, ConsentPrompt, FailureMeaning, FailurePattern, Introspection,
+    LastResort, Probe, ProfileMembers, ProviderKind, RefreshClass, RefreshTokenBy,
 };
 
 /// One row: how a known provider departs from a blank OpenID provider.
@@ -37,10 +37,18 @@ pub struct Preset {
     pub class: RefreshClass,
     /// Whether a renewal kills the previous access token at once.
     pub at_kill: bool,
+    /// Whether it tells about refresh tokens (RFC 7662).
+    pub introspection: Introspection,
+    /// Whether the access token tells if the refresh token beside it was spent; counts only together with `at_kill`.
+    pub probe: Probe,
+    /// What remains when nobody knows whether a refresh token is spent: how far a reuse reaches decides.
+    pub last_resort: LastResort,
     /// Whether `prompt=consent` goes with `offline_access`.
     pub consent: ConsentPrompt,
     /// What a refresh token comes by.
     pub refresh_token_by: RefreshTokenBy,
+    /// By which parameter a refresh names another audience.
+    pub audience_parameter: AudienceParameter,
     /// The lifetime of an access token whose answer does not tell it.
     pub default_token_lifetime: Option<Duration>,
     /// Its own wordings of refusals.
@@ -99,8 +107,13 @@ pub(super) const OIDC: &Preset = &Preset {
     authorization_params: &[],
     class: RefreshClass::Unknown,
     at_kill: false,
+    introspection: Introspection::None,
+    probe: Probe::None,
+    // No provider listed here is known to revoke more than the sign-in that the token came from.
+    last_resort: LastResort::Retry,
     consent: ConsentPrompt::WithOfflineAccess,
     refresh_token_by: RefreshTokenBy::Scope("offline_access"),
+    audience_parameter: AudienceParameter::Resource,
     default_token_lifetime: None,
     failures: &[],
     profile: STANDARD_CLAIMS,
@@ -135,6 +148,7 @@ pub static PRESETS: &[Preset] = &[
         id: "auth0",
         name: "Auth0",
         issuer_example: "https://TENANT.auth0.com/ (with the trailing slash)",
+        audience_parameter: AudienceParameter::Audience,
         // Rotation is a setting of each application, and where it is on, a late retry revokes the family.
         class: RefreshClass::Family,
         consent: ConsentPrompt::Never,
@@ -150,6 +164,7 @@ pub static PRESETS: &[Preset] = &[
         issuer_example: "https://ORG.okta.com/oauth2/default",
         // Web applications get a static token; where it rotates, the default grace period is 30 seconds.
         class: RefreshClass::Overlap(Duration::from_secs(30)),
+        introspection: Introspection::WithHint,
         consent: ConsentPrompt::Never,
         refresh_hint: "Enable the Refresh Token grant for the application. Keep the persistent token of web applications, \
                        or rotate with a grace period of 30 to 60 seconds.",
@@ -162,6 +177,7 @@ pub static PRESETS: &[Preset] = &[
         issuer_example: "https://HOST/realms/REALM",
         scope: "openid profile email",
         class: RefreshClass::Reusable,
+        introspection: Introspection::WithHint,
         consent: ConsentPrompt::Never,
         refresh_token_by: RefreshTokenBy::Provider,
         refresh_hint: "Leave \"Revoke Refresh Token\" off for a confidential client. The refresh token lives as long as \
@@ -219,6 +235,7 @@ pub static PRESETS: &[Preset] = &[
         comma_scopes: true,
         class: RefreshClass::SingleUse,
         at_kill: true,
+        probe: Probe::UserInfo,
         consent: ConsentPrompt::Never,
         refresh_token_by: RefreshTokenBy::Provider,
         failures: &[
@@ -241,6 +258,7 @@ pub static PRESETS: &[Preset] = &[
         scope: "openid profile email",
         class: RefreshClass::SingleUse,
         at_kill: true,
+        probe: Probe::UserInfo,
         consent: ConsentPrompt::Never,
         refresh_token_by: RefreshTokenBy::Provider,
         // The documented lifetime; a 15.x release forgot to say it.
@@ -317,6 +335,7 @@ pub static PRESETS: &[Preset] = &[
         class: RefreshClass::SingleUse,
         // True of opaque access tokens, which are the default.
         at_kill: true,
+        probe: Probe::UserInfo,
         consent: ConsentPrompt::Never,
         failures: &[FailurePattern::new(FailureMeaning::Rejected)
             .error("invalid_request")
@@ -343,6 +362,7 @@ pub static PRESETS: &[Preset] = &[
         class: RefreshClass::Family,
         // True of opaque access tokens, which are the default.
         at_kill: true,
+        probe: Probe::UserInfo,
         failures: &[
             FailurePattern::new(FailureMeaning::Transient).error("invalid_request").description("concurrent"),
             FailurePattern::new(FailureMeaning::Misconfigured).error("scope_not_granted"),
@@ -357,6 +377,7 @@ pub static PRESETS: &[Preset] = &[
         name: "Dex",
         issuer_example: "https://HOST/dex",
         class: RefreshClass::Idempotent(Duration::from_secs(3)),
+        introspection: Introspection::WithHint,
         consent: ConsentPrompt::Never,
         failures: &[
             // A race lost inside its transaction: the winner's successor is handed to a retry.

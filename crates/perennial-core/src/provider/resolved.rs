@@ -27,6 +27,8 @@ pub struct ResolvedProvider {
     pub end_session: Option<Endpoint>,
     /// RFC 7009 §2.
     pub revocation: Option<Endpoint>,
+    /// RFC 7662 §2.
+    pub introspection: Option<Endpoint>,
     /// RFC 9207 §3: callbacks without `iss` are refused.
     pub iss_parameter_promised: bool,
     /// Signature algorithms accepted on ID tokens.
@@ -84,6 +86,7 @@ impl Provider {
             jwks,
             end_session: join(&ours.end_session, |found| &found.end_session),
             revocation: join(&ours.revocation, |found| &found.revocation),
+            introspection: join(&ours.introspection, |found| &found.introspection),
             iss_parameter_promised: metadata
                 .is_some_and(|metadata| metadata.authorization_response_iss_parameter_supported),
             id_token_algs: self.accepted_algs(metadata),

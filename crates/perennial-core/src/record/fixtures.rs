@@ -22,11 +22,13 @@ pub(super) fn name(byte: u8) -> Attempt {
 pub(super) fn intent(byte: u8, started: i64, first_sent: i64, failures: u32) -> Intent {
     Intent {
         attempt: name(byte),
+        fence: 0,
         started: at(started),
         lease_until: at(started + 25),
         first_sent: at(first_sent),
         drained_at: (first_sent < started).then(|| at(first_sent + 40)),
         failures,
+        resend: None,
     }
 }
 
@@ -34,12 +36,26 @@ pub(super) fn record(generation: u64, phase: Phase) -> Record {
     Record { phase, ..Record::idle(Generation(generation), b"sealed".to_vec()) }
 }
 
-pub(super) const IDLE: Phase = Phase::Idle { failures: 0, not_before: None };
-
 pub(super) fn ended() -> Phase {
     Phase::Ended { at: at(1), reason: EndReason::SignedOut }
 }
 
 pub(super) fn in_doubt(first_sent: i64, drained_at: i64, not_before: i64) -> Phase {
-    Phase::InDoubt { first_sent: at(first_sent), drained_at: at(drained_at), failures: 2, not_before: at(not_before) }
+    Phase::InDoubt(doubt(first_sent, drained_at, not_before))
+}
+
+pub(super) fn doubt(first_sent: i64, drained_at: i64, not_before: i64) -> Doubt {
+    Doubt {
+        first_sent: at(first_sent),
+        drained_at: at(drained_at),
+        failures: 2,
+        not_before: at(not_before),
+        lost: Lost::TimedOut,
+        resend: None,
+        evidence: Evidence::None,
+    }
+}
+
+pub(super) fn refused_at(seconds: i64) -> Phase {
+    Phase::Refused { at: at(seconds), claims: None }
 }

@@ -3,23 +3,33 @@
 
 use std::time::Duration;
 
-use crate::limits::RETRY_AFTER_MAX;
-use crate::provider::RefreshClass;
+use crate::limits::{REPLICA_CLOCK_SKEW, RETRY_AFTER_MAX};
+use crate::provider::DoubtRules;
 use crate::time::Timestamp;
 
-use super::{Attempt, Intent, Phase, later};
+use super::doubt::{Resolved, resolve};
+use super::{Attempt, Doubt, Intent, Phase, Question, Told};
 
 /// What is to be done about a session that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Write this intent by compare-and-swap; whoever succeeds calls the provider.
+    /// Write this intent, [counted](Intent::counted), by compare-and-swap; whoever succeeds calls the provider.
     Call(Intent),
     /// Another attempt is under way; look again when the record changes, at the latest then.
     Wait(Timestamp),
     /// Leave the provider alone until then.
     Hold(Timestamp),
+    /// Ask the provider about the refresh token, without spending it, and plan again with what it told.
+    Ask(Question),
+    /// Write this phase by compare-and-swap, so that nobody asks the same again, and plan again.
+    Note(Phase),
+    /// The access token has died and the refresh token may not be sent again: the provider must see the user.
+    Reauthenticate,
     /// The provider refused this generation's refresh token.
-    Refused,
+    Refused {
+        /// What it wants of the next sign-in (OIDC Core §5.5), if it said so.
+        claims: Option<String>,
+    },
 }
 
 /// What the plan depends on beside the record.
@@ -27,14 +37,16 @@ pub enum Plan {
 pub struct Circumstances {
     /// Now.
     pub now: Timestamp,
-    /// How the provider treats a refresh token that is presented again.
-    pub class: RefreshClass,
+    /// What may be done about a refresh token that may be spent.
+    pub rules: DoubtRules,
     /// When the access token dies.
     pub access_token_expires_at: Option<Timestamp>,
     /// How long an intent bars others.
     pub lease: Duration,
     /// Whether other processes may be writing intents.
     pub replicas: Replicas,
+    /// The question asked last about this very version of the record, and its answer.
+    pub told: Option<(Question, Told)>,
 }
 
 /// How many processes share the store.
@@ -47,34 +59,49 @@ pub enum Replicas {
     Many,
 }
 
+impl Replicas {
+    /// How far the clock that wrote the record may be from ours.
+    pub(super) fn clock_skew(self) -> Duration {
+        match self {
+            Self::One => Duration::ZERO,
+            Self::Many => REPLICA_CLOCK_SKEW,
+        }
+    }
+}
+
 /// Decides who calls the provider for a session that is due, from its record's phase.
 pub fn plan(phase: Option<&Phase>, attempt: Attempt, at: &Circumstances) -> Plan {
     let (started, lease_until) = (at.now, at.now + at.lease);
-    let call = |first_sent, drained_at, failures| {
-        Plan::Call(Intent { attempt, started, lease_until, first_sent, drained_at, failures })
+    let first = |failures| {
+        let (first_sent, drained_at, resend) = (at.now, None, None);
+        Intent { attempt: attempt.clone(), fence: 0, started, lease_until, first_sent, drained_at, failures, resend }
+    };
+    let settled = |doubt: &Doubt| match resolve(at, doubt) {
+        Resolved::SendAgain(reason) => Plan::Call(Intent {
+            first_sent: doubt.first_sent,
+            drained_at: Some(doubt.drained_at),
+            resend: Some(reason),
+            ..first(doubt.failures)
+        }),
+        Resolved::NotBefore(until) => Plan::Hold(until),
+        Resolved::Ask(question) => Plan::Ask(question),
+        Resolved::Note(doubt) => Plan::Note(Phase::InDoubt(doubt)),
+        Resolved::Reauthenticate => Plan::Reauthenticate,
     };
     match phase {
-        None => call(at.now, None, 0),
+        None => Plan::Call(first(0)),
         Some(Phase::Idle { not_before: Some(until), .. }) if holds(at.now, *until) => Plan::Hold(*until),
-        Some(Phase::Idle { failures, .. }) => call(at.now, None, *failures),
+        Some(Phase::Idle { failures, .. }) => Plan::Call(first(*failures)),
         Some(Phase::Intent(other)) if at.replicas == Replicas::Many && at.now < other.lease_until => {
             Plan::Wait(other.lease_until)
         }
         // The one who wrote it is gone, because no call outlives its lease or nobody else is there: the refresh token may
         // be spent, or on its way still.
-        Some(Phase::Intent(lost)) => {
-            let drained_at = later(lost.drained_at, lost.lease_until + DRAIN);
-            match resend(at, lost.first_sent, drained_at) {
-                Resend::Now => call(lost.first_sent, Some(drained_at), lost.failures),
-                Resend::NotBefore(until) => Plan::Hold(until),
-            }
-        }
-        Some(Phase::InDoubt { not_before, .. }) if holds(at.now, *not_before) => Plan::Hold(*not_before),
-        Some(Phase::InDoubt { first_sent, drained_at, failures, .. }) => match resend(at, *first_sent, *drained_at) {
-            Resend::Now => call(*first_sent, Some(*drained_at), *failures),
-            Resend::NotBefore(until) => Plan::Hold(until),
-        },
-        Some(Phase::Refused { .. } | Phase::Ended { .. }) => Plan::Refused,
+        Some(Phase::Intent(lost)) => settled(&Doubt::of_crash(lost, at.rules.drain)),
+        Some(Phase::InDoubt(doubt)) if holds(at.now, doubt.not_before) => Plan::Hold(doubt.not_before),
+        Some(Phase::InDoubt(doubt)) => settled(doubt),
+        Some(Phase::Refused { claims, .. }) => Plan::Refused { claims: claims.clone() },
+        Some(Phase::Ended { .. }) => Plan::Refused { claims: None },
     }
 }
 
@@ -83,40 +110,12 @@ fn holds(now: Timestamp, until: Timestamp) -> bool {
     now < until && until <= now + RETRY_AFTER_MAX
 }
 
-enum Resend {
-    Now,
-    NotBefore(Timestamp),
-}
-
-/// Whether a refresh token that may be spent may be presented again.
-///
-/// Harmless at once where the provider takes it again or answers alike; inside a rotation overlap, counted from the
-/// first time it was sent; elsewhere only when nothing is left to lose: the access token has died and a lost request
-/// can no longer arrive after ours.
-fn resend(at: &Circumstances, first_sent: Timestamp, drained_at: Timestamp) -> Resend {
-    let window = match at.class {
-        RefreshClass::Reusable | RefreshClass::Acknowledged => return Resend::Now,
-        RefreshClass::Overlap(window) | RefreshClass::Idempotent(window) => window,
-        RefreshClass::SingleUse | RefreshClass::Family | RefreshClass::Unknown => Duration::ZERO,
-    };
-    if at.now + OVERLAP_MARGIN < first_sent + window {
-        return Resend::Now;
-    }
-    let last_resort = at.access_token_expires_at.map_or(drained_at, |dies| dies.max(drained_at));
-    if at.now >= last_resort { Resend::Now } else { Resend::NotBefore(last_resort) }
-}
-
-/// How long after its caller was gone a request may still reach the provider.
-pub const DRAIN: Duration = Duration::from_secs(30);
-
-/// Kept back from a rotation overlap for the way to the provider.
-const OVERLAP_MARGIN: Duration = Duration::from_millis(500);
-
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::*;
     use super::*;
-    use crate::record::{Attempted, Settled, settle};
+    use crate::provider::RefreshClass;
+    use crate::record::{Attempted, Lost, ResendReason, Settled, settle};
     use crate::session::Generation;
 
     const SECONDS_10: Duration = Duration::from_secs(10);
@@ -124,11 +123,16 @@ mod tests {
     fn circumstances(now: i64, class: RefreshClass, dies: Option<i64>) -> Circumstances {
         Circumstances {
             now: at(now),
-            class,
+            rules: DoubtRules::of_class(class),
             access_token_expires_at: dies.map(at),
             lease: Duration::from_secs(25),
-            replicas: Replicas::Many,
+            replicas: Replicas::One,
+            told: None,
         }
+    }
+
+    fn among_replicas(now: i64, class: RefreshClass) -> Circumstances {
+        Circumstances { replicas: Replicas::Many, ..circumstances(now, class, Some(300)) }
     }
 
     fn planned(phase: Option<&Phase>, now: i64, class: RefreshClass, dies: Option<i64>) -> Plan {
@@ -137,6 +141,10 @@ mod tests {
 
     fn call(now: i64, first_sent: i64, failures: u32) -> Plan {
         Plan::Call(intent(9, now, first_sent, failures))
+    }
+
+    fn again(now: i64, first_sent: i64, failures: u32, reason: ResendReason) -> Plan {
+        Plan::Call(Intent { resend: Some(reason), ..intent(9, now, first_sent, failures) })
     }
 
     const EVERY_CLASS: [RefreshClass; 7] = [
@@ -156,17 +164,18 @@ mod tests {
         for class in EVERY_CLASS {
             for (phase, now, expected) in [
                 (None, 100, call(100, 100, 0)),
-                (Some(IDLE), 100, call(100, 100, 0)),
+                (Some(Phase::IDLE), 100, call(100, 100, 0)),
                 (Some(waiting.clone()), 109, Plan::Hold(at(110))),
                 (Some(waiting.clone()), 110, call(110, 110, 3)),
                 // While a lease lives, nobody else calls.
                 (Some(flying.clone()), 90, Plan::Wait(at(115))),
                 (Some(flying.clone()), 114, Plan::Wait(at(115))),
                 (Some(in_doubt(80, 80, 120)), 119, Plan::Hold(at(120))),
-                (Some(Phase::Refused { at: at(50) }), 100, Plan::Refused),
-                (Some(ended()), 100, Plan::Refused),
+                (Some(refused_at(50)), 100, Plan::Refused { claims: None }),
+                (Some(ended()), 100, Plan::Refused { claims: None }),
             ] {
-                assert_eq!(planned(phase.as_ref(), now, class, Some(300)), expected, "{class:?} {phase:?} at {now}");
+                let planned = plan(phase.as_ref(), name(9), &among_replicas(now, class));
+                assert_eq!(planned, expected, "{class:?} {phase:?} at {now}");
             }
         }
     }
@@ -179,8 +188,9 @@ mod tests {
             plan(Some(&orphan), name(9), &Circumstances { replicas, ..circumstances(now, class, Some(300)) })
         };
         for (class, alone) in [
-            (RefreshClass::Reusable, call(101, 100, 2)),
-            (RefreshClass::Overlap(SECONDS_10), call(101, 100, 2)),
+            (RefreshClass::Reusable, again(101, 100, 2, ResendReason::Harmless)),
+            (RefreshClass::Overlap(SECONDS_10), again(101, 100, 2, ResendReason::Window)),
+            (RefreshClass::Unknown, again(101, 100, 2, ResendReason::EarlyRetry)),
             (RefreshClass::Family, Plan::Hold(at(300))),
         ] {
             assert_eq!(planned(101, class, Replicas::One), alone, "{class:?}");
@@ -190,43 +200,67 @@ mod tests {
 
     #[test]
     fn in_doubt_the_class_says_when_the_refresh_token_may_be_sent_again() {
-        use RefreshClass::{Acknowledged, Family, Idempotent, Overlap, Reusable, SingleUse, Unknown};
+        use RefreshClass::{Acknowledged, Family, Idempotent, Overlap, Reusable, SingleUse};
+        use ResendReason::{Harmless, LastResort, Window};
+        let sent = |reason| Ok(reason);
+        let held = |until| Err(until);
         // First sent at 100, drained at 140; times are those of the decision.
         for (class, now, dies, expected) in [
-            (Reusable, 101, Some(300), None),
-            (Acknowledged, 101, Some(300), None),
+            (Reusable, 101, Some(300), sent(Harmless)),
+            (Acknowledged, 101, Some(300), sent(Harmless)),
             // Inside the window, with a margin for the way.
-            (Overlap(SECONDS_10), 101, Some(300), None),
-            (Overlap(SECONDS_10), 109, Some(300), None),
-            (Idempotent(SECONDS_10), 109, Some(300), None),
+            (Overlap(SECONDS_10), 101, Some(300), sent(Window)),
+            (Overlap(SECONDS_10), 109, Some(300), sent(Window)),
+            (Idempotent(SECONDS_10), 109, Some(300), sent(Window)),
             // The margin reaches into the last half second: 110 is too late.
-            (Overlap(SECONDS_10), 110, Some(300), Some(300)),
-            (Idempotent(SECONDS_10), 110, Some(300), Some(300)),
+            (Overlap(SECONDS_10), 110, Some(300), held(300)),
+            (Idempotent(SECONDS_10), 110, Some(300), held(300)),
             // Elsewhere only when nothing is left to lose.
-            (Family, 101, Some(300), Some(300)),
-            (SingleUse, 101, Some(300), Some(300)),
-            (Unknown, 101, Some(300), Some(300)),
-            (Family, 299, Some(300), Some(300)),
-            (Family, 300, Some(300), None),
-            (Overlap(SECONDS_10), 300, Some(300), None),
+            (Family, 101, Some(300), held(300)),
+            (SingleUse, 101, Some(300), held(300)),
+            (Family, 299, Some(300), held(300)),
+            (Family, 300, Some(300), sent(LastResort)),
+            (Overlap(SECONDS_10), 300, Some(300), sent(LastResort)),
             // A dead access token does not make a request arrive earlier: the drain counts too.
-            (Family, 130, Some(120), Some(140)),
-            (Family, 140, Some(120), None),
+            (Family, 130, Some(120), held(140)),
+            (Family, 140, Some(120), sent(LastResort)),
             // Without an expiry the drain alone decides.
-            (Unknown, 139, None, Some(140)),
-            (Unknown, 140, None, None),
+            (SingleUse, 139, None, held(140)),
+            (SingleUse, 140, None, sent(LastResort)),
         ] {
-            let expected_doubt = expected.map_or(call(now, 100, 2), |until| Plan::Hold(at(until)));
+            let expected = match expected {
+                Ok(reason) => again(now, 100, 2, reason),
+                Err(until) => Plan::Hold(at(until)),
+            };
             let doubt = in_doubt(100, 140, 100);
-            assert_eq!(
-                planned(Some(&doubt), now, class, dies),
-                expected_doubt.clone(),
-                "{class:?} at {now}, dies {dies:?}"
-            );
+            assert_eq!(planned(Some(&doubt), now, class, dies), expected, "{class:?} at {now}, dies {dies:?}");
             // An orphaned intent is a doubt as well, drained some time after its lease.
             let lost = Phase::Intent(Intent { lease_until: at(110), ..intent(1, 100, 100, 2) });
             let alone = Circumstances { replicas: Replicas::One, ..circumstances(now, class, dies) };
-            assert_eq!(plan(Some(&lost), name(9), &alone), expected_doubt, "{class:?} at {now}, dies {dies:?}");
+            assert_eq!(plan(Some(&lost), name(9), &alone), expected, "{class:?} at {now}, dies {dies:?}");
+        }
+    }
+
+    /// Found by the model checker. A moment that one replica wrote and another goes by is off by as much as their clocks are
+    /// apart: a window is judged open that has closed, a request gone that can still arrive.
+    #[test]
+    fn among_replicas_moments_are_moved_to_the_safe_side() {
+        let minute = Duration::from_secs(60);
+        // First sent at 100, drained at 140.
+        for (class, now, expected) in [
+            // A quarter of a short window is kept back, at most 5 s of a longer one, and half a second for the way.
+            (RefreshClass::Overlap(SECONDS_10), 106, again(106, 100, 2, ResendReason::Window)),
+            (RefreshClass::Overlap(SECONDS_10), 107, Plan::Hold(at(300))),
+            (RefreshClass::Idempotent(minute), 154, again(154, 100, 2, ResendReason::Window)),
+            (RefreshClass::Idempotent(minute), 155, Plan::Hold(at(300))),
+        ] {
+            let planned = plan(Some(&in_doubt(100, 140, 100)), name(9), &among_replicas(now, class));
+            assert_eq!(planned, expected, "{class:?} at {now}");
+        }
+        for (now, expected) in [(144, Plan::Hold(at(145))), (145, again(145, 100, 2, ResendReason::LastResort))] {
+            let dead =
+                Circumstances { access_token_expires_at: Some(at(120)), ..among_replicas(now, RefreshClass::Family) };
+            assert_eq!(plan(Some(&in_doubt(100, 140, 100)), name(9), &dead), expected, "drained, at {now}");
         }
     }
 
@@ -234,18 +268,20 @@ mod tests {
     fn a_window_is_counted_from_the_first_sending_not_from_the_last() {
         // First sent at 100, sent again at 106: at 109 the window of 10 s is open, at 112 it is closed.
         let class = RefreshClass::Overlap(SECONDS_10);
-        let again = in_doubt(100, 140, 106);
-        assert_eq!(planned(Some(&again), 109, class, Some(300)), call(109, 100, 2));
-        assert_eq!(planned(Some(&again), 112, class, Some(300)), Plan::Hold(at(300)));
+        let sent = in_doubt(100, 140, 106);
+        assert_eq!(planned(Some(&sent), 109, class, Some(300)), again(109, 100, 2, ResendReason::Window));
+        assert_eq!(planned(Some(&sent), 112, class, Some(300)), Plan::Hold(at(300)));
     }
+
     #[test]
     fn a_clock_that_was_set_back_makes_no_pause_endless() {
         let at_now = Circumstances {
             now: at(1_000),
-            class: RefreshClass::Reusable,
+            rules: DoubtRules::of_class(RefreshClass::Reusable),
             access_token_expires_at: None,
             lease: Duration::from_secs(15),
             replicas: Replicas::One,
+            told: None,
         };
         let longest = 1_000 + RETRY_AFTER_MAX.as_secs() as i64;
         for (until, held) in [(999, false), (1_001, true), (longest, true), (longest + 1, false), (90_000, false)] {
@@ -280,12 +316,12 @@ mod tests {
         let Plan::Call(again) = planned(Some(&in_doubt(100, 140, 100)), 102, class, Some(110)) else {
             panic!("inside the overlap")
         };
-        let flying = record(5, Phase::Intent(again));
+        let flying = record(5, Phase::Intent(again.clone()));
         for answered in [
             Attempted::NotSpent { not_before: at(103) },
-            Attempted::InDoubt { not_before: at(103), drained_at: at(103) },
+            Attempted::InDoubt { not_before: at(103), drained_at: at(103), lost: Lost::Answered },
         ] {
-            let settled = settle(Some(&flying), &name(9), Generation(5), answered.clone(), at(103));
+            let settled = settle(Some(&flying), &again, Generation(5), answered.clone(), at(103));
             let Settled::Write(after) = settled else { panic!("{answered:?} is ours to settle") };
             assert_eq!(planned(Some(&after.phase), 120, class, Some(110)), Plan::Hold(at(140)), "{answered:?}");
         }

@@ -9,7 +9,7 @@ use super::{CorruptRecord, Record};
 
 /// Seals a generation for its record.
 pub fn seal_state(keys: &RecordKeys, state: &SessionState, random: &dyn SecureRandom) -> Vec<u8> {
-    let plain = zeroize::Zeroizing::new(serde_json::to_vec(&state.to_claims()).unwrap_or_default());
+    let plain = zeroize::Zeroizing::new(serde_json::to_vec(&state.to_record_claims()).unwrap_or_default());
     seal_at_rest(keys, state.share.expose_secret(), &associated(state.id, state.generation), &plain, random)
 }
 

@@ -10,6 +10,7 @@ use super::{answer, printable_code, retry_after};
 use crate::Timestamp;
 use crate::limits::CLAIMS_CHALLENGE_CHARS;
 use crate::provider::{FailureMeaning, Provider, common_failures};
+use crate::record::Lost;
 use crate::secret::RefreshToken;
 
 /// A token request did not bring tokens.
@@ -24,6 +25,8 @@ pub struct TokenFailure {
     pub status: Option<u16>,
     /// A refresh token that came with an answer of no other use: it may be the only one that is still good.
     pub salvaged: Option<RefreshToken>,
+    /// How the answer got lost, where nobody can tell whether the token was spent.
+    pub lost: Option<Lost>,
 }
 
 /// What a failure says about the refresh token that was sent.
@@ -54,12 +57,17 @@ pub enum Verdict {
 impl TokenFailure {
     /// The request never left: no connection, no TLS, no signature.
     pub const fn not_sent() -> Self {
-        Self::without_answer(Verdict::NotSent)
+        Self::without_answer(Verdict::NotSent, None)
     }
 
-    /// The request left and no whole answer came back.
+    /// The request left and no whole answer came back: the connection broke.
     pub const fn no_answer() -> Self {
-        Self::without_answer(Verdict::InDoubt)
+        Self::without_answer(Verdict::InDoubt, Some(Lost::Broken))
+    }
+
+    /// The request left and no whole answer came back in time.
+    pub const fn timed_out() -> Self {
+        Self::without_answer(Verdict::InDoubt, Some(Lost::TimedOut))
     }
 
     /// How long the provider asked to be left alone, if it did.
@@ -70,8 +78,18 @@ impl TokenFailure {
         }
     }
 
-    const fn without_answer(verdict: Verdict) -> Self {
-        Self { verdict, error: None, status: None, salvaged: None }
+    /// Whether the refusal of a request that named an audience may be about that audience, and not about the client or the
+    /// refresh token (RFC 8707 §2, RFC 6749 §5.2). Where a provider does not say, the session gets the benefit of the doubt.
+    pub fn may_be_about_the_audience(&self) -> bool {
+        match self.verdict {
+            Verdict::Ambiguous => true,
+            Verdict::Misconfigured => matches!(self.error.as_deref(), Some("invalid_target" | "invalid_scope")),
+            _ => false,
+        }
+    }
+
+    const fn without_answer(verdict: Verdict, lost: Option<Lost>) -> Self {
+        Self { verdict, error: None, status: None, salvaged: None, lost }
     }
 }
 
@@ -120,7 +138,8 @@ pub(super) fn classify(
             None => by_status(status, members.is_some(), headers, not_processed),
         },
     };
-    TokenFailure { verdict, error: error.map(printable_code), status: Some(status.as_u16()), salvaged: None }
+    let lost = (verdict == Verdict::InDoubt).then_some(Lost::Answered);
+    TokenFailure { verdict, error: error.map(printable_code), status: Some(status.as_u16()), salvaged: None, lost }
 }
 
 /// The code wins over the status, which only helps where the code says nothing about the token.

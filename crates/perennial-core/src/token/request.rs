@@ -9,6 +9,7 @@ use crate::client_auth::{ClientAuthenticationError, FormRequest};
 use crate::metadata::json_request;
 use crate::provider::ResolvedProvider;
 use crate::secret::{AccessToken, RefreshToken};
+use crate::session::Audience;
 use crate::{SecureRandom, Timestamp};
 
 /// RFC 6749 §4.1.3: exchanges the code for tokens, once.
@@ -29,22 +30,28 @@ pub fn code_request(
         .authenticated(provider, &provider.token, now, random)
 }
 
-/// RFC 6749 §6: buys the next access token. No `scope` is sent, which asks for the one granted.
+/// RFC 6749 §6: buys the next access token.
+///
+/// For the session's own token no `scope` is sent, which asks for the one granted. For another `audience` it is named as
+/// the provider wants it named (RFC 8707 §2.2 by default).
 ///
 /// # Errors
 /// [`ClientAuthenticationError`]; nothing was sent then.
 pub fn refresh_request(
     provider: &ResolvedProvider,
     refresh_token: &RefreshToken,
+    audience: Option<&Audience>,
     now: Timestamp,
     random: &dyn SecureRandom,
 ) -> Result<Request<Vec<u8>>, ClientAuthenticationError> {
-    grant(provider, "refresh_token").with("refresh_token", refresh_token.expose_secret()).authenticated(
-        provider,
-        &provider.token,
-        now,
-        random,
-    )
+    let mut form = grant(provider, "refresh_token").with("refresh_token", refresh_token.expose_secret());
+    if let Some(name) = audience.and_then(Audience::name) {
+        form = form.with(provider.provider.audience_parameter.as_str(), name);
+    }
+    if let Some(scope) = audience.and_then(Audience::requested_scope) {
+        form = form.with("scope", scope.as_str());
+    }
+    form.authenticated(provider, &provider.token, now, random)
 }
 
 /// RFC 6749 §4.4.2: a token for this client itself, beside the user's and never instead of it.

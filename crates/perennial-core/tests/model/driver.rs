@@ -5,23 +5,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::Timestamp;
-use perennial_core::provider::RefreshClass;
+use perennial_core::limits::REPLICA_CLOCK_SKEW;
+use perennial_core::provider::{DRAIN_DEFAULT, DoubtRules, Introspection, RefreshClass};
 use perennial_core::record::{
-    Circumstances, DRAIN, EndReason, Joined, Phase, Plan, Record, Replicas, Settled, join, plan, settle,
+    Circumstances, Doubt, EndReason, Joined, Phase, Plan, Question, Record, Replicas, Settled, Told, join, plan, settle,
 };
 use perennial_core::renewal::{Verdict, decide};
 
 use crate::laws;
 use crate::provider::Answer;
-use crate::state::{Came, Ending, Law, Line, Replica, State};
+use crate::state::{Came, Clock, Ending, Law, Line, Replica, State};
 use crate::system::{Sabotage, System};
 use crate::values::{Held, Stored, Tokens, new_attempt};
 
 impl System {
     /// `Auth::enter` up to the end of `acquire`, when there is something to do. Whoever has to wait comes again: a wait is a request that changes
     /// nothing, and a conflict is one that is repeated.
-    pub(crate) fn request(&self, state: &mut State, replica: usize, cookie: Tokens, on_demand: bool) -> bool {
-        let now = state.now;
+    pub(crate) fn request(
+        &self,
+        state: &mut State,
+        replica: usize,
+        cookie: Tokens,
+        on_demand: bool,
+        clock: Clock,
+    ) -> bool {
+        let now = clock.shows(state.now);
         if let Joined::Ended(_) = join(cookie.generation, state.record()) {
             return false;
         }
@@ -42,9 +50,16 @@ impl System {
             }
             phase => phase,
         };
-        match plan(phase.as_ref(), new_attempt(attempts(state)), &self.circumstances(newest, now)) {
-            Plan::Refused if now < newest.die_at() => self.served(state, cookie, newest, true),
-            Plan::Refused => {
+        match self.planned(state, newest, phase.as_ref(), now) {
+            Plan::Ask(_) => unreachable!("it was answered"),
+            Plan::Note(phase) => {
+                let mut record = Record::idle(newest.generation, newest.sealed());
+                record.phase = phase;
+                state.write(replica, Stored(Arc::new(record)));
+            }
+            Plan::Reauthenticate => self.served(state, cookie, newest, true),
+            Plan::Refused { .. } if now < newest.die_at() => self.served(state, cookie, newest, true),
+            Plan::Refused { .. } => {
                 self.signed_out(state);
                 state.replicas[replica] = Replica::End { cookie, reason: Ending::Refused, read: None };
             }
@@ -52,10 +67,28 @@ impl System {
             Plan::Hold(_) | Plan::Wait(_) => self.served(state, cookie, newest, true),
             Plan::Call(_) if newest.generation.0 >= self.renewals => return false,
             Plan::Call(intent) => {
-                state.replicas[replica] = Replica::Claim { newest, intent: Held(intent), read_is_current: true };
+                state.replicas[replica] = Replica::Claim { newest, intent: Held(intent), clock, read_is_current: true };
             }
         }
         true
+    }
+
+    /// The plan, the provider having told the truth about what it was asked. Asking and planning are one step here: whoever
+    /// plans by an answer writes its intent over the version of the record it asked about, or not at all.
+    fn planned(&self, state: &State, newest: Tokens, phase: Option<&Phase>, now: Timestamp) -> Plan {
+        let mut circumstances = self.circumstances(newest, now);
+        loop {
+            match plan(phase, new_attempt(attempts(state)), &circumstances) {
+                Plan::Ask(question @ Question::Introspection(_)) => {
+                    let told = match state.provider.introspect(newest.refresh_token) {
+                        true => Told::Unspent,
+                        false => Told::Spent,
+                    };
+                    circumstances.told = Some((question, told));
+                }
+                planned => return planned,
+            }
+        }
     }
 
     fn is_due(&self, newest: Tokens, cookie: Tokens, on_demand: bool, now: Timestamp) -> bool {
@@ -76,7 +109,12 @@ impl System {
             _ => self.policy.lease(),
         };
         let replicas = if self.replicas == 1 { Replicas::One } else { Replicas::Many };
-        Circumstances { now, class: self.class, access_token_expires_at: Some(newest.die_at()), lease, replicas }
+        let introspection = if self.introspects { Introspection::WithHint } else { Introspection::None };
+        let drain = if self.sabotage == Some(Sabotage::SkipsTheDrain) { Duration::ZERO } else { DRAIN_DEFAULT };
+        let rules =
+            DoubtRules { introspection, last_resort: self.last_resort, drain, ..DoubtRules::of_class(self.class) };
+        let access_token_expires_at = Some(newest.die_at());
+        Circumstances { now, rules, access_token_expires_at, lease, replicas, told: None }
     }
 
     /// The request goes on with the newest generation, whose access token is used.
@@ -97,27 +135,30 @@ impl System {
     }
 
     pub(crate) fn claim(&self, state: &mut State, replica: usize) -> bool {
-        let Replica::Claim { newest, intent, read_is_current } = state.replicas[replica].clone() else { return false };
+        let Replica::Claim { newest, intent, clock, read_is_current } = state.replicas[replica].clone() else {
+            return false;
+        };
         if !read_is_current && self.sabotage != Some(Sabotage::DropsCompareAndSwap) {
             state.replicas[replica] = Replica::Idle;
             return true;
         }
-        let mut record = Record::idle(newest.generation, newest.sealed());
-        record.phase = Phase::Intent(intent.0.clone());
+        // Not counted (`Intent::counted`): attempts have names, and a count would make states differ that do not.
+        let phase = Phase::Intent(intent.0.clone());
+        let record = Record::following(state.record(), newest.generation, newest.sealed(), phase);
         state.write(replica, Stored(Arc::new(record)));
-        self.send(state, replica, newest, intent)
+        self.send(state, replica, newest, intent, clock)
     }
 
-    fn send(&self, state: &mut State, replica: usize, newest: Tokens, intent: Held) -> bool {
+    fn send(&self, state: &mut State, replica: usize, newest: Tokens, intent: Held, clock: Clock) -> bool {
         let sent_at = state.now;
         let dares =
             matches!(self.sabotage, Some(Sabotage::SendsWithoutALookAtTheLease | Sabotage::LeaseShorterThanTheCall));
-        if !dares && !intent.0.covers(sent_at + self.policy.call_deadline) {
-            self.judge(state, replica, newest, intent, Came::NotSpent);
+        if !dares && !intent.0.covers(clock.shows(sent_at) + self.policy.call_deadline) {
+            self.judge(state, replica, newest, intent, clock, Came::NotSpent);
             return true;
         }
-        laws::judge_send(self, state, replica, newest.refresh_token, intent.0.started);
-        state.replicas[replica] = Replica::Call { newest, intent, sent_at, line: Line::Out };
+        laws::judge_send(self, state, replica, newest.refresh_token, clock.when(intent.0.started));
+        state.replicas[replica] = Replica::Call { newest, intent, clock, sent_at, line: Line::Out };
         true
     }
 
@@ -131,13 +172,13 @@ impl System {
     }
 
     pub(crate) fn receive(&self, state: &mut State, replica: usize) -> bool {
-        let Replica::Call { newest, sent_at, line: Line::Back(answer), .. } = state.replicas[replica] else {
+        let Replica::Call { newest, sent_at, clock, line: Line::Back(answer), .. } = state.replicas[replica] else {
             return false;
         };
         let came = match answer {
             Answer::Tokens { refresh_token, .. } => {
                 let generation = newest.generation.next();
-                Came::Tokens(Tokens { generation, refresh_token, issued_at: sent_at })
+                Came::Tokens(Tokens { generation, refresh_token, issued_at: clock.shows(sent_at) })
             }
             Answer::Refused => Came::Refused,
         };
@@ -147,7 +188,7 @@ impl System {
     /// The caller goes: an answer under way is lost, a request under way may arrive later.
     pub(crate) fn lose_line(&self, state: &mut State, replica: usize) {
         if let Replica::Call { newest, line: Line::Out, .. } = state.replicas[replica] {
-            let until = state.now + DRAIN;
+            let until = state.now + DRAIN_DEFAULT;
             state.stray(newest.refresh_token, until);
         }
         self.lose_answer(state, replica);
@@ -161,36 +202,36 @@ impl System {
 
     /// The first half of the driver's `settle`: read the record and judge.
     pub(crate) fn came(&self, state: &mut State, replica: usize, came: Came) -> bool {
-        let Replica::Call { newest, intent, .. } = state.replicas[replica].clone() else { return false };
-        self.judge(state, replica, newest, intent, came);
+        let Replica::Call { newest, intent, clock, .. } = state.replicas[replica].clone() else { return false };
+        self.judge(state, replica, newest, intent, clock, came);
         true
     }
 
-    fn judge(&self, state: &mut State, replica: usize, newest: Tokens, intent: Held, came: Came) {
-        let attempted = came.attempted();
-        state.replicas[replica] =
-            match settle(state.record(), &intent.0.attempt, newest.generation, attempted, state.now) {
-                Settled::Write(record) => {
-                    let judged = Stored(Arc::new(record));
-                    Replica::Settle { newest, intent, came, judged, read_is_current: true }
+    fn judge(&self, state: &mut State, replica: usize, newest: Tokens, intent: Held, clock: Clock, came: Came) {
+        let (attempted, now) = (came.attempted(), clock.shows(state.now));
+        state.replicas[replica] = match settle(state.record(), &intent.0, newest.generation, attempted, now) {
+            Settled::Write(record) => {
+                let judged = Stored(Arc::new(record));
+                Replica::Settle { newest, intent, clock, came, judged, read_is_current: true }
+            }
+            Settled::Superseded => Replica::Idle,
+            Settled::Ended(_) => {
+                if let Came::Tokens(_) = came {
+                    state.provider.revoke();
                 }
-                Settled::Superseded => Replica::Idle,
-                Settled::Ended(_) => {
-                    if let Came::Tokens(_) = came {
-                        state.provider.revoke();
-                    }
-                    Replica::Idle
-                }
-            };
+                Replica::Idle
+            }
+        };
     }
 
     /// The second half: write the verdict, or judge anew.
     pub(crate) fn settle(&self, state: &mut State, replica: usize, reply_arrives: bool) -> bool {
-        let Replica::Settle { newest, intent, came, judged, read_is_current } = state.replicas[replica].clone() else {
+        let Replica::Settle { newest, intent, clock, came, judged, read_is_current } = state.replicas[replica].clone()
+        else {
             return false;
         };
         if !read_is_current && self.sabotage != Some(Sabotage::DropsCompareAndSwap) {
-            self.judge(state, replica, newest, intent, came);
+            self.judge(state, replica, newest, intent, clock, came);
             return true;
         }
         state.write(replica, judged);
@@ -245,7 +286,7 @@ impl System {
             return true;
         }
         let generation = read.map_or(cookie.generation, |read| read.0.generation.max(cookie.generation));
-        state.write(replica, Stored(Arc::new(Record::ended(generation, reason.reason(), state.now))));
+        state.write(replica, Stored(Arc::new(Record::ended(None, generation, reason.reason(), state.now))));
         state.replicas[replica] = Replica::Idle;
         if reason.reason() == EndReason::SignedOut {
             state.provider.revoke();
@@ -273,9 +314,13 @@ impl System {
     /// The next moment at which anybody would do anything else than now.
     fn next_moment(&self, state: &State) -> Option<Timestamp> {
         let record = state.record();
+        // What another replica's clock may not show yet is reckoned with where there are others.
+        let skew = if self.replicas > 1 { REPLICA_CLOCK_SKEW } else { Duration::ZERO };
+        // Moments of the true time, and moments that somebody's clock has to show.
         let mut moments: Vec<_> = state.strays.iter().map(|stray| stray.until).collect();
+        let mut shown = Vec::new();
         for tokens in state.cookies.iter().copied().chain(record.and_then(Tokens::opened)) {
-            moments.push(tokens.die_at());
+            shown.push(tokens.die_at());
         }
         for place in &state.replicas {
             if let Replica::Call { sent_at, .. } = place {
@@ -284,14 +329,17 @@ impl System {
         }
         match state.phase() {
             Some(Phase::Intent(intent)) => {
-                moments.extend([intent.lease_until, intent.lease_until + DRAIN]);
-                moments.extend(self.window().map(|window| intent.first_sent + window));
+                shown.extend([intent.lease_until, intent.lease_until + DRAIN_DEFAULT + skew]);
+                shown.extend(self.window().map(|window| intent.first_sent + window));
             }
-            Some(Phase::InDoubt { first_sent, drained_at, not_before, .. }) => {
-                moments.extend([*drained_at, *not_before]);
-                moments.extend(self.window().map(|window| *first_sent + window));
+            Some(Phase::InDoubt(Doubt { first_sent, drained_at, not_before, .. })) => {
+                shown.extend([*drained_at + skew, *not_before]);
+                shown.extend(self.window().map(|window| *first_sent + window));
             }
             _ => {}
+        }
+        for clock in self.clocks {
+            moments.extend(shown.iter().map(|shown| clock.when(*shown)));
         }
         moments.into_iter().filter(|moment| *moment > state.now && *moment <= HORIZON).min()
     }

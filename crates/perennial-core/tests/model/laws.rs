@@ -1,8 +1,10 @@
 //! What must hold, said without the engine's help.
 
+use std::time::Duration;
+
 use perennial_core::Timestamp;
-use perennial_core::provider::RefreshClass;
-use perennial_core::record::{DRAIN, EndReason, Phase};
+use perennial_core::provider::{DRAIN_DEFAULT, LastResort, RefreshClass};
+use perennial_core::record::{EndReason, Phase};
 use stateright::Property;
 
 use crate::provider::Serial;
@@ -21,8 +23,10 @@ pub(crate) fn of(system: &System) -> Vec<Property<System>> {
         Property::always("S7 no fault signs out", |_, state| keeps(state, Law::S7) && has_ground(state)),
         Property::always("S8 received is durable first", |_, state| keeps(state, Law::S8)),
     ];
-    // A request may linger longer than such a window is open: nothing can be promised then but the steps above.
-    let brief = system.window().is_some_and(|window| window < system.policy.call_deadline + DRAIN);
+    // A request may linger longer than such a window is open, and than the early retry at a provider nobody has described
+    // takes for granted: nothing can be promised then but the steps above.
+    let brief = system.class == RefreshClass::Unknown
+        || system.window().is_some_and(|window| window < system.policy.call_deadline + DRAIN_DEFAULT);
     if !brief {
         laws.push(Property::always("L2 a harmless class never refuses", |system: &System, state: &State| {
             !is_harmless(system.class) || !is_lost(state) || state.witness.missed_window || state.witness.uncommitted
@@ -48,7 +52,7 @@ fn signs_of_life(system: &System) -> Vec<Property<System>> {
             twice && state.record().is_some_and(|record| record.generation.0 > 0)
         }),
     ];
-    if !is_harmless(system.class) {
+    if !is_harmless(system.class) && system.last_resort == LastResort::Retry {
         signs.push(Property::sometimes("a lost answer costs the session", |_, state: &State| state.is_refused()));
     }
     if system.sign_out {
@@ -104,15 +108,23 @@ pub(crate) fn judge_send(system: &System, state: &mut State, sender: usize, refr
     };
     earlier.times += 1;
     let first = earlier.first;
+    let times = earlier.times;
+    let unspent = system.introspects && state.provider.introspect(refresh_token);
+    // Of a short window the engine keeps back a quarter, although clocks may be further apart.
+    let open = |window: Duration| decided < first + window + system.skew().saturating_sub(window / 4);
     let permitted = match system.class {
         RefreshClass::Reusable | RefreshClass::Acknowledged => true,
-        RefreshClass::Overlap(window) | RefreshClass::Idempotent(window) if decided < first + window => true,
-        // Last resort: nothing left to lose, and nothing under way that ours would be a reuse of or make one of.
+        RefreshClass::Unknown if times == 2 && open(EARLY) => true,
+        RefreshClass::Overlap(window) | RefreshClass::Idempotent(window) if open(window) => true,
+        // Nothing is under way that ours would be a reuse of or make one of, and either the provider has said that the
+        // token is unspent, or nothing is left to lose.
         _ => {
             let stray = state.strays.iter().any(|stray| stray.refresh_token == refresh_token);
             let mut held = state.cookies.iter().copied().chain(state.record().and_then(Tokens::opened));
-            let alive = held.any(|tokens| tokens.refresh_token == refresh_token && now < tokens.die_at());
-            !stray && !alive && !in_flight
+            // Dead by the clock of the one, it may live a little longer by the clock of another.
+            let alive =
+                held.any(|tokens| tokens.refresh_token == refresh_token && now + system.skew() < tokens.die_at());
+            !stray && !in_flight && (unspent || !alive && system.last_resort == LastResort::Retry)
         }
     };
     if !permitted {
@@ -139,3 +151,6 @@ pub(crate) fn forget_send(state: &mut State, replica: usize) {
     }
     state.witness.sent.retain(|sent| sent.times > 0);
 }
+
+/// The overlap that a provider nobody has described is credited with, once.
+const EARLY: Duration = Duration::from_secs(10);

@@ -11,8 +11,10 @@ mod values;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use perennial_core::provider::RefreshClass;
+use perennial_core::limits::REPLICA_CLOCK_SKEW;
+use perennial_core::provider::{LastResort, RefreshClass};
 use perennial_core::renewal::RenewalPolicy;
+use state::Clock;
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 use system::{Sabotage, System};
 
@@ -33,9 +35,19 @@ const EVERY_CLASS: [RefreshClass; 8] = [
     RefreshClass::Unknown,
 ];
 
+/// All clocks show the same.
+const IN_STEP: [Clock; 1] = [Clock(0)];
+
+/// Clocks as far apart as the engine reckons with.
+const APART: [Clock; 2] =
+    [Clock(-(REPLICA_CLOCK_SKEW.as_millis() as i64) / 2), Clock(REPLICA_CLOCK_SKEW.as_millis() as i64 / 2)];
+
 fn two_replicas(class: RefreshClass) -> System {
     let policy = RenewalPolicy::default();
-    System { class, replicas: 2, renewals: 2, faults: 1, sign_out: false, sabotage: None, policy }
+    let (introspects, last_resort) = (false, LastResort::Retry);
+    let (sign_out, sabotage) = (false, None);
+    let (replicas, clocks) = (2, &IN_STEP);
+    System { class, introspects, last_resort, replicas, clocks, renewals: 2, faults: 1, sign_out, sabotage, policy }
 }
 
 #[test]
@@ -56,6 +68,23 @@ fn one_renewal_with_more_of_everything() {
             holds(System { replicas: 1, faults: 2, ..once.clone() });
             holds(System { faults: 2, ..once });
         }
+    }
+}
+
+#[test]
+fn a_provider_that_can_be_asked_and_one_that_must_not_be_tried_twice() {
+    for class in [RefreshClass::Overlap(BRIEF_WINDOW), RefreshClass::SingleUse, RefreshClass::Family] {
+        let asked = System { introspects: true, ..two_replicas(class) };
+        holds(System { renewals: 1, faults: 2, ..asked.clone() });
+        holds(System { last_resort: LastResort::Reauthenticate, ..asked.clone() });
+        holds(asked);
+    }
+}
+
+#[test]
+fn one_renewal_by_clocks_that_differ() {
+    for class in EVERY_CLASS {
+        holds(System { clocks: &APART, renewals: 1, ..two_replicas(class) });
     }
 }
 
@@ -82,13 +111,15 @@ fn every_sabotage_is_noticed() {
 /// Explores all states of `system`: no law is broken, and what should be possible is.
 fn holds(system: System) {
     let title = format!(
-        "{:?}: {} replicas, {} renewals, {} faults{}",
+        "{:?}{}{}: {} replicas, {} renewals, {} faults{}",
         system.class,
+        if system.introspects { ", introspected" } else { "" },
+        if system.last_resort == LastResort::Reauthenticate { ", never tried twice" } else { "" },
         system.replicas,
         system.renewals,
         system.faults,
-        if system.sign_out { ", a sign-out" } else { "" }
-    );
+        if system.sign_out { ", a sign-out" } else { "" },
+    ) + if system.clocks.len() > 1 { ", clocks apart" } else { "" };
     let checker = system.checker().spawn_bfs().join();
     say(&format!("{title}: {} states, {} deep", checker.unique_state_count(), checker.max_depth()));
     let mut found = checker.discoveries();

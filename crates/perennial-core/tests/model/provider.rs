@@ -88,6 +88,11 @@ impl Provider {
         self.revoked = true;
     }
 
+    /// RFC 7662: whether a refresh token could be redeemed now, without doing so.
+    pub(crate) fn introspect(&self, refresh_token: Serial) -> bool {
+        !self.revoked && self.tokens[usize::from(refresh_token)].spent_at.is_none()
+    }
+
     /// Whether all refresh tokens of the family are dead.
     pub(crate) fn is_revoked(&self) -> bool {
         self.revoked

@@ -1,7 +1,7 @@
 //! A state of the whole: the store, the replicas, the browsers, the network, the provider, and what a witness noted.
 
 use perennial_core::Timestamp;
-use perennial_core::record::{Attempted, EndReason, Phase, Record};
+use perennial_core::record::{Attempted, EndReason, Lost, Phase, Record};
 
 use crate::provider::{Answer, Provider, Serial};
 use crate::values::{Held, Stored, Tokens};
@@ -30,13 +30,29 @@ pub(crate) enum Replica {
     /// No flight for this session.
     Idle,
     /// Planned to call; the intent is not written yet.
-    Claim { newest: Tokens, intent: Held, read_is_current: bool },
+    Claim { newest: Tokens, intent: Held, clock: Clock, read_is_current: bool },
     /// The request is out.
-    Call { newest: Tokens, intent: Held, sent_at: Timestamp, line: Line },
+    Call { newest: Tokens, intent: Held, clock: Clock, sent_at: Timestamp, line: Line },
     /// Something came of it and was judged by the record as it was read; the verdict is not written yet.
-    Settle { newest: Tokens, intent: Held, came: Came, judged: Stored, read_is_current: bool },
+    Settle { newest: Tokens, intent: Held, clock: Clock, came: Came, judged: Stored, read_is_current: bool },
     /// On the way to write the tombstone; the record is read once more before.
     End { cookie: Tokens, reason: Ending, read: Option<(Option<Stored>, bool)> },
+}
+
+/// How far a replica's clock is from the true time, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Clock(pub(crate) i64);
+
+impl Clock {
+    /// What this clock shows at a moment of the true time.
+    pub(crate) fn shows(self, at: Timestamp) -> Timestamp {
+        Timestamp::from_unix_millis(at.unix_millis() + self.0)
+    }
+
+    /// The moment of the true time at which this clock shows `shown`.
+    pub(crate) fn when(self, shown: Timestamp) -> Timestamp {
+        Timestamp::from_unix_millis(shown.unix_millis() - self.0)
+    }
 }
 
 /// What there is between a caller and the provider.
@@ -53,7 +69,7 @@ pub(crate) enum Line {
 pub(crate) enum Came {
     Tokens(Tokens),
     NotSpent,
-    InDoubt { drained_at: Timestamp },
+    InDoubt { drained_at: Timestamp, lost: Lost },
     Refused,
 }
 
@@ -116,8 +132,8 @@ impl Came {
         match self {
             Came::Tokens(tokens) => Attempted::Tokens { generation: tokens.generation, sealed: tokens.sealed() },
             Came::NotSpent => Attempted::NotSpent { not_before },
-            Came::InDoubt { drained_at } => Attempted::InDoubt { not_before, drained_at },
-            Came::Refused => Attempted::Refused,
+            Came::InDoubt { drained_at, lost } => Attempted::InDoubt { not_before, drained_at, lost },
+            Came::Refused => Attempted::Refused { claims: None },
         }
     }
 }
@@ -143,6 +159,14 @@ impl Witness {
 impl State {
     pub(crate) fn record(&self) -> Option<&Record> {
         self.record.as_ref().map(|stored| &*stored.0)
+    }
+
+    /// The clock that a replica's attempt goes by.
+    pub(crate) fn clock_of(&self, replica: usize) -> Clock {
+        match self.replicas[replica] {
+            Replica::Claim { clock, .. } | Replica::Call { clock, .. } | Replica::Settle { clock, .. } => clock,
+            Replica::Idle | Replica::End { .. } => Clock(0),
+        }
     }
 
     pub(crate) fn phase(&self) -> Option<&Phase> {

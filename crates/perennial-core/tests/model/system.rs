@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use perennial_core::Timestamp;
-use perennial_core::provider::RefreshClass;
-use perennial_core::record::DRAIN;
+use perennial_core::provider::{DRAIN_DEFAULT, LastResort, RefreshClass};
+use perennial_core::record::Lost;
 use perennial_core::renewal::{RenewalPolicy, Verdict, decide};
 use perennial_core::session::Generation;
 use stateright::{Model, Property};
@@ -12,15 +12,20 @@ use stateright::{Model, Property};
 use crate::driver::{fingerprint, spend_fault};
 use crate::laws;
 use crate::provider::{Answer, Provider};
-use crate::state::{Came, Ending, Line, Replica, State, Witness};
+use crate::state::{Came, Clock, Ending, Line, Replica, State, Witness};
 use crate::values::Tokens;
 
 /// Some replicas, one session, a provider of one class, and a number of things that may go wrong.
 #[derive(Clone, Debug)]
 pub(crate) struct System {
     pub(crate) class: RefreshClass,
+    /// Whether the provider tells about refresh tokens.
+    pub(crate) introspects: bool,
+    pub(crate) last_resort: LastResort,
     /// One means that there is nobody else: `Replicas::One`.
     pub(crate) replicas: usize,
+    /// How far replicas' clocks may be off; each goes by any of these in each attempt.
+    pub(crate) clocks: &'static [Clock],
     /// How many renewals: one leaves a trace, a second finds it.
     pub(crate) renewals: u64,
     /// Crashes, lost or late requests and answers, failed writes, slow preparations: so many in all.
@@ -29,6 +34,15 @@ pub(crate) struct System {
     pub(crate) sign_out: bool,
     pub(crate) sabotage: Option<Sabotage>,
     pub(crate) policy: RenewalPolicy,
+}
+
+impl System {
+    /// How far two clocks may be apart.
+    pub(crate) fn skew(&self) -> Duration {
+        let offsets = || self.clocks.iter().map(|clock| clock.0);
+        let apart = offsets().max().unwrap_or_default() - offsets().min().unwrap_or_default();
+        Duration::from_millis(apart.unsigned_abs())
+    }
 }
 
 /// A step done wrong on purpose: the laws must notice.
@@ -62,6 +76,7 @@ pub(crate) enum Action {
         replica: usize,
         cookie: Tokens,
         on_demand: bool,
+        clock: Clock,
     },
     SignOut {
         replica: usize,
@@ -124,8 +139,11 @@ impl Model for System {
             match place {
                 Replica::Idle => {
                     for cookie in state.cookies.iter().copied() {
-                        let on_demand = decide(&cookie.session(), &self.policy, state.now) == Verdict::Fresh;
-                        actions.push(Action::Request { replica, cookie, on_demand });
+                        for clock in self.clocks.iter().copied() {
+                            let now = clock.shows(state.now);
+                            let on_demand = decide(&cookie.session(), &self.policy, now) == Verdict::Fresh;
+                            actions.push(Action::Request { replica, cookie, on_demand, clock });
+                        }
                         if self.sign_out && !state.signing_out {
                             actions.push(Action::SignOut { replica, cookie });
                         }
@@ -159,7 +177,9 @@ impl Model for System {
         let mut state = last.clone();
         let happens = match action {
             Action::TimePasses => self.time_passes(&mut state),
-            Action::Request { replica, cookie, on_demand } => self.request(&mut state, replica, cookie, on_demand),
+            Action::Request { replica, cookie, on_demand, clock } => {
+                self.request(&mut state, replica, cookie, on_demand, clock)
+            }
             Action::SignOut { replica, cookie } => {
                 state.signing_out = true;
                 state.replicas[replica] = Replica::End { cookie, reason: Ending::SignOut, read: None };
@@ -173,15 +193,18 @@ impl Model for System {
             }
             Action::Botch(replica) => {
                 self.lose_answer(&mut state, replica);
-                let drained_at = state.now;
-                spend_fault(&mut state) && self.came(&mut state, replica, Came::InDoubt { drained_at })
+                let drained_at = state.clock_of(replica).shows(state.now);
+                spend_fault(&mut state)
+                    && self.came(&mut state, replica, Came::InDoubt { drained_at, lost: Lost::Answered })
             }
             Action::Receive(replica) => self.receive(&mut state, replica),
             Action::GiveUp(replica) => {
+                // A reset lets the engine do more than a timeout does.
                 self.lose_line(&mut state, replica);
-                let drain = if self.sabotage == Some(Sabotage::SkipsTheDrain) { Duration::ZERO } else { DRAIN };
-                let drained_at = state.now + drain;
-                spend_fault(&mut state) && self.came(&mut state, replica, Came::InDoubt { drained_at })
+                let drain = if self.sabotage == Some(Sabotage::SkipsTheDrain) { Duration::ZERO } else { DRAIN_DEFAULT };
+                let drained_at = state.clock_of(replica).shows(state.now) + drain;
+                spend_fault(&mut state)
+                    && self.came(&mut state, replica, Came::InDoubt { drained_at, lost: Lost::Broken })
             }
             Action::StrayArrives(stray) => {
                 let stray = state.strays.remove(stray);

@@ -69,10 +69,8 @@ impl Hash for Stored {
         match &self.0.phase {
             Phase::Idle { failures, not_before } => (failures, not_before).hash(hasher),
             Phase::Intent(intent) => hash_intent(intent, hasher),
-            Phase::InDoubt { first_sent, drained_at, failures, not_before } => {
-                (first_sent, drained_at, failures, not_before).hash(hasher);
-            }
-            Phase::Refused { at } => at.hash(hasher),
+            Phase::InDoubt(doubt) => doubt.hash(hasher),
+            Phase::Refused { at, claims } => (at, claims).hash(hasher),
             Phase::Ended { at, reason } => {
                 at.hash(hasher);
                 std::mem::discriminant(reason).hash(hasher);
@@ -92,8 +90,8 @@ impl Hash for Held {
 }
 
 fn hash_intent<H: Hasher>(intent: &Intent, hasher: &mut H) {
-    let Intent { attempt, started, lease_until, first_sent, drained_at, failures } = intent;
-    (attempt_index(attempt), started, lease_until, first_sent, drained_at, failures).hash(hasher);
+    let Intent { attempt, fence, started, lease_until, first_sent, drained_at, failures, resend } = intent;
+    (attempt_index(attempt), fence, started, lease_until, first_sent, drained_at, failures, resend).hash(hasher);
 }
 
 fn attempt_index(attempt: &Attempt) -> usize {

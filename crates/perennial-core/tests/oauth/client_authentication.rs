@@ -17,7 +17,7 @@ use crate::{Counting, NOW, builder, form, resolved};
 
 fn refresh(builder: ProviderBuilder) -> Request<Vec<u8>> {
     let token = RefreshToken::new("rt/+&=");
-    refresh_request(&resolved(builder), &token, NOW, &Counting::default()).unwrap()
+    refresh_request(&resolved(builder), &token, None, NOW, &Counting::default()).unwrap()
 }
 
 fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> HashMap<String, String> {
@@ -80,7 +80,7 @@ fn an_assertion_is_signed_for_the_issuer_and_never_the_same_twice() {
         let token = RefreshToken::new("rt");
         let mut ids = Vec::new();
         for _ in 0..2 {
-            let form = form(&refresh_request(&provider, &token, NOW, &random).unwrap());
+            let form = form(&refresh_request(&provider, &token, None, NOW, &random).unwrap());
             assert_eq!(form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
             assert!(!form.contains_key("client_secret"));
             let claims = verified(&form["client_assertion"], key, alg);

@@ -7,6 +7,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use perennial_core::limits::{CLAIMS_CHALLENGE_CHARS, PROVIDER_ANSWER_BYTES};
 use perennial_core::provider::Provider;
+use perennial_core::record::Lost;
 use perennial_core::secret::RefreshToken;
 use perennial_core::token::{TokenExchange, TokenFailure, Verdict, read_token_response};
 
@@ -286,4 +287,21 @@ fn a_code_is_printable_and_short_before_anyone_sees_it() {
 fn without_an_answer_it_matters_whether_the_request_left() {
     assert_eq!(TokenFailure::not_sent().verdict, Verdict::NotSent);
     assert_eq!(TokenFailure::no_answer().verdict, Verdict::InDoubt);
+    assert_eq!(TokenFailure::timed_out().verdict, Verdict::InDoubt);
+}
+
+#[test]
+fn a_doubt_says_how_its_answer_got_lost() {
+    let answered = |status| judge(&preset("oidc"), status, &HeaderMap::new(), b"");
+    for (failure, expected) in [
+        (TokenFailure::not_sent(), None),
+        (TokenFailure::no_answer(), Some(Lost::Broken)),
+        (TokenFailure::timed_out(), Some(Lost::TimedOut)),
+        (answered(500), Some(Lost::Answered)),
+        (answered(200), Some(Lost::Answered)),
+        (answered(429), None),
+        (answered(403), None),
+    ] {
+        assert_eq!(failure.lost, expected, "{failure}");
+    }
 }

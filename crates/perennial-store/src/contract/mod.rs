@@ -11,6 +11,8 @@
 //! # }
 //! ```
 
+mod announcing;
+mod finding;
 mod life;
 mod swaps;
 mod waiting;
@@ -64,6 +66,13 @@ pub async fn run(make: impl AsyncFn(Namespace) -> Arc<dyn SessionStore>) {
     waiting::waiters_wake_at_every_kind_of_change(&Handles::open(&make, Namespace(14)).await).await;
     waiting::a_change_between_load_and_wait_is_not_missed(&Handles::open(&make, Namespace(15)).await).await;
     waiting::an_expired_record_counts_as_absent_to_waiters(&make(Namespace(16)).await).await;
+    finding::a_prefix_finds_the_live_records_it_begins_and_no_others(&make(Namespace(18)).await).await;
+    finding::more_than_a_handful_is_cut(&make(Namespace(19)).await).await;
+    announcing::a_new_listener_is_told_what_still_matters(&make(Namespace(20)).await).await;
+    announcing::every_listener_is_told_what_is_announced_anywhere(&Handles::open(&make, Namespace(21)).await).await;
+    announcing::whoever_begins_to_listen_meanwhile_misses_nothing(&Handles::open(&make, Namespace(22)).await).await;
+    announcing::the_later_end_counts(&make(Namespace(23)).await).await;
+    announcing::what_was_announced_outlives_the_store(&make, Namespace(24)).await;
     let ready = make(Namespace(17)).await.check().await;
     assert!(ready.is_ok(), "a healthy store is not ready: {ready:?}");
 }

@@ -1,15 +1,19 @@
 //! The suite must fail for a keeper that breaks the contract: one saboteur per promise.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, pending};
+use futures_util::future::{BoxFuture, pending, ready};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
 use perennial_core::Timestamp;
 
 use super::run;
-use crate::{Durability, MemoryStore, RecordKey, Removal, SessionStore, StoreError, Swap, Version, Versioned};
+use crate::{
+    Announcement, Durability, KeyPrefix, MemoryStore, News, RecordKey, Removal, SessionStore, StoreError, Swap,
+    Version, Versioned, limits,
+};
 
 /// What is wrong with the keeper.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +33,23 @@ enum Fault {
     SpinsWhileWaiting,
     NeverWakes,
     MissesEarlierChanges,
+    FindsNothing,
+    FindsTheExpired,
+    FindsNeighbours,
+    FindsWithoutEnd,
+    AnnouncesToNobody,
+    ForgetsTheBacklog,
+    TellsOfThePast,
+    LosesSomeNews,
+    IsNeverInTouch,
+    IsInTouchTooEarly,
+    KeepsTheFirstEnd,
 }
 
 struct Broken {
     inner: MemoryStore,
     fault: Fault,
+    announced: Mutex<Option<RecordKey>>,
 }
 
 impl Broken {
@@ -136,6 +152,57 @@ impl SessionStore for Broken {
         }
     }
 
+    fn find(
+        &self,
+        prefix: KeyPrefix,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<(RecordKey, Versioned)>, StoreError>> {
+        async move {
+            let wider = KeyPrefix::new(&prefix.as_bytes()[..prefix.as_bytes().len() - 1]).unwrap_or(prefix);
+            match self.fault {
+                Fault::FindsNothing => Ok(Vec::new()),
+                Fault::FindsTheExpired => self.inner.find(prefix, Timestamp::from_unix_millis(0)).await,
+                Fault::FindsNeighbours => self.inner.find(wider, now).await,
+                Fault::FindsWithoutEnd => {
+                    let found = self.inner.find(prefix, now).await?;
+                    let full = found.len() == limits::FOUND_RECORDS;
+                    Ok(if full { found.iter().chain(&found).cloned().collect() } else { found })
+                }
+                _ => self.inner.find(prefix, now).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn announce(&self, announcement: Announcement, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        let key = announcement.key.as_bytes();
+        match self.fault {
+            Fault::AnnouncesToNobody => ready(Ok(())).boxed(),
+            Fault::LosesSomeNews if key[31] % 16 == 15 => ready(Ok(())).boxed(),
+            Fault::KeepsTheFirstEnd if self.announced.lock().unwrap().replace(announcement.key).is_some() => {
+                ready(Ok(())).boxed()
+            }
+            _ => self.inner.announce(announcement, now),
+        }
+    }
+
+    fn announcements(&self, now: Timestamp) -> BoxStream<'static, News> {
+        let told = self.inner.announcements(now);
+        match self.fault {
+            Fault::TellsOfThePast => self.inner.announcements(Timestamp::from_unix_millis(0)),
+            Fault::IsNeverInTouch => told.filter(|news| ready(*news != News::InTouch)).boxed(),
+            Fault::IsInTouchTooEarly => stream::once(ready(News::InTouch)).chain(told).boxed(),
+            Fault::ForgetsTheBacklog => told
+                .scan(false, |in_touch, news| {
+                    *in_touch |= news == News::InTouch;
+                    ready(Some(in_touch.then_some(news)))
+                })
+                .filter_map(ready)
+                .boxed(),
+            _ => told,
+        }
+    }
+
     fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
         match self.fault {
             Fault::SweepsNothing => async { Ok(0) }.boxed(),
@@ -182,9 +249,21 @@ async fn the_suite_fails_for_every_broken_keeper() {
         (Fault::SpinsWhileWaiting, "spins"),
         (Fault::NeverWakes, "a waiter was not woken"),
         (Fault::MissesEarlierChanges, "a waiter was not woken"),
+        (Fault::FindsNothing, "a prefix found"),
+        (Fault::FindsTheExpired, "a prefix found"),
+        (Fault::FindsNeighbours, "a prefix found"),
+        (Fault::FindsWithoutEnd, "more than a handful"),
+        (Fault::AnnouncesToNobody, "was in touch before"),
+        (Fault::ForgetsTheBacklog, "was in touch before"),
+        (Fault::TellsOfThePast, "was told what matters no more"),
+        (Fault::LosesSomeNews, "was not told"),
+        (Fault::IsNeverInTouch, "was never in touch"),
+        (Fault::IsInTouchTooEarly, "was in touch before"),
+        (Fault::KeepsTheFirstEnd, "was not told"),
     ];
     for (fault, complaint) in table {
-        let suite = run(async |_| Arc::new(Broken { inner: MemoryStore::new(), fault }) as Arc<dyn SessionStore>);
+        let broken = || Broken { inner: MemoryStore::new(), fault, announced: Mutex::default() };
+        let suite = run(async |_| Arc::new(broken()) as Arc<dyn SessionStore>);
         let panic = AssertUnwindSafe(suite).catch_unwind().await.expect_err(&format!("the suite let {fault:?} pass"));
         let said = match panic.downcast::<String>() {
             Ok(said) => *said,

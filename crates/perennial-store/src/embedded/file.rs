@@ -104,6 +104,15 @@ pub(super) fn reopen_failure(error: OpenError) -> StoreError {
     StoreError::new(kind, error.to_string()).caused_by(error)
 }
 
+/// The same, for a file that was opened and could not be read then.
+pub(super) fn unread(error: StoreError) -> OpenError {
+    let place = "the session file".to_owned();
+    match error.kind() {
+        StoreErrorKind::Corrupt => OpenError::Corrupt { place, source: Some(Box::new(error)) },
+        _ => not_opened(place, io::Error::other(error)),
+    }
+}
+
 /// What an operator reads when reading or writing the file ended in a panic of the database.
 pub(super) fn damaged() -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, DAMAGED)

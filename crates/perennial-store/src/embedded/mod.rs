@@ -17,13 +17,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::BoxStream;
 use perennial_core::Timestamp;
+use redb::Database;
 use tokio::sync::mpsc;
 
 use crate::bells::Bells;
-use crate::{Durability, OpenError, RecordKey, Removal, SessionStore, StoreError, Swap, Version, Versioned, limits};
+use crate::board::Board;
+use crate::{
+    Announcement, Durability, KeyPrefix, News, OpenError, RecordKey, Removal, SessionStore, StoreError, Swap, Version,
+    Versioned, limits,
+};
 use place::{Opener, Place};
-use request::{CheckRequest, Job, RemoveRequest, SwapRequest, SweepRequest, ask};
+use request::{AnnounceRequest, CheckRequest, ForgetRequest, Job, RemoveRequest, SwapRequest, SweepRequest, ask};
 
 /// Keeps records in one file, for one process; an acknowledged write was synced to the disk before.
 ///
@@ -46,6 +52,7 @@ use request::{CheckRequest, Job, RemoveRequest, SwapRequest, SweepRequest, ask};
 pub struct EmbeddedStore {
     place: Arc<Place>,
     bells: Arc<Bells>,
+    board: Arc<Board>,
     /// Both are there until the store is dropped.
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
@@ -66,38 +73,46 @@ impl EmbeddedStore {
 
     fn start(opener: Opener, pause: Duration) -> Result<Self, OpenError> {
         let place = Arc::new(Place::new(opener()?));
+        let board = Board::in_touch();
+        board.post(place.with(tables::announcements).map_err(file::unread)?);
         let bells = Arc::new(Bells::new());
         let (jobs, queue) = mpsc::channel(limits::QUEUED_WRITES);
         let writer = writer::spawn(queue, place.clone(), bells.clone(), opener, pause).map_err(OpenError::NoThread)?;
-        Ok(Self { place, bells, jobs: Some(jobs), writer: Some(writer) })
+        Ok(Self { place, bells, board, jobs: Some(jobs), writer: Some(writer) })
     }
 
     fn jobs(&self) -> &mpsc::Sender<Box<dyn Job>> {
         self.jobs.as_ref().expect("only drop takes the sender")
     }
 
+    /// Reads, once more if the writer has to open the file again first.
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl Fn(&Database) -> Result<T, redb::Error> + Clone + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.read_once(look.clone()).await {
+            Ok(read) => Ok(read),
+            // After an I/O error of the writer nothing can be read until it has opened the file again.
+            Err(_) => {
+                self.check().await?;
+                self.read_once(look).await
+            }
+        }
+    }
+
     /// Reads on a blocking thread: a cold page of a busy disk must not hold up every other task.
-    async fn read(&self, key: RecordKey, now: Timestamp) -> Result<Option<Versioned>, StoreError> {
+    async fn read_once<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let place = self.place.clone();
-        tokio::task::spawn_blocking(move || place.with(|db| tables::load(db, &key, now)))
-            .await
-            .unwrap_or_else(|_| Err(request::stopped()))
+        tokio::task::spawn_blocking(move || place.with(look)).await.unwrap_or_else(|_| Err(request::stopped()))
     }
 }
 
 impl SessionStore for EmbeddedStore {
     fn load(&self, key: RecordKey, now: Timestamp) -> BoxFuture<'_, Result<Option<Versioned>, StoreError>> {
-        async move {
-            match self.read(key, now).await {
-                Ok(record) => Ok(record),
-                // After an I/O error of the writer nothing can be read until it has opened the file again.
-                Err(_) => {
-                    self.check().await?;
-                    self.read(key, now).await
-                }
-            }
-        }
-        .boxed()
+        self.read(move |db| tables::load(db, &key, now)).boxed()
     }
 
     fn compare_and_swap(
@@ -136,6 +151,30 @@ impl SessionStore for EmbeddedStore {
         .boxed()
     }
 
+    fn find(
+        &self,
+        prefix: KeyPrefix,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<(RecordKey, Versioned)>, StoreError>> {
+        self.read(move |db| tables::find(db, prefix, now)).boxed()
+    }
+
+    fn announce(&self, announcement: Announcement, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            if announcement.until <= now {
+                return Ok(());
+            }
+            // All listeners are in this process: they are told even if the disk is not, or the caller hangs up.
+            self.board.post([announcement]);
+            ask(self.jobs(), AnnounceRequest { announcement }).await
+        }
+        .boxed()
+    }
+
+    fn announcements(&self, now: Timestamp) -> BoxStream<'static, News> {
+        self.board.listen(now)
+    }
+
     fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
         async move {
             let mut swept = 0;
@@ -144,9 +183,12 @@ impl SessionStore for EmbeddedStore {
                 let step = ask(self.jobs(), SweepRequest { now }).await?;
                 swept += step;
                 if step < limits::SWEEP_STEP {
-                    return Ok(swept);
+                    break;
                 }
             }
+            while ask(self.jobs(), ForgetRequest { now }).await? == limits::SWEEP_STEP {}
+            self.board.take_down_until(now);
+            Ok(swept)
         }
         .boxed()
     }

@@ -4,7 +4,7 @@ use perennial_core::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::tables::Tables;
-use crate::{RecordKey, Removal, StoreError, StoreErrorKind, Swap, Version};
+use crate::{Announcement, RecordKey, Removal, StoreError, StoreErrorKind, Swap, Version};
 
 /// Something to do in a write transaction.
 pub(super) trait Request: Send + 'static {
@@ -40,6 +40,31 @@ impl Request for RemoveRequest {
 
     fn apply(&self, tables: &mut Tables<'_>) -> Result<Removal, redb::Error> {
         tables.remove(self.key, self.expected)
+    }
+}
+
+pub(super) struct AnnounceRequest {
+    pub(super) announcement: Announcement,
+}
+
+impl Request for AnnounceRequest {
+    type Answer = ();
+
+    fn apply(&self, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
+        tables.announce(self.announcement)
+    }
+}
+
+/// Forgets announcements that matter no more, as many as one step may.
+pub(super) struct ForgetRequest {
+    pub(super) now: Timestamp,
+}
+
+impl Request for ForgetRequest {
+    type Answer = usize;
+
+    fn apply(&self, tables: &mut Tables<'_>) -> Result<usize, redb::Error> {
+        tables.forget_step(self.now)
     }
 }
 

@@ -3,7 +3,7 @@
 use perennial_core::Timestamp;
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
 
-use crate::{RecordKey, Removal, Swap, Version, Versioned, limits, sequence};
+use crate::{Announcement, KeyPrefix, RecordKey, Removal, Swap, Version, Versioned, limits, sequence};
 
 /// The layout of the tables; a file of a higher one is refused.
 pub(super) const SCHEMA: u64 = 1;
@@ -13,6 +13,9 @@ const RECORDS: TableDefinition<'_, &[u8; 32], (u64, i64, &[u8])> = TableDefiniti
 
 /// One entry per record in the order of expiry, so that a sweep reads only what it removes.
 const EXPIRIES: TableDefinition<'_, (i64, &[u8; 32]), ()> = TableDefinition::new("perennial_expiries");
+
+/// Key → end of an announcement in Unix milliseconds.
+const ANNOUNCEMENTS: TableDefinition<'_, &[u8; 32], i64> = TableDefinition::new("perennial_announcements");
 
 /// `schema`, and `sequence`: the highest version given so far.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("perennial_meta");
@@ -41,7 +44,14 @@ pub(super) fn prepare(db: &Database) -> Result<Content, redb::Error> {
     }
     let schema = reading.open_table(META)?.get("schema")?.map(|schema| schema.value());
     Ok(match schema {
-        Some(SCHEMA) => Content::Store,
+        Some(SCHEMA) if names.iter().any(|name| name == ANNOUNCEMENTS.name()) => Content::Store,
+        // Written before there were announcements.
+        Some(SCHEMA) => {
+            let writing = db.begin_write()?;
+            writing.open_table(ANNOUNCEMENTS)?;
+            writing.commit()?;
+            Content::Store
+        }
         Some(newer) if newer > SCHEMA => Content::Newer(newer),
         _ => Content::Foreign,
     })
@@ -55,6 +65,7 @@ fn lay_out(db: &Database) -> Result<(), redb::Error> {
         meta.insert("sequence", sequence::beginning())?;
         writing.open_table(RECORDS)?;
         writing.open_table(EXPIRIES)?;
+        writing.open_table(ANNOUNCEMENTS)?;
     }
     Ok(writing.commit()?)
 }
@@ -63,6 +74,39 @@ fn lay_out(db: &Database) -> Result<(), redb::Error> {
 pub(super) fn load(db: &Database, key: &RecordKey, now: Timestamp) -> Result<Option<Versioned>, redb::Error> {
     let records = db.begin_read()?.open_table(RECORDS)?;
     live(&records, key, now)
+}
+
+/// The live records whose keys begin with `prefix`, a handful at most.
+pub(super) fn find(
+    db: &Database,
+    prefix: KeyPrefix,
+    now: Timestamp,
+) -> Result<Vec<(RecordKey, Versioned)>, redb::Error> {
+    let records = db.begin_read()?.open_table(RECORDS)?;
+    let (lowest, highest) = prefix.range();
+    let mut found = Vec::new();
+    for entry in records.range::<&[u8; 32]>(lowest.as_bytes()..=highest.as_bytes())? {
+        let (key, record) = entry?;
+        let record = versioned(record.value());
+        if found.len() == limits::FOUND_RECORDS {
+            break;
+        }
+        if now < record.expires {
+            found.push((RecordKey::from_digest(*key.value()), record));
+        }
+    }
+    Ok(found)
+}
+
+/// Every announcement in the file.
+pub(super) fn announcements(db: &Database) -> Result<Vec<Announcement>, redb::Error> {
+    let table = db.begin_read()?.open_table(ANNOUNCEMENTS)?;
+    let entries = table.iter()?.map(|entry| {
+        let (key, until) = entry?;
+        let until = Timestamp::from_unix_millis(until.value());
+        Ok(Announcement { key: RecordKey::from_digest(*key.value()), until })
+    });
+    entries.collect()
 }
 
 /// Runs `batch` in one transaction and makes it durable; answers with the keys that changed.
@@ -87,6 +131,7 @@ pub(super) fn commit(
 pub(super) struct Tables<'txn> {
     records: Table<'txn, &'static [u8; 32], (u64, i64, &'static [u8])>,
     expiries: Table<'txn, (i64, &'static [u8; 32]), ()>,
+    announcements: Table<'txn, &'static [u8; 32], i64>,
     meta: Table<'txn, &'static str, u64>,
     sequence: u64,
     changed: Vec<RecordKey>,
@@ -101,6 +146,7 @@ impl<'txn> Tables<'txn> {
         Ok(Self {
             records: writing.open_table(RECORDS)?,
             expiries: writing.open_table(EXPIRIES)?,
+            announcements: writing.open_table(ANNOUNCEMENTS)?,
             sequence: sequence.ok_or_else(missing)?,
             meta,
             changed: Vec::new(),
@@ -177,6 +223,36 @@ impl<'txn> Tables<'txn> {
         Ok(expired.len())
     }
 
+    /// See [`SessionStore::announce`](crate::SessionStore::announce).
+    pub(super) fn announce(&mut self, announcement: Announcement) -> Result<(), redb::Error> {
+        let Announcement { key, until } = announcement;
+        let known = self.announcements.get(key.as_bytes())?.map(|until| until.value());
+        if known.is_none_or(|known| known < until.unix_millis()) {
+            self.announcements.insert(key.as_bytes(), until.unix_millis())?;
+            self.must_commit = true;
+        }
+        Ok(())
+    }
+
+    /// Forgets at most [`limits::SWEEP_STEP`] announcements that matter no more, and counts them.
+    pub(super) fn forget_step(&mut self, now: Timestamp) -> Result<usize, redb::Error> {
+        let mut over = Vec::new();
+        for entry in self.announcements.iter()? {
+            let (key, until) = entry?;
+            if until.value() <= now.unix_millis() {
+                over.push(*key.value());
+            }
+            if over.len() == limits::SWEEP_STEP {
+                break;
+            }
+        }
+        for key in &over {
+            self.announcements.remove(key)?;
+            self.must_commit = true;
+        }
+        Ok(over.len())
+    }
+
     /// Has this transaction committed even if nothing changes, to prove that it can be.
     pub(super) fn prove(&mut self) {
         self.must_commit = true;
@@ -188,13 +264,14 @@ fn live(
     key: &RecordKey,
     now: Timestamp,
 ) -> Result<Option<Versioned>, redb::Error> {
-    let record = records.get(key.as_bytes())?.map(|record| {
-        let (version, expires, bytes) = record.value();
-        Versioned {
-            version: Version::from_raw(version),
-            bytes: bytes.into(),
-            expires: Timestamp::from_unix_millis(expires),
-        }
-    });
+    let record = records.get(key.as_bytes())?.map(|record| versioned(record.value()));
     Ok(record.filter(|record| now < record.expires))
+}
+
+fn versioned((version, expires, bytes): (u64, i64, &[u8])) -> Versioned {
+    Versioned {
+        version: Version::from_raw(version),
+        bytes: bytes.into(),
+        expires: Timestamp::from_unix_millis(expires),
+    }
 }

@@ -51,7 +51,7 @@ async fn told(auth: &Auth, session: &Session, renewed: bool) -> Value {
         "sid": session.fingerprint(),
         "provider": session.provider().as_str(),
         "generation": session.generation(),
-        "expires_at": session.tokens().and_then(|tokens| tokens.expires_at).map(|at| at.unix_seconds()),
+        "expires_at": session.expires_at().map(|at| at.unix_seconds()),
         "renewed": renewed,
     });
     match session.bearer() {

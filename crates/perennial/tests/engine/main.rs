@@ -3,6 +3,7 @@
 
 mod support;
 
+mod audiences;
 mod backends;
 mod callbacks;
 mod configuring;
@@ -12,6 +13,7 @@ mod endpoints;
 mod leaks;
 mod outages;
 mod renewing;
+mod replicas;
 mod requiring;
 mod signing_in;
 mod stale;

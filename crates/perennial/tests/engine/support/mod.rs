@@ -5,17 +5,27 @@ mod clock;
 mod store;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::SET_COOKIE;
+use http::{HeaderMap, Method};
 use perennial::provider::{ConsentPrompt, RefreshClass};
 use perennial::secret::{ClientSecret, CookieSecret};
 use perennial::store::{MemoryStore, SessionStore};
-use perennial::{Auth, AuthBuilder, BearerToken, Event, Provider, RenewalOutcome, RenewalPolicy, Session};
+use perennial::{
+    Audience, Auth, AuthBuilder, BearerToken, Door, Event, Generation, Provider, Refusal, RenewalOutcome,
+    RenewalPolicy, Session,
+};
 use perennial_provider::{Client, Control, DevProvider};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -138,6 +148,19 @@ impl World {
         asked.get_with("/userinfo", &[("authorization", &authorization)]).await.status == 200
     }
 
+    /// What the provider says of an access token (RFC 7662): whom it is for, and how far it reaches.
+    pub(crate) async fn introspected(&self, access_token: &str) -> (String, String) {
+        let address = self.issuer.strip_prefix("http://").and_then(|a| a.parse().ok()).expect("an address");
+        let asked = Browser::new(address, &self.issuer);
+        let credentials = format!("Basic {}", STANDARD.encode(format!("app:{CLIENT_SECRET}")));
+        let headers = [("content-type", "application/x-www-form-urlencoded"), ("authorization", credentials.as_str())];
+        let body = format!("token={access_token}");
+        let answer = asked.send(Method::POST, "/introspect", &headers, body.into()).await.json();
+        assert_eq!(answer["active"], true, "{answer}");
+        let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        (text("aud"), text("scope"))
+    }
+
     /// Whether the first sign-in's family of refresh tokens is alive at the provider.
     pub(crate) fn family_alive(&self) -> bool {
         self.provider.families()[0].alive
@@ -239,13 +262,42 @@ impl Drop for Engine {
 
 fn application(auth: &Auth) -> Router {
     let members = Router::new().route("/page", get(front).post(front)).layer(auth.require_sign_in());
+    let calling = Router::new().route("/for", get(for_audience)).with_state(auth.clone());
     Router::new()
+        .merge(calling)
         .route("/", get(front))
         .route("/me", get(me))
         .route("/data", get(data))
         .nest("/members", members)
         .merge(auth.router())
         .layer(auth.layer())
+}
+
+/// Stands for a route whose upstream wants a token for `?name=` and `?scope=`; tells which would go there.
+async fn for_audience(
+    State(auth): State<Auth>,
+    Query(asked): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let of = |name: &str| asked.get(name).map_or("", String::as_str);
+    let audience = match of("name") {
+        "" => Audience::of_scope(of("scope")),
+        name => Audience::new(name).scope(of("scope")),
+    };
+    let door = asked
+        .get("refused_at")
+        .and_then(|seen| seen.parse().ok())
+        .map_or(Door::Ordinary, |seen| Door::Unauthorized(Generation(seen)));
+    let entry = auth.enter_for(&headers, door, &Arc::new(audience)).await;
+    let mut response = match entry.session.as_ref().map(Session::bearer) {
+        None => Refusal::NotSignedIn.into_response(),
+        Some(Err(refusal)) => refusal.into_response(),
+        Some(Ok(token)) => Json(json!({ "bearer": token.expose_secret() })).into_response(),
+    };
+    for cookie in entry.set_cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
 }
 
 async fn front(session: Option<Session>) -> String {

@@ -1,12 +1,14 @@
 //! A store for several engines, which fails when told to.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use perennial::Timestamp;
 use perennial::store::{
-    Durability, MemoryStore, RecordKey, Removal, SessionStore, StoreError, StoreErrorKind, Swap, Version, Versioned,
+    Announcement, Durability, KeyPrefix, MemoryStore, News, RecordKey, Removal, SessionStore, StoreError,
+    StoreErrorKind, Swap, Version, Versioned,
 };
 
 /// A store in memory that claims to be shared, as a server's would be, with two switches.
@@ -17,6 +19,9 @@ pub(crate) struct Flaky {
     pub(crate) no_load: AtomicBool,
     /// Nothing is written.
     pub(crate) no_swap: AtomicBool,
+    /// Swaps asked for so far.
+    pub(crate) swaps: AtomicUsize,
+    last_key: Mutex<Option<RecordKey>>,
 }
 
 impl Flaky {
@@ -28,6 +33,29 @@ impl Flaky {
     pub(crate) fn fail(&self, failing: bool) {
         self.no_load.store(failing, Ordering::SeqCst);
         self.no_swap.store(failing, Ordering::SeqCst);
+    }
+}
+
+impl Flaky {
+    /// The record that was asked to be stored last, as text.
+    pub(crate) async fn newest(&self) -> String {
+        let (_, stored) = self.last().await;
+        String::from_utf8(stored.bytes.to_vec()).expect("records are JSON")
+    }
+
+    /// Puts something else in place of the record that was stored last, behind everybody's back.
+    pub(crate) async fn rewrite(&self, change: impl Fn(&str) -> String) {
+        let (key, stored) = self.last().await;
+        let text = change(std::str::from_utf8(&stored.bytes).expect("records are JSON"));
+        let now = Timestamp::from_unix_millis(0);
+        let swapped = self.store.compare_and_swap(key, Some(stored.version), text.into(), stored.expires, now).await;
+        assert!(matches!(swapped, Ok(Swap::Stored(_))), "nobody writes meanwhile: {swapped:?}");
+    }
+
+    async fn last(&self) -> (RecordKey, Versioned) {
+        let key = self.last_key.lock().expect("no panic while locked").expect("something was stored");
+        let stored = self.store.load(key, Timestamp::from_unix_millis(0)).await.expect("memory does not fail");
+        (key, stored.expect("the record is there"))
     }
 }
 
@@ -49,6 +77,8 @@ impl SessionStore for Flaky {
         expires: Timestamp,
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Swap, StoreError>> {
+        self.swaps.fetch_add(1, Ordering::SeqCst);
+        *self.last_key.lock().expect("no panic while locked") = Some(key);
         if self.no_swap.load(Ordering::SeqCst) {
             return failure();
         }
@@ -61,6 +91,22 @@ impl SessionStore for Flaky {
 
     fn changed(&self, key: RecordKey, since: Option<Version>, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         self.store.changed(key, since, now)
+    }
+
+    fn find(
+        &self,
+        prefix: KeyPrefix,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<(RecordKey, Versioned)>, StoreError>> {
+        if self.no_load.load(Ordering::SeqCst) { failure() } else { self.store.find(prefix, now) }
+    }
+
+    fn announce(&self, announcement: Announcement, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.no_swap.load(Ordering::SeqCst) { failure() } else { self.store.announce(announcement, now) }
+    }
+
+    fn announcements(&self, now: Timestamp) -> BoxStream<'static, News> {
+        self.store.announcements(now)
     }
 
     fn sweep(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {

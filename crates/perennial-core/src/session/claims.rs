@@ -1,0 +1,263 @@
+//! A session as the claims that are sealed, and back.
+//!
+//! The claims are flat and carry Auth.js's names (`name`, `email`, `picture`, `sub`, and `access_token`,
+//! `refresh_token`, `expires_at` as in its refresh guide), so that an Auth.js app on the same secret reads them. What is
+//! ours alone lies under one name, `perennial`. A cookie without it was begun by Auth.js and is adopted.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::audience::AudienceClaims;
+use super::identity::derive;
+use super::{AudienceToken, Generation, KeyShare, SessionId, SessionState, TokenSet};
+use crate::names::ProviderId;
+use crate::time::Timestamp;
+
+impl SessionState {
+    /// The claims to be sealed into a cookie: Auth.js's names beside our own.
+    pub fn to_claims(&self) -> Map<String, Value> {
+        self.written(Vec::new())
+    }
+
+    /// The claims to be sealed into the record: those of the cookie, and the access tokens for other audiences.
+    pub fn to_record_claims(&self) -> Map<String, Value> {
+        self.written(self.audiences.iter().map(AudienceClaims::from).collect())
+    }
+
+    fn written(&self, audiences: Vec<AudienceClaims>) -> Map<String, Value> {
+        let mut claims = self.claims.clone();
+        let mut own = OwnClaims {
+            v: FORMAT,
+            sid: URL_SAFE_NO_PAD.encode(self.id.0),
+            key: URL_SAFE_NO_PAD.encode(self.share.0).into(),
+            gen_: self.generation.0,
+            provider: self.provider.clone(),
+            started: self.started_at,
+            issued: None,
+            expires: None,
+            refresh_expires: None,
+            audiences,
+        };
+        if let Some(tokens) = &self.tokens {
+            own.issued = Some(tokens.issued_at);
+            own.expires = tokens.expires_at;
+            own.refresh_expires = tokens.refresh_token_expires_at;
+            tokens.write(&mut claims);
+        }
+        // Plain strings, numbers and options: serialising them cannot fail.
+        claims.insert(OWN.into(), serde_json::to_value(own).unwrap_or(Value::Null));
+        claims
+    }
+
+    /// Reads sealed claims back.
+    ///
+    /// `fallback` is the provider of a session that Auth.js began and that does not say where it signed in.
+    ///
+    /// # Errors
+    /// [`NotASession`] when our own part is there but of a format this version does not know.
+    pub fn from_claims(mut claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
+        match claims.remove(OWN) {
+            None => Self::adopt(claims, fallback),
+            Some(own) => {
+                let own: OwnClaims = serde_json::from_value(own).map_err(|_| NotASession)?;
+                if own.v != FORMAT {
+                    return Err(NotASession);
+                }
+                let tokens = own
+                    .issued
+                    .and_then(|issued_at| TokenSet::read(&mut claims, issued_at, own.expires, own.refresh_expires));
+                Ok(Self {
+                    id: SessionId(decode(&own.sid)?),
+                    share: KeyShare(decode(&own.key)?),
+                    generation: Generation(own.gen_),
+                    provider: own.provider,
+                    started_at: own.started,
+                    claims: without_reserved(claims),
+                    tokens,
+                    audiences: own.audiences.into_iter().map(AudienceToken::from).collect(),
+                })
+            }
+        }
+    }
+
+    /// A session that Auth.js began. Id and share are derived from what the cookie alone knows, so that two requests
+    /// with the same cookie meet in the same record.
+    fn adopt(mut claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        // Auth.js gives every cookie a `jti`; without one, and without a token, strangers' cookies could not be told apart.
+        let seed = match (text("refresh_token"), text("jti")) {
+            (Some(token), _) => format!("refresh_token\n{token}"),
+            (None, Some(jti)) => format!("jti\n{jti}"),
+            (None, None) => return Err(NotASession),
+        };
+        let issued_at = Timestamp::from_unix_seconds(claims.get("iat").and_then(Value::as_i64).unwrap_or(0));
+        let expires_at = claims.get("expires_at").and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
+        let provider = match claims.get("provider").and_then(Value::as_str) {
+            Some(id) => ProviderId::new(id),
+            None => fallback.clone(),
+        };
+        let tokens = TokenSet::read(&mut claims, issued_at, expires_at, None);
+        let mut id = [0; 16];
+        id.copy_from_slice(&derive("perennial adopted session", &seed)[..16]);
+        Ok(Self {
+            id: SessionId(id),
+            share: KeyShare(derive("perennial adopted share", &seed)),
+            generation: Generation(0),
+            provider,
+            started_at: issued_at,
+            claims: without_reserved(claims),
+            tokens,
+            audiences: Vec::new(),
+        })
+    }
+}
+
+/// The sealed claims carry our name but not a session of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session cookie has a format this version does not know")]
+pub struct NotASession;
+
+/// Names in the sealed claims that only the engine writes: registered claims of RFC 7519 §4.1 that are about the cookie
+/// itself, the provider's tokens, and our own part. Neither a callback nor an update may set them.
+pub const RESERVED_CLAIMS: [&str; 11] =
+    ["iat", "exp", "nbf", "jti", "access_token", "refresh_token", "id_token", "token_type", "scope", "expires_at", OWN];
+
+const OWN: &str = "perennial";
+const FORMAT: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct OwnClaims {
+    v: u8,
+    sid: String,
+    key: zeroize::Zeroizing<String>,
+    #[serde(rename = "gen")]
+    gen_: u64,
+    provider: ProviderId,
+    started: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_expires: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    audiences: Vec<AudienceClaims>,
+}
+
+pub(super) fn without_reserved(mut claims: Map<String, Value>) -> Map<String, Value> {
+    claims.retain(|name, _| !RESERVED_CLAIMS.contains(&name.as_str()));
+    claims
+}
+
+fn decode<const N: usize>(text: &str) -> Result<[u8; N], NotASession> {
+    URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(NotASession)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::*;
+    use super::*;
+    use crate::secret::{AccessToken, RefreshToken};
+    use serde_json::json;
+
+    #[test]
+    fn a_session_survives_its_claims() {
+        let session = SessionState { generation: Generation(41), ..session() };
+        let back = read(session.to_claims()).expect("our own claims");
+        assert_eq!((back.id, &back.share, back.generation), (session.id, &session.share, session.generation));
+        assert_eq!(
+            (back.provider, back.started_at, back.claims),
+            (session.provider, session.started_at, session.claims)
+        );
+        let (tokens, kept) = (session.tokens.expect("the fixture has them"), back.tokens.expect("they were written"));
+        assert_eq!(kept.access_token, tokens.access_token);
+        assert_eq!(kept.refresh_token, tokens.refresh_token);
+        assert_eq!(kept.id_token, tokens.id_token);
+        assert_eq!((kept.issued_at, kept.expires_at), (tokens.issued_at, tokens.expires_at));
+        assert_eq!(kept.refresh_token_expires_at, tokens.refresh_token_expires_at);
+        assert_eq!(kept.scope.map(|scope| scope.as_str().to_owned()).as_deref(), Some("openid email"));
+    }
+
+    #[test]
+    fn an_authjs_app_finds_its_own_names() {
+        let claims = session().to_claims();
+        for (name, value) in [
+            ("sub", json!("u1")),
+            ("access_token", json!("planted-at")),
+            ("refresh_token", json!("planted-rt")),
+            ("expires_at", json!(301)),
+        ] {
+            assert_eq!(claims.get(name), Some(&value), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_callback_sets_a_reserved_claim() {
+        let mut wanted = object(json!({ "sub": "u1", "theme": "dark" }));
+        for name in RESERVED_CLAIMS {
+            wanted.insert(name.into(), "forged".into());
+        }
+        let began = SessionState { claims: session().with_claims(wanted.clone()).claims, ..session() };
+        assert_eq!(Value::from(began.claims.clone()), json!({ "sub": "u1", "theme": "dark" }));
+        let tokens = session().tokens.expect("the fixture has them");
+        let fresh = SessionState::begin(ProviderId::new("idp"), wanted, tokens, at(1), &Fixed(1));
+        assert_eq!(Value::from(fresh.claims), json!({ "sub": "u1", "theme": "dark" }));
+        let sealed = began.to_claims();
+        assert!(sealed.values().all(|value| value != "forged"), "{sealed:?}");
+    }
+
+    #[test]
+    fn a_cookie_of_authjs_is_adopted() {
+        let authjs = object(json!({
+            "name": "Ada", "sub": "u1", "iat": 100, "exp": 900, "jti": "6c8d", "provider": "github",
+            "access_token": "at-1", "refresh_token": "rt-1", "id_token": "idt-1", "expires_at": 250, "scope": "openid",
+        }));
+        let session = read(authjs.clone()).expect("adopted");
+        let tokens = session.tokens.clone().expect("they lie under flat names");
+        assert_eq!(tokens.access_token, AccessToken::new("at-1"));
+        assert_eq!(tokens.refresh_token, Some(RefreshToken::new("rt-1")));
+        assert_eq!((tokens.issued_at, tokens.expires_at), (at(100), Some(at(250))));
+        assert_eq!(
+            (session.provider.as_str(), session.generation, session.started_at),
+            ("github", Generation(0), at(100))
+        );
+        assert_eq!(Value::from(session.claims.clone()), json!({ "name": "Ada", "sub": "u1", "provider": "github" }));
+
+        // Two requests with this cookie meet in one record; another cookie does not.
+        let again = read(authjs.clone()).expect("adopted");
+        assert_eq!((session.id, &session.share), (again.id, &again.share));
+        let mut other = authjs.clone();
+        other.insert("refresh_token".into(), "rt-2".into());
+        assert_ne!(read(other).expect("adopted").id, session.id);
+        // Auth.js reseals with a new jti on each read: the refresh token says that it is still the same session.
+        let mut resealed = authjs;
+        resealed.insert("jti".into(), "77aa".into());
+        assert_eq!(read(resealed).expect("adopted").id, session.id);
+    }
+
+    #[test]
+    fn an_adopted_cookie_without_tokens_is_a_session_without_them() {
+        let bare = |jti: &str| read(object(json!({ "sub": "u1", "jti": jti, "iat": 5 }))).expect("adopted");
+        assert!(bare("a").tokens.is_none());
+        assert_eq!(bare("a").provider.as_str(), "fallback");
+        assert_eq!(bare("a").id, bare("a").id);
+        assert_ne!(bare("a").id, bare("b").id);
+    }
+
+    #[test]
+    fn a_part_of_ours_that_is_not_understood_is_refused() {
+        let good = session().to_claims();
+        for (member, value) in [("v", json!(2)), ("sid", json!("short")), ("key", json!("!")), ("gen", json!(-1))] {
+            let mut claims = good.clone();
+            claims[OWN][member] = value;
+            assert!(read(claims).is_err(), "{member}");
+        }
+        for own in [json!(null), json!("x"), json!({}), json!([])] {
+            let mut claims = good.clone();
+            claims.insert(OWN.into(), own);
+            assert!(read(claims).is_err());
+        }
+    }
+}

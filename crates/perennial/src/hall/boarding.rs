@@ -1,0 +1,95 @@
+//! Step 4: the flight a request boards, and what its outcome means to that request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use perennial_core::limits::SESSION_AUDIENCES;
+use perennial_core::record::EndReason;
+use perennial_core::session::SessionState;
+
+use super::Found;
+use crate::engine::Inner;
+use crate::flight::{Gate, Passenger};
+use crate::outcome::{Ask, Outcome};
+
+impl Inner {
+    /// Boards the session's flight, or starts it, and waits no longer than `patience`.
+    pub(super) async fn fly(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: Ask, patience: Duration) -> Found {
+        match self.flown(cookie, &ask, patience).await {
+            Some(outcome) => self.found(cookie, &outcome),
+            None => self.without_news(cookie.clone(), RETRY_SOON),
+        }
+    }
+
+    /// The outcome of the flight that did what `ask` wants; `None` when it did not land in time.
+    pub(super) async fn flown(
+        self: &Arc<Self>,
+        cookie: &Arc<SessionState>,
+        ask: &Ask,
+        patience: Duration,
+    ) -> Option<Arc<Outcome>> {
+        let flown = tokio::time::timeout(patience, async {
+            for _ in 0..FLIGHTS_MAX {
+                let (seat, started) = self.seat(cookie, ask);
+                let outcome = seat.arrival().await?;
+                if started || !outcome.leaves_undone(ask, self.now()) {
+                    return Some(outcome);
+                }
+            }
+            None
+        });
+        flown.await.ok().flatten()
+    }
+
+    fn seat(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: &Ask) -> (Passenger<Outcome>, bool) {
+        match self.flights.board(cookie.id) {
+            Gate::Aboard(passenger) => (passenger, false),
+            Gate::First(departure) => {
+                let seat = departure.seat();
+                let (inner, cookie, ask) = (self.clone(), cookie.clone(), ask.clone());
+                // A task of its own: the caller may hang up, the renewal may not be cut short.
+                tokio::spawn(async move { inner.renew(cookie, ask, departure).await });
+                (seat, true)
+            }
+        }
+    }
+
+    /// What a flight's outcome means to a request that came with `cookie`, which may hold a later generation than the
+    /// flight knew, when the record lags behind.
+    pub(super) fn found(&self, cookie: &Arc<SessionState>, outcome: &Outcome) -> Found {
+        match outcome {
+            outcome if outcome.state().is_some_and(|state| state.generation < cookie.generation) => {
+                self.without_news(cookie.clone(), RETRY_SOON)
+            }
+            Outcome::Newest { state, renewed } => match self.without_news(state.clone(), RETRY_SOON) {
+                Found::Serve { state, .. } => Found::Serve { state, renewed: *renewed },
+                died_meanwhile => died_meanwhile,
+            },
+            Outcome::Kept { state, retry_after } => self.without_news(state.clone(), *retry_after),
+            Outcome::AudienceRefused { state, .. } => self.without_news(state.clone(), RETRY_SOON),
+            Outcome::Reauthenticate { state } => self.without_news(state.clone(), RETRY_SOON),
+            Outcome::Refused { state, .. } => match self.without_news(state.clone(), RETRY_SOON) {
+                Found::Suspended { .. } => Found::Ended(EndReason::Refused),
+                serve => serve,
+            },
+            Outcome::Ended(reason) => Found::Ended(*reason),
+        }
+    }
+
+    /// No new tokens: go on with what there is, which is good as long as the access token lives.
+    pub(super) fn without_news(&self, state: Arc<SessionState>, retry_after: Duration) -> Found {
+        let now = self.now();
+        match state.tokens.as_ref() {
+            Some(tokens) if !tokens.alive_at(now) && tokens.refresh_token.is_some() => {
+                Found::Suspended { state, retry_after }
+            }
+            _ => Found::Serve { state, renewed: false },
+        }
+    }
+}
+
+/// Flights one request boards before it takes what there is: each of those before its own may be for another audience.
+const FLIGHTS_MAX: usize = SESSION_AUDIENCES + 2;
+
+/// When nothing better is known about the next attempt.
+pub(super) const RETRY_SOON: Duration = Duration::from_secs(1);

@@ -1,0 +1,41 @@
+//! Step 2: from cookie lines to a session, or nothing.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use perennial_core::Timestamp;
+use perennial_core::cookie;
+use perennial_core::session::SessionState;
+use serde_json::Value;
+
+use crate::cookies::RequestCookies;
+use crate::engine::Inner;
+
+/// A session cookie that opened.
+pub(crate) struct Opened {
+    pub(crate) state: Arc<SessionState>,
+    /// The names of the cookies it came in, for replacing them.
+    pub(crate) names: Vec<String>,
+    pub(super) issued: Timestamp,
+    pub(super) expires: Timestamp,
+    pub(super) newest_secret: bool,
+    pub(super) bytes: usize,
+}
+
+impl Inner {
+    /// Step 2: from cookie lines to a session, or nothing. A cookie that does not open is left where it is: it may be
+    /// another replica's, on a newer secret.
+    pub(crate) fn open(&self, headers: &HeaderMap) -> Option<Opened> {
+        let cookies = RequestCookies::read(headers);
+        let joined = cookie::join(&self.names.session, cookies.iter())?;
+        let now = self.now();
+        let opened = joined.open(&self.session_keys, now).ok()?;
+        let second = |name| opened.claims.get(name).and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
+        let (issued, expires) = (second("iat").unwrap_or(now), second("exp").unwrap_or(now));
+        let names = joined.names;
+        let bytes =
+            cookies.iter().filter(|(name, _)| names.iter().any(|own| own == name)).map(|(_, value)| value.len()).sum();
+        let state = SessionState::from_claims(opened.claims, &self.default_provider).ok()?;
+        Some(Opened { state: Arc::new(state), names, issued, expires, newest_secret: opened.newest_secret, bytes })
+    }
+}
