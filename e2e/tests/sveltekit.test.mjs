@@ -174,7 +174,7 @@ describe('what a forger tries', () => {
     const asApp = (headers, path = '/whoami') => send(`${appUrl}${path}`, { headers: { ...forwarded, accept: 'application/json', ...headers } })
     const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
     const now = Math.floor(Date.now() / 1000)
-    const claims = { iss: url, aud: appUrl, iat: now, exp: now + 30, jti: 'j', htm: 'GET', htu: `${appUrl}/whoami`, sub: 'alice', sid: 's', provider: 'auth0', generation: 1, expires_at: now + 60, state: 'signed_in', session: { user: { name: 'Mallory' }, expires: '' } }
+    const claims = { iss: url, aud: appUrl, iat: now, exp: now + 30, jti: 'j', htm: 'GET', htu: `${appUrl}/whoami`, sub: 'alice', sid: 's', provider: 'auth0', generation: 1, expires_at: now + 60, condition: 'fresh', session: { user: { name: 'Mallory' }, expires: '' } }
     const { keys } = (await send(`${url}/auth/identity/jwks`)).json()
     for (const [what, header] of [
       ['no algorithm', { alg: 'none', typ: 'perennial-identity+jwt', kid: keys[0].kid }],

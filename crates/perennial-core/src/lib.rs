@@ -9,6 +9,7 @@
 
 pub mod authorize;
 pub mod client_auth;
+pub mod condition;
 pub mod cookie;
 pub mod csrf;
 pub mod id_token;
@@ -17,6 +18,7 @@ pub mod limits;
 pub mod metadata;
 pub mod names;
 pub mod origin;
+pub mod outage;
 pub mod provider;
 pub mod random;
 pub mod record;

@@ -70,8 +70,8 @@ pub const ERROR_CODE_CHARS: usize = 64;
 /// Characters kept of a provider's `error_description`: enough for a sentence on a page or in a log line.
 pub const ERROR_DESCRIPTION_CHARS: usize = 300;
 
-/// Characters of a `claims` challenge passed on to the next sign-in: it travels in a URL.
-pub const CLAIMS_CHALLENGE_CHARS: usize = 4096;
+/// Characters of a `claims` challenge passed on to the next sign-in: it travels in a URL and, sealed, in one cookie.
+pub const CLAIMS_CHALLENGE_CHARS: usize = 2048;
 
 /// Characters of an ID token: it has to fit beside others into [`COOKIE_CHUNKS`] cookies, so a larger one is of no use.
 pub const ID_TOKEN_CHARS: usize = 64 << 10;

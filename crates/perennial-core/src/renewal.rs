@@ -28,6 +28,11 @@ pub struct RenewalPolicy {
     pub patience: Duration,
     /// The shortest time between two renewals of a session, renewals on demand included; 1 s.
     pub min_interval: Duration,
+    /// Refresh requests that one process sends to one provider in a second at most; 100, from 1 to 10 000. This is the peak
+    /// after an outage too.
+    pub max_per_second: u32,
+    /// Refresh requests of one process that one provider has to deal with at a time; 64, from 1 to 1024. Others queue.
+    pub max_at_once: u32,
 }
 
 impl Default for RenewalPolicy {
@@ -40,6 +45,8 @@ impl Default for RenewalPolicy {
             wait_max: Duration::from_secs(15),
             patience: Duration::from_secs(1),
             min_interval: Duration::from_secs(1),
+            max_per_second: 100,
+            max_at_once: 64,
         }
     }
 }

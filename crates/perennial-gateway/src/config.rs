@@ -221,10 +221,26 @@ fn renewal_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> R
     set("wait_max", &mut policy.wait_max);
     set("patience", &mut policy.patience);
     set("min_interval", &mut policy.min_interval);
+    let mut set = |key: &str, setting: &mut u32| {
+        if let Some(number) = section.whole_number(key, faults) {
+            *setting = number;
+        }
+    };
+    set("max_per_second", &mut policy.max_per_second);
+    set("max_at_once", &mut policy.max_at_once);
     policy.renew_after = section.duration("renew_after", faults);
     policy.default_lifetime = section.duration("default_lifetime", faults);
-    let known =
-        ["renew_before", "renew_after", "default_lifetime", "call_deadline", "wait_max", "patience", "min_interval"];
+    let known = [
+        "renew_before",
+        "renew_after",
+        "default_lifetime",
+        "call_deadline",
+        "wait_max",
+        "patience",
+        "min_interval",
+        "max_per_second",
+        "max_at_once",
+    ];
     section.close(&known, faults);
     policy
 }

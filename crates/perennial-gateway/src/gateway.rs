@@ -114,12 +114,15 @@ impl Gateway {
 
 impl Inner {
     async fn with_session(&self, request: Request<Body>, route: &Route, peer: SocketAddr) -> Response<Body> {
-        let Entry { session, set_cookies, .. } = self.enter(request.headers(), Door::Ordinary, route).await;
+        let Entry { session, set_cookies, challenge, .. } = self.enter(request.headers(), Door::Ordinary, route).await;
         if let Some(Err(refusal @ Refusal::AudienceRefused)) = session.as_ref().map(Session::bearer) {
             return with_cookies(refusal.into_response(), set_cookies);
         }
         if route.access == Access::Required {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
+            if let Some(challenge) = challenge {
+                parts.extensions.insert(challenge);
+            }
             if let Some(refused) = self.auth.require(&parts, session.as_ref()).await {
                 return with_cookies(refused, set_cookies);
             }

@@ -1,7 +1,9 @@
 //! The `[[providers]]` of a file.
 
 use perennial::JwsAlgorithm;
-use perennial::provider::{AudienceParameter, ClientAuthenticationMethod, RefreshClass};
+use perennial::provider::{
+    AudienceParameter, ClientAuthenticationMethod, Introspection, LastResort, Probe, RefreshClass,
+};
 use perennial::secret::{ClientSecret, PrivateKeyPem};
 use perennial::{ConfigFault, Provider, ProviderBuilder};
 
@@ -48,6 +50,7 @@ pub(crate) fn provider(
     if let Some(class) = refresh_class(&mut section, faults) {
         provider = provider.class(class);
     }
+    provider = doubt_settings(provider, &mut section, faults);
     if section.flag("dangerous_allow_http", faults) == Some(true) {
         provider = provider.dangerous_allow_http();
     }
@@ -58,6 +61,27 @@ pub(crate) fn provider(
     let known: Vec<&str> = TEXTS.iter().map(|(key, _)| *key).chain(OTHERS).collect();
     section.close(&known, faults);
     Some(provider)
+}
+
+/// What is done about a refresh token that may be spent.
+fn doubt_settings(
+    mut provider: ProviderBuilder,
+    section: &mut Reader<'_>,
+    faults: &mut Vec<ConfigFault>,
+) -> ProviderBuilder {
+    if let Some(introspection) = section.choice("introspection", &Introspection::ALL, faults) {
+        provider = provider.introspection(introspection);
+    }
+    if let Some(probe) = section.choice("probe", &Probe::ALL, faults) {
+        provider = provider.probe(probe);
+    }
+    if let Some(last_resort) = section.choice("last_resort", &LastResort::ALL, faults) {
+        provider = provider.last_resort(last_resort);
+    }
+    if let Some(drain) = section.duration("drain", faults) {
+        provider = provider.drain(drain);
+    }
+    provider
 }
 
 /// A secret stands in a file or in the environment, not in the configuration.
@@ -131,7 +155,7 @@ fn refresh_class(section: &mut Reader<'_>, faults: &mut Vec<ConfigFault>) -> Opt
 type Setter = fn(ProviderBuilder, String) -> ProviderBuilder;
 
 /// Settings that are texts, and what takes them.
-const TEXTS: [(&str, Setter); 11] = [
+const TEXTS: [(&str, Setter); 12] = [
     ("id", |p, v| p.id(v)),
     ("name", |p, v| p.name(v)),
     ("issuer", |p, v| p.issuer(v)),
@@ -143,10 +167,11 @@ const TEXTS: [(&str, Setter); 11] = [
     ("jwks_uri", |p, v| p.jwks_uri(v)),
     ("end_session_endpoint", |p, v| p.end_session_endpoint(v)),
     ("revocation_endpoint", |p, v| p.revocation_endpoint(v)),
+    ("introspection_endpoint", |p, v| p.introspection_endpoint(v)),
 ];
 
 /// All other settings.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 17] = [
     "preset",
     "client_authentication",
     "client_secret_env",
@@ -158,6 +183,10 @@ const OTHERS: [&str; 13] = [
     "audience_parameter",
     "refresh_class",
     "refresh_window",
+    "introspection",
+    "probe",
+    "last_resort",
+    "drain",
     "dangerous_allow_http",
     "[providers.authorization_params]",
 ];

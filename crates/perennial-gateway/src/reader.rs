@@ -116,6 +116,14 @@ impl<'a> Reader<'a> {
         self.read(key, "write true or false", faults, DeValue::as_bool)
     }
 
+    /// A number without sign and fraction.
+    pub(crate) fn whole_number(&mut self, key: &str, faults: &mut Vec<ConfigFault>) -> Option<u32> {
+        self.read(key, "write a whole number, such as 100", faults, |value| match value {
+            DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
+        })
+    }
+
     /// A length of time with a unit: `"60s"`, `"30m"`, `"30d"`.
     pub(crate) fn duration(&mut self, key: &str, faults: &mut Vec<ConfigFault>) -> Option<Duration> {
         let remedy = "write a length of time with a unit, such as \"60s\", \"30m\" or \"30d\"";

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
-use perennial::{Auth, Refusal, Session, identity};
-use serde_json::{Value, json};
+use perennial::{Auth, Session, identity};
+use serde_json::Value;
 use url::Url;
 
 use crate::proxy::target;
@@ -23,7 +23,7 @@ pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-perennial-ident
 const LIFETIME: Duration = Duration::from_secs(30);
 
 /// Puts the statement on `session` into a request that is about to go to `upstream`. `bearer` says whether the access token goes
-/// along. A session that the `session` callback hides is not mentioned.
+/// along.
 pub(crate) async fn announce<B>(
     auth: &Auth,
     request: &mut Request<B>,
@@ -37,7 +37,7 @@ pub(crate) async fn announce<B>(
         target: format!("{}{}", upstream.origin().ascii_serialization(), target.path()),
         bearer,
     };
-    let claims = claims(auth, session, auth.view(session).await, upstream, &about);
+    let claims = claims(auth, session, upstream, &about).await;
     // Base64url and dots are always a header value.
     if let Ok(value) = HeaderValue::from_str(&auth.identity_keys().sign(&claims)) {
         put(request.headers_mut(), value);
@@ -51,33 +51,22 @@ struct About {
     bearer: bool,
 }
 
-fn claims(auth: &Auth, session: &Session, view: Value, upstream: &Url, about: &About) -> Value {
+async fn claims(auth: &Auth, session: &Session, upstream: &Url, about: &About) -> Value {
     let now = auth.now();
-    let mut claims = json!({
-        "iss": auth.settings().origin(),
-        "aud": upstream.origin().ascii_serialization(),
-        "iat": now.unix_seconds(),
-        "exp": (now + LIFETIME).unix_seconds(),
-        "jti": auth.random_id(),
-        "htm": about.method.as_str(),
-        "htu": about.target,
-        "sub": session.user().id,
-        "sid": session.fingerprint(),
-        "provider": session.provider().as_str(),
-        "session": view,
-        "generation": session.generation(),
-        "expires_at": session.expires_at().map(|at| at.unix_seconds()),
-        "state": "signed_in",
-    });
-    match session.bearer() {
-        Ok(token) if about.bearer => claims["ath"] = identity::access_token_hash(token).into(),
-        Err(Refusal::RenewalSuspended { retry_after }) => {
-            claims["state"] = "suspended".into();
-            claims["retry_after"] = retry_after.as_secs().max(1).into();
-        }
-        _ => {}
+    let mut claims = auth.describe(session).await;
+    let mut claim = |name: &str, value: Value| drop(claims.insert(name.to_owned(), value));
+    claim("iss", auth.settings().origin().into());
+    claim("aud", upstream.origin().ascii_serialization().into());
+    claim("iat", now.unix_seconds().into());
+    claim("exp", (now + LIFETIME).unix_seconds().into());
+    claim("jti", auth.random_id().into());
+    claim("htm", about.method.as_str().into());
+    claim("htu", about.target.clone().into());
+    claim("sub", session.user().id.into());
+    if let (true, Ok(token)) = (about.bearer, session.bearer()) {
+        claim("ath", identity::access_token_hash(token).into());
     }
-    claims
+    claims.into()
 }
 
 fn put(headers: &mut HeaderMap, mut value: HeaderValue) {

@@ -76,6 +76,11 @@ fn each_fault_names_its_key_its_line_and_what_to_do() {
         ("[renewal]\ncall_deadline = \"61s\"", "renewal.call_deadline", 4, "100 ms to 60 s"),
         ("[renewal]\ncall_deadline = \"99ms\"", "renewal.call_deadline", 4, "100 ms to 60 s"),
         ("[renewal]\nrenew_before = \"0s\"", "renewal.renew_before", 4, "more than zero"),
+        ("[renewal]\nmax_per_second = 0", "renewal.max_per_second", 4, "from 1 to 10000"),
+        ("[renewal]\nmax_per_second = 10001", "renewal.max_per_second", 4, "from 1 to 10000"),
+        ("[renewal]\nmax_per_second = -1", "renewal.max_per_second", 4, "whole number"),
+        ("[renewal]\nmax_per_second = \"100\"", "renewal.max_per_second", 4, "whole number"),
+        ("[renewal]\nmax_at_once = 1025", "renewal.max_at_once", 4, "from 1 to 1024"),
         ("[pages]\nsign_in = \"https://elsewhere.example\"", "pages.sign_in", 4, "path of this site"),
         ("providers = \"oidc\"", "providers", 3, "[[providers]]"),
         ("[[providers]]\npreset = \"oauth0\"", "providers[0].preset", 4, "auth0"),
@@ -103,6 +108,10 @@ fn each_fault_names_its_key_its_line_and_what_to_do() {
         ),
         ("[[providers]]\nid = \"x\"\nrefresh_class = \"rotating\"", "providers[0].refresh_class", 5, "single_use"),
         ("[[providers]]\nid = \"x\"\nrefresh_class = \"overlap\"", "providers[0].refresh_window", 5, "30s"),
+        ("[[providers]]\nid = \"x\"\nintrospection = true", "providers[0].introspection", 5, "with_hint"),
+        ("[[providers]]\nid = \"x\"\nprobe = \"api\"", "providers[0].probe", 5, "userinfo"),
+        ("[[providers]]\nid = \"x\"\nlast_resort = \"hope\"", "providers[0].last_resort", 5, "reauthenticate"),
+        ("[[providers]]\nid = \"x\"\ndrain = 30", "providers[0].drain", 5, "unit"),
         ("[[providers]]\nid = \"x\"\nscopes = \"openid\"", "providers[0].scopes", 5, "scope"),
         (
             "[[providers]]\nid = \"x\"\n[providers.authorization_params]\naudience = 1",
@@ -287,6 +296,8 @@ call_deadline = "500ms"
 wait_max = "20s"
 patience = "2s"
 min_interval = "3s"
+max_per_second = 7
+max_at_once = 3
 [[providers]]
 preset = "oidc"
 id = "x"
@@ -302,6 +313,11 @@ userinfo_endpoint = "http://id.example/userinfo"
 jwks_uri = "http://id.example/jwks"
 end_session_endpoint = "http://id.example/logout"
 revocation_endpoint = "http://id.example/revoke"
+introspection_endpoint = "http://id.example/introspect"
+introspection = "without_hint"
+probe = "userinfo"
+last_resort = "reauthenticate"
+drain = "12s"
 at_kill = true
 refresh_class = "idempotent"
 refresh_window = "30s"
@@ -336,6 +352,7 @@ fn every_documented_key_is_read() {
     let renewal = &settings.renewal;
     assert_eq!([renewal.renew_before, renewal.call_deadline, renewal.wait_max].map(seconds), [90.0, 0.5, 20.0]);
     assert_eq!([renewal.patience, renewal.min_interval].map(seconds), [2.0, 3.0]);
+    assert_eq!([renewal.max_per_second, renewal.max_at_once], [7, 3]);
     assert_eq!(
         [renewal.renew_after, renewal.default_lifetime].map(|age| age.map(seconds)),
         [Some(1800.0), Some(5400.0)]

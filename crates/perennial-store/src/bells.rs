@@ -26,6 +26,12 @@ impl Bells {
         &self.bells[usize::try_from(place).expect("below BELLS, which fits")]
     }
 
+    /// Wakes all waiters: something may have been missed.
+    #[cfg(any(feature = "redis", feature = "postgres"))]
+    pub(crate) fn ring_all(&self) {
+        self.bells.iter().for_each(Notify::notify_waiters);
+    }
+
     /// Wakes the waiters of `key`; call it once the change can be read.
     pub(crate) fn ring(&self, key: &RecordKey) {
         self.of(key).notify_waiters();

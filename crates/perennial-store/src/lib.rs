@@ -44,16 +44,30 @@ pub mod contract;
 mod announcement;
 mod bells;
 mod board;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+mod ear;
 mod error;
 mod open;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod record;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod sequence;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+mod server_url;
 mod store;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+mod tls;
 
 pub use announcement::{Announcement, News};
 pub use embedded::EmbeddedStore;
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
 pub use open::{OpenError, open};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
 pub use record::{KeyPrefix, RecordKey, Version, Versioned};
+#[cfg(feature = "redis")]
+pub use redis::RedisStore;
 pub use store::{Durability, Removal, SessionStore, Swap};

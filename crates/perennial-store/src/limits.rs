@@ -33,3 +33,20 @@ pub const FOUND_RECORDS: usize = 8;
 /// A keeper that has lost its server asks for missed announcements, and wakes its waiters to look for themselves, at least
 /// this often.
 pub const LISTENING_PAUSE: Duration = Duration::from_secs(1);
+
+/// One call to a store's server, connecting included, unless the URL says otherwise: a person waits for it.
+pub const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A connection on which a server tells of changes is asked for a sign of life this often: a dead one looks like a quiet
+/// one, and what is announced meanwhile goes unheard.
+pub const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How far the clocks of a store's server and of this process may lie apart without harm to announcements.
+pub const SERVER_CLOCK_ERROR: Duration = Duration::from_secs(3 * 3600);
+
+/// Connections to PostgreSQL per process unless the URL says otherwise: enough for thousands of renewals a second, and
+/// little of a server's usual hundred.
+pub const POSTGRES_CONNECTIONS: usize = 8;
+
+/// An idle connection is tested this often by the system, so that firewalls do not forget it.
+pub const KEEPALIVE: Duration = Duration::from_secs(60);

@@ -8,7 +8,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::{EmbeddedStore, MemoryStore, SessionStore};
 
-/// Opens the store that `url` names: `memory:`, a path, or `file:` with a percent-encoded path (RFC 8089 §2).
+/// Opens the store that `url` names: `memory:`, a path, `file:` with a percent-encoded path (RFC 8089 §2), or the URL of a
+/// server: `redis:`, `rediss:`, both with `+sentinel` or `+cluster`, `postgres:`.
 ///
 /// It blocks while a file is read and checked. A store on a server is reached by
 /// [`check`](SessionStore::check), not by opening it.
@@ -20,8 +21,8 @@ use crate::{EmbeddedStore, MemoryStore, SessionStore};
 /// let store = perennial_store::open(path)?;
 /// assert!(!store.shared());
 /// # drop(store);
-/// let refused = perennial_store::open("redis://localhost").err().unwrap();
-/// assert_eq!(refused.code(), "store_not_built_in");
+/// let refused = perennial_store::open("mysql://localhost").err().unwrap();
+/// assert_eq!(refused.code(), "store_bad_name");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -31,6 +32,14 @@ pub fn open(url: &str) -> Result<Arc<dyn SessionStore>, OpenError> {
     match name(url)? {
         Name::Memory => Ok(Arc::new(MemoryStore::new())),
         Name::File(path) => Ok(Arc::new(EmbeddedStore::open(path)?)),
+        #[cfg(feature = "redis")]
+        Name::Redis => Ok(Arc::new(crate::RedisStore::open(url)?)),
+        #[cfg(feature = "postgres")]
+        Name::Postgres => Ok(Arc::new(crate::PostgresStore::open(url)?)),
+        #[cfg(not(feature = "redis"))]
+        Name::Redis => Err(not_built_in(url)),
+        #[cfg(not(feature = "postgres"))]
+        Name::Postgres => Err(not_built_in(url)),
     }
 }
 
@@ -39,7 +48,9 @@ pub fn open(url: &str) -> Result<Arc<dyn SessionStore>, OpenError> {
 #[non_exhaustive]
 pub enum OpenError {
     /// Another process, or this one, has the file open.
-    #[error("{place}: the file is in use by another process: replicas need redis:// or postgres://")]
+    #[error(
+        "{place}: the file is in use by another process, and only one may use it: stop that one, or give all replicas redis:// or postgres://"
+    )]
     InUse {
         /// The file.
         place: String,
@@ -86,13 +97,13 @@ pub enum OpenError {
     #[error("the store's writer could not be started ({0}): allow this process more threads")]
     NoThread(#[source] io::Error),
     /// This build has no keeper for that kind of store.
-    #[error("this build has no store for {scheme}: yet: use a path, or memory:")]
+    #[error("this build has no store for {scheme}: build it with that feature, or use a path, or memory:")]
     NotBuiltIn {
         /// The URL's scheme.
         scheme: String,
     },
     /// The name is none of a store.
-    #[error("{reason}: name a store as memory:, as a path, or as file: and a path")]
+    #[error("{reason}: name a store as memory:, as a path, as file: and a path, or by a redis:// or postgres:// URL")]
     BadName {
         /// What is wrong with it.
         reason: &'static str,
@@ -115,10 +126,17 @@ impl OpenError {
     }
 }
 
+#[cfg(not(all(feature = "redis", feature = "postgres")))]
+fn not_built_in(url: &str) -> OpenError {
+    OpenError::NotBuiltIn { scheme: url.split(':').next().unwrap_or_default().to_owned() }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Name {
     Memory,
     File(PathBuf),
+    Redis,
+    Postgres,
 }
 
 fn name(url: &str) -> Result<Name, OpenError> {
@@ -128,9 +146,8 @@ fn name(url: &str) -> Result<Name, OpenError> {
         Some(("memory", "" | "//")) => Ok(Name::Memory),
         Some(("memory", _)) => bad("memory: takes nothing after it"),
         Some(("file", rest)) => file_name(rest),
-        Some((scheme @ ("redis" | "rediss" | "postgres" | "postgresql"), _)) => {
-            Err(OpenError::NotBuiltIn { scheme: scheme.to_owned() })
-        }
+        Some(("postgres" | "postgresql", _)) => Ok(Name::Postgres),
+        Some((scheme, _)) if matches!(scheme.split('+').next(), Some("redis" | "rediss")) => Ok(Name::Redis),
         Some((_, rest)) if rest.starts_with("//") => bad("the store's URL has an unknown scheme"),
         _ => Ok(Name::File(PathBuf::from(url))),
     }
@@ -175,10 +192,11 @@ mod tests {
             ("file:", Err("store_bad_name")),
             ("file:%ff", Err("store_bad_name")),
             ("file:a%00", Err("store_bad_name")),
-            ("redis://u:planted@h", Err("store_not_built_in")),
-            ("rediss://h", Err("store_not_built_in")),
-            ("postgres://h", Err("store_not_built_in")),
-            ("postgresql://h", Err("store_not_built_in")),
+            ("redis://u:planted@h", Ok(Name::Redis)),
+            ("rediss+sentinel://h", Ok(Name::Redis)),
+            ("redis", Ok(Name::File("redis".into()))),
+            ("postgres://h", Ok(Name::Postgres)),
+            ("postgresql://h", Ok(Name::Postgres)),
             ("mysql://u:planted@h", Err("store_bad_name")),
         ];
         for (url, expected) in table {

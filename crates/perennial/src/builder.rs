@@ -8,6 +8,7 @@ use perennial_core::SecureRandom;
 use perennial_core::cookie::{KeyRing, RecordKeys};
 use perennial_core::identity::IdentityKeys;
 use perennial_core::names::ProviderId;
+use perennial_core::outage::{PER_SECOND_MAX, SLOTS_AHEAD};
 use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault};
 use perennial_core::renewal::RenewalPolicy;
 use perennial_core::secret::{BackendSecret, CookieSecret};
@@ -311,7 +312,7 @@ impl AuthBuilder {
         Ok(Auth {
             inner: Arc::new(Inner {
                 default_provider: providers.first().map_or_else(|| ProviderId::new(""), |first| first.id.clone()),
-                issuers: providers.into_iter().map(IssuerClient::new).collect(),
+                issuers: providers.into_iter().map(|each| IssuerClient::new(each, &settings.renewal)).collect(),
                 settings,
                 names,
                 session_keys,
@@ -407,6 +408,14 @@ impl AuthBuilder {
         if deadline < Duration::from_millis(100) || deadline > Duration::from_secs(60) {
             faults.push(ConfigFault::new("renewal.call_deadline", self.place, "choose from 100 ms to 60 s"));
         }
+        for (key, value, most, range) in [
+            ("renewal.max_per_second", self.renewal.max_per_second, PER_SECOND_MAX, "from 1 to 10000"),
+            ("renewal.max_at_once", self.renewal.max_at_once, AT_ONCE_MAX, "from 1 to 1024"),
+        ] {
+            if value == 0 || value > most {
+                faults.push(ConfigFault::new(key, self.place, format!("choose {range}")));
+            }
+        }
         if self.renewal.renew_before.is_zero() {
             faults.push(ConfigFault::new("renewal.renew_before", self.place, "choose more than zero, such as 60s"));
         }
@@ -469,5 +478,8 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 
 /// A backend secret can be guessed at over the network, where nothing slows a guesser down.
 const BACKEND_SECRET_BYTES: usize = 32;
+
+/// As many as may wait for a slot at a time.
+const AT_ONCE_MAX: u32 = SLOTS_AHEAD as u32;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -17,6 +17,8 @@ pub(crate) struct CookieNames {
     pub(crate) callback_url: String,
     /// Followed by the flow's short name: one cookie for each sign-in under way.
     pub(crate) flow_prefix: String,
+    /// What the provider wants of the next sign-in.
+    pub(crate) challenge: String,
     secure: bool,
 }
 
@@ -28,13 +30,14 @@ impl CookieNames {
             csrf: format!("{host_prefix}authjs.csrf-token"),
             callback_url: format!("{prefix}authjs.callback-url"),
             flow_prefix: format!("{host_prefix}perennial.flow."),
+            challenge: format!("{host_prefix}perennial.challenge"),
             secure,
         }
     }
 
     /// Whether a cookie is ours and no upstream's business.
     pub(crate) fn owns(&self, name: &str) -> bool {
-        [&self.session, &self.csrf, &self.callback_url]
+        [&self.session, &self.csrf, &self.callback_url, &self.challenge]
             .iter()
             .any(|own| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
             || name.starts_with(&self.flow_prefix)
@@ -189,8 +192,12 @@ mod tests {
     fn upstreams_see_their_own_cookies_and_none_of_ours() {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, HeaderValue::from_static("theme=dark; authjs.session-token.0=a;authjs.csrf-token=b"));
-        headers
-            .append(COOKIE, HeaderValue::from_static(" __Secure-authjs.session-token=c; cart=1; perennial.flow.x=d"));
+        headers.append(
+            COOKIE,
+            HeaderValue::from_static(
+                " __Secure-authjs.session-token=c; cart=1; perennial.flow.x=d; perennial.challenge=e",
+            ),
+        );
         assert_eq!(foreign_cookies(&headers, false).expect("two remain"), "theme=dark; cart=1");
         headers.clear();
         headers.append(COOKIE, HeaderValue::from_static("authjs.session-token=a"));

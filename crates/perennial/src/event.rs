@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use perennial_core::Timestamp;
-use perennial_core::record::EndReason;
+use perennial_core::condition::Condition;
+use perennial_core::record::{EndReason, ResendReason};
 use perennial_core::session::Generation;
 use serde::Serialize;
 
@@ -78,6 +79,10 @@ pub struct Renewal {
     pub waiters: usize,
     /// What came of it.
     pub outcome: RenewalOutcome,
+    /// How the session stands afterwards.
+    pub condition: Condition,
+    /// Why a refresh token that may be spent was sent again, if that was so.
+    pub resend: Option<ResendReason>,
     /// Four characters that tell this access token from others.
     pub access_token_fingerprint: Option<String>,
     /// When the newest access token was asked for.

@@ -1,5 +1,7 @@
 //! Sign-ins under way: one sealed cookie each, so that two tabs may sign in at once.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue};
 use perennial_core::authorize::PendingSignIn;
 use perennial_core::cookie;
@@ -9,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::cookies::{Life, RequestCookies};
 use crate::engine::Inner;
+use crate::hall::Challenge;
 
 impl Inner {
     /// `Set-Cookie` lines that remember `pending`, dropping the oldest sign-ins of a browser that has too many.
@@ -41,6 +44,28 @@ impl Inner {
         self.names.delete(&self.flow_name(state.expose_secret()))
     }
 
+    /// A `Set-Cookie` line that remembers what the provider wants of the next sign-in (OIDC Core §5.5).
+    pub(crate) fn remember_challenge(&self, challenge: &Challenge) -> Option<HeaderValue> {
+        let claims: Map<String, Value> = serde_json::from_str(&challenge.0).ok()?;
+        let claims = Map::from_iter([(CHALLENGE.to_owned(), Value::Object(claims))]);
+        let sealed = cookie::seal(&self.flow_keys, &claims, self.now(), CHALLENGE_MAX_AGE, self.random());
+        Some(self.names.set(&self.names.challenge, &sealed, Life::For(CHALLENGE_MAX_AGE)))
+    }
+
+    /// What the provider wanted when it last refused to renew this browser's session.
+    pub(crate) fn challenge_of(&self, headers: &HeaderMap) -> Option<Challenge> {
+        let cookies = RequestCookies::read(headers);
+        let sealed = cookies.first(&self.names.challenge)?;
+        let mut opened = cookie::open(&self.flow_keys, sealed, self.now()).ok()?;
+        opened.claims.remove(CHALLENGE).map(|claims| Challenge(claims.to_string()))
+    }
+
+    /// A `Set-Cookie` line that forgets the challenge, if the request brought one.
+    pub(crate) fn forget_challenge(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let present = RequestCookies::read(headers).first(&self.names.challenge).is_some();
+        present.then(|| self.names.delete(&self.names.challenge))
+    }
+
     fn opened_flow(&self, value: &str) -> Option<PendingSignIn> {
         let mut opened = cookie::open(&self.flow_keys, value, self.now()).ok()?;
         serde_json::from_value(opened.claims.remove(FLOW)?).ok()
@@ -56,3 +81,8 @@ impl Inner {
 }
 
 const FLOW: &str = "flow";
+
+const CHALLENGE: &str = "challenge";
+
+/// Whoever signs in later begins anew: the provider will say again what it wants.
+const CHALLENGE_MAX_AGE: Duration = Duration::from_secs(24 * 3600);

@@ -64,6 +64,9 @@ where
             let entry = auth.enter(request.headers(), Door::Ordinary).await;
             let target = request.uri().clone();
             request.extensions_mut().insert(Visitor { session: entry.session, target });
+            if let Some(challenge) = entry.challenge {
+                request.extensions_mut().insert(challenge);
+            }
             let mut response = inner.call(request).await.into_response();
             attach_cookies(&mut response, entry.set_cookies, &auth.inner.names);
             Ok(response)

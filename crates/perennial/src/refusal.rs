@@ -19,6 +19,9 @@ pub enum Refusal {
         /// Try again after this long.
         retry_after: Duration,
     },
+    /// The access token has died, and the refresh token, which may be spent, must not be tried at this provider: it must see
+    /// the user. The session is kept.
+    ReauthenticationRequired,
     /// The session has no access token that could be handed out.
     NoAccessToken,
     /// The provider gives no access token for the audience that was asked for.
@@ -64,6 +67,11 @@ impl Refusal {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "renewal_suspended",
                 "The sign-in provider cannot be reached; you are still signed in: repeat the request a little later.",
+            ),
+            Self::ReauthenticationRequired => (
+                StatusCode::UNAUTHORIZED,
+                "reauthentication_required",
+                "The sign-in provider must see you once more: load a page of this site, then repeat the request.",
             ),
             Self::NoAccessToken => (
                 StatusCode::FORBIDDEN,

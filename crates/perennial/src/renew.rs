@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::Timestamp;
+use perennial_core::condition::Progress;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
     Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan, seal_state,
@@ -23,7 +24,7 @@ use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger};
 use crate::engine::Inner;
 use crate::event::{Event, Renewal, RenewalOutcome, RenewalReason};
 use crate::flight::Departure;
-use crate::issuer::{Identity, IssuerClient};
+use crate::issuer::{Identity, IssuerClient, RefreshPass};
 use crate::ledger::record_key;
 use crate::outcome::{Ask, Outcome};
 
@@ -33,8 +34,8 @@ impl Inner {
     pub(crate) async fn renew(self: Arc<Self>, cookie: Arc<SessionState>, ask: Ask, flight: Departure<Outcome>) {
         match self.acquire(&cookie, &ask).await {
             Acquired::Landed(outcome) => flight.tell(outcome),
-            Acquired::Permit { newest, intent, provider } => {
-                let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, &ask, &flight).await;
+            Acquired::Permit { newest, intent, provider, pass } => {
+                let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, pass, &ask, &flight).await;
                 flight.tell(outcome);
                 if let Some(unsaved) = unsaved {
                     // Until they are in the record, whoever comes with the spent cookie gets the tokens from this flight.
@@ -47,7 +48,7 @@ impl Inner {
     /// Until there is nothing to do or the intent is ours.
     async fn acquire(&self, cookie: &Arc<SessionState>, ask: &Ask) -> Acquired {
         let give_up_at = self.now() + self.settings.renewal.wait_max;
-        let mut told = None;
+        let (mut told, mut pass) = (None, None);
         loop {
             let standing = match self.standing(cookie).await {
                 Ok(Ok(standing)) => standing,
@@ -77,12 +78,9 @@ impl Inner {
             };
             let now = self.now();
             // An answer counts for the version of the record it was asked about: somebody may have called since.
-            let told_now = told.take().filter(|(about, _)| *about == standing.version).map(|(_, told)| told);
+            let told_now = told.filter(|(about, _)| *about == standing.version).map(|(_, told)| told);
             let at = Circumstances { told: told_now, ..self.circumstances(&newest, &provider, now) };
             let planned = plan(standing.phase.as_ref(), Attempt::new(self.random()), &at);
-            if let (Plan::Call(_), Some(until)) = (&planned, issuer.held_until(now)) {
-                return kept(until);
-            }
             match planned {
                 Plan::Refused { claims } => return Acquired::Landed(Outcome::Refused { state: newest, claims }),
                 Plan::Reauthenticate => return Acquired::Landed(Outcome::Reauthenticate { state: newest }),
@@ -99,13 +97,29 @@ impl Inner {
                 }
                 Plan::Hold(until) => return kept(until),
                 Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
-                Plan::Wait(until) => self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await,
+                Plan::Wait(until) => {
+                    // Others may go meanwhile.
+                    pass = None;
+                    self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await;
+                }
                 Plan::Call(intent) => {
+                    let granted = match pass.take() {
+                        Some(granted) => granted,
+                        None => match issuer.admit(&self.edges, intent.turn(), give_up_at.since(now)).await {
+                            // Whatever the record says by now.
+                            Ok(granted) if granted.waited => {
+                                pass = Some(granted);
+                                continue;
+                            }
+                            Ok(granted) => granted,
+                            Err(until) => return kept(until),
+                        },
+                    };
                     let intent = intent.counted(standing.record.as_ref());
                     let phase = Phase::Intent(intent.clone());
                     match self.write_phase(&newest, phase, standing.record.as_ref(), standing.version).await {
-                        Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider },
-                        Ok(Swap::Conflict(_)) => {}
+                        Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider, pass: granted },
+                        Ok(Swap::Conflict(_)) => pass = Some(granted),
                         Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
                     }
                 }
@@ -195,6 +209,7 @@ impl Inner {
         newest: &Arc<SessionState>,
         intent: &Intent,
         provider: &ResolvedProvider,
+        pass: RefreshPass,
         ask: &Ask,
         flight: &Departure<Outcome>,
     ) -> (Outcome, Option<SessionState>) {
@@ -207,19 +222,19 @@ impl Inner {
         let mut unsaved = None;
         let called_at = self.now();
         let answer = tokio::select! {
-            answer = issuer.refresh(&self.edges, provider, refresh_token, ask.audience.as_deref(), intent) => answer,
+            answer = issuer.refresh(&self.edges, provider, refresh_token, ask.audience.as_deref(), intent, pass) => answer,
             never = self.keep_lease(newest, intent) => match never {},
         };
         let provider_time = self.now().since(called_at);
-        let (outcome, told) = match answer {
+        let landed = match answer {
             Ok(response) => self.commit(newest, intent, issuer, ask, response, &mut unsaved).await,
             Err(failure) => match &failure.salvaged {
                 Some(refresh_token) => self.salvage(newest, intent, issuer, refresh_token, &failure).await,
                 None => self.note_failure(newest, intent, issuer, ask, &failure).await,
             },
         };
-        self.report(newest, &outcome, told, ask.reason, flight.passengers(), provider_time);
-        (outcome, unsaved)
+        self.report(newest, intent, &landed, ask.reason, flight.passengers(), provider_time);
+        (landed.0, unsaved)
     }
 
     /// Brings tokens into the record that the store would not take when they came.
@@ -394,7 +409,7 @@ impl Inner {
             FailureVerdict::Ambiguous | FailureVerdict::Rejected => (Attempted::Refused { claims: None }, "refused"),
             FailureVerdict::Reauthenticate { claims } => (Attempted::Refused { claims: claims.clone() }, "refused"),
         };
-        if let Some(message) = issuer.note_failure(&self.edges, failure) {
+        if let Some(message) = issuer.to_mend(failure) {
             self.alarm("provider_refuses_client", &message);
         }
         tracing::warn!(session = newest.id.fingerprint(), why, error = failure.error.as_deref(), "renewal failed");
@@ -420,7 +435,7 @@ impl Inner {
         failure: &TokenFailure,
     ) -> (Outcome, RenewalOutcome) {
         tracing::warn!(session = newest.id.fingerprint(), %failure, "renewal failed, but its refresh token was saved");
-        if let Some(message) = issuer.note_failure(&self.edges, failure) {
+        if let Some(message) = issuer.to_mend(failure) {
             self.alarm("provider_refuses_client", &message);
         }
         let mut next = newest.with_refresh_token(refresh_token.clone());
@@ -517,8 +532,8 @@ impl Inner {
     fn report(
         &self,
         before: &SessionState,
-        outcome: &Outcome,
-        told: RenewalOutcome,
+        intent: &Intent,
+        (outcome, told): &(Outcome, RenewalOutcome),
         reason: RenewalReason,
         waiters: usize,
         provider_time: Duration,
@@ -532,7 +547,9 @@ impl Inner {
             reason,
             provider_time,
             waiters,
-            outcome: told,
+            condition: self.condition(state, progress_after(outcome)),
+            resend: intent.resend,
+            outcome: told.clone(),
             access_token_fingerprint: tokens.map(|tokens| tokens.access_token.fingerprint()),
             issued_at: tokens.map(|tokens| tokens.issued_at),
             expires_at: tokens.and_then(|tokens| tokens.expires_at),
@@ -541,11 +558,21 @@ impl Inner {
     }
 }
 
+/// What a renewal's end says about the next one.
+fn progress_after(outcome: &Outcome) -> Progress {
+    match outcome {
+        Outcome::Newest { .. } | Outcome::AudienceRefused { .. } => Progress::Quiet,
+        Outcome::Kept { .. } | Outcome::Reauthenticate { .. } => Progress::Failing,
+        Outcome::Refused { .. } => Progress::Refused,
+        Outcome::Ended(_) => Progress::Ended,
+    }
+}
+
 enum Acquired {
     /// Nothing to call for.
     Landed(Outcome),
     /// The intent is written: call.
-    Permit { newest: Arc<SessionState>, intent: Intent, provider: Arc<ResolvedProvider> },
+    Permit { newest: Arc<SessionState>, intent: Intent, provider: Arc<ResolvedProvider>, pass: RefreshPass },
 }
 
 enum Landed {

@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode};
+use perennial_core::authorize::Manner;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -18,6 +19,7 @@ use crate::auth::Auth;
 use crate::refusal::{Refusal, retry_after_seconds};
 use crate::routes::wants_page;
 use crate::session::{Session, Visitor};
+use crate::sign_in::SendOff;
 
 impl Auth {
     /// A tower layer that lets only those pass who are signed in. It belongs inside [`Auth::layer`], which says who is there:
@@ -40,32 +42,46 @@ impl Auth {
     ///
     /// A stranger's page load is redirected to the provider, or to the choice between several, and comes back afterwards; other
     /// requests of strangers get 401. A session whose access token has died while the provider is out of reach gets 503 with
-    /// `Retry-After`, and a page load a page that tries again by itself.
+    /// `Retry-After`, and a page load a page that tries again by itself. Where the provider must see the user once more, a page
+    /// load goes there with `prompt=none` and comes back, and anything else gets 401 `reauthentication_required`.
     pub async fn require(&self, request: &Parts, session: Option<&Session>) -> Option<Response> {
         let page = wants_page(&request.headers) && request.method.is_safe();
         match session.map(Session::bearer) {
-            None if page => Some(self.to_sign_in(request).await),
+            None if page => Some(self.to_sign_in(request, None).await),
             None => Some(Refusal::NotSignedIn.into_response()),
             Some(Err(Refusal::RenewalSuspended { retry_after })) if page => Some(holding_page(retry_after)),
             Some(Err(refusal @ Refusal::RenewalSuspended { .. })) => Some(refusal.into_response()),
+            Some(Err(Refusal::ReauthenticationRequired)) if page => Some(self.to_sign_in(request, session).await),
+            Some(Err(refusal @ Refusal::ReauthenticationRequired)) => Some(refusal.into_response()),
             Some(_) => None,
         }
     }
 
-    async fn to_sign_in(&self, request: &Parts) -> Response {
+    /// To the provider: a stranger to the only one or to the choice, whoever is signed in to theirs and, if it will have it so,
+    /// without noticing.
+    async fn to_sign_in(&self, request: &Parts, signed_in: Option<&Session>) -> Response {
         let settings = self.settings();
         // A nested router has cut its prefix off the URI; the layer knows the whole.
         let target = request.extensions.get().map_or(&request.uri, |Visitor { target, .. }| target);
         let here = target.path_and_query().map_or("/", |path| path.as_str());
         let return_to = format!("{}{here}", settings.origin());
-        let mut providers = self.providers();
-        let (location, cookies) = match (providers.next(), providers.next()) {
-            (Some(only), None) => match self.begin_sign_in(&request.headers, only.as_str(), &return_to, &[]).await {
+        let (provider, manner) = match signed_in {
+            Some(session) => (Some(session.provider()), Manner::Silent),
+            None => {
+                let mut providers = self.providers();
+                let only = providers.next().filter(|_| providers.next().is_none());
+                (only, Manner::Interactive)
+            }
+        };
+        let challenge = request.extensions.get().cloned().or_else(|| self.inner.challenge_of(&request.headers));
+        let wish = SendOff { manner, challenge };
+        let (location, cookies) = match provider {
+            Some(provider) => match self.send_to_provider(&request.headers, provider, &return_to, &[], wish).await {
                 Ok(start) => (start.location, start.set_cookies),
                 Err(Refusal::RenewalSuspended { retry_after }) => return holding_page(retry_after),
                 Err(refusal) => return refusal.into_response(),
             },
-            _ => {
+            None => {
                 let query = url::form_urlencoded::Serializer::new(String::new())
                     .append_pair("callbackUrl", &return_to)
                     .finish();

@@ -1,11 +1,11 @@
 //! A session as an application sees it, and the extractors that hand it over.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use perennial_core::Timestamp;
+use perennial_core::condition::Condition;
 use perennial_core::names::ProviderId;
 use perennial_core::secret::AccessToken;
 use perennial_core::session::{AudienceToken, Generation, SessionState, TokenSet};
@@ -28,6 +28,7 @@ use crate::refusal::Refusal;
 pub struct Session {
     state: Arc<SessionState>,
     bearer: Bearer,
+    condition: Condition,
 }
 
 /// Which access token a session hands out.
@@ -42,22 +43,22 @@ pub(crate) enum Bearer {
     /// None for the audience that was asked for, and there will be none before somebody allows it at the provider.
     AudienceRefused,
     /// It has died and cannot be replaced just now.
-    Suspended { retry_after: Duration },
+    Refused(Refusal),
 }
 
 impl Session {
     /// A session whose access token is judged at `now`.
-    pub(crate) fn new(state: Arc<SessionState>, now: Timestamp) -> Self {
+    pub(crate) fn new(state: Arc<SessionState>, now: Timestamp, condition: Condition) -> Self {
         let bearer = match &state.tokens {
             Some(tokens) if tokens.alive_at(now) => Bearer::Live,
             _ => Bearer::Absent,
         };
-        Self { state, bearer }
+        Self { state, bearer, condition }
     }
 
-    /// A session whose access token has died and cannot be replaced just now.
-    pub(crate) fn suspended(state: Arc<SessionState>, retry_after: Duration) -> Self {
-        Self { state, bearer: Bearer::Suspended { retry_after } }
+    /// A session whose access token has died and cannot be replaced just now, and why.
+    pub(crate) fn suspended(state: Arc<SessionState>, why: Refusal) -> Self {
+        Self { state, bearer: Bearer::Refused(why), condition: Condition::Suspended }
     }
 
     /// The same session, handing out another access token.
@@ -90,6 +91,11 @@ impl Session {
         self.state.id.fingerprint()
     }
 
+    /// How the session stands: whether its access token is fresh, and if not, whether the next can be had.
+    pub fn condition(&self) -> Condition {
+        self.condition
+    }
+
     /// When the user signed in.
     pub fn started_at(&self) -> Timestamp {
         self.state.started_at
@@ -100,13 +106,13 @@ impl Session {
     ///
     /// # Errors
     /// [`Refusal::NoAccessToken`] when the provider gave none that lives, [`Refusal::RenewalSuspended`] when it has died
-    /// and the provider cannot be reached for the next, [`Refusal::AudienceRefused`] when the provider gives none for the
-    /// audience.
+    /// and the provider cannot be reached for the next, [`Refusal::ReauthenticationRequired`] when the provider must see the
+    /// user first, [`Refusal::AudienceRefused`] when the provider gives none for the audience.
     pub fn bearer(&self) -> Result<&AccessToken, Refusal> {
         match (&self.state.tokens, &self.bearer) {
             (Some(tokens), Bearer::Live) => Ok(&tokens.access_token),
             (_, Bearer::Audience(token)) => Ok(&token.access_token),
-            (_, Bearer::Suspended { retry_after }) => Err(Refusal::RenewalSuspended { retry_after: *retry_after }),
+            (_, Bearer::Refused(why)) => Err(*why),
             (_, Bearer::AudienceRefused) => Err(Refusal::AudienceRefused),
             (None, Bearer::Live) | (_, Bearer::Absent) => Err(Refusal::NoAccessToken),
         }
@@ -118,7 +124,7 @@ impl Session {
         match &self.bearer {
             Bearer::Audience(token) => token.expires_at,
             Bearer::AudienceRefused => None,
-            Bearer::Live | Bearer::Absent | Bearer::Suspended { .. } => self.tokens()?.expires_at,
+            Bearer::Live | Bearer::Absent | Bearer::Refused(_) => self.tokens()?.expires_at,
         }
     }
 
@@ -171,7 +177,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 /// A live access token, for a call to an upstream in the user's name.
 ///
 /// As an axum extractor it answers 401 to strangers, 403 where the session has no access token, and 503 with
-/// `Retry-After` while the token has died and the provider is out of reach.
+/// `Retry-After` while the token has died and the provider is out of reach, or 401 `reauthentication_required`.
 #[derive(Clone, Debug)]
 pub struct BearerToken(pub AccessToken);
 

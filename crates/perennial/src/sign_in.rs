@@ -1,7 +1,7 @@
 //! Signing in, as a sequence of awaits: from a stranger to an authorization URL, and from a provider's answer to a session.
 
 use http::{HeaderMap, HeaderValue};
-use perennial_core::authorize::{self, CallbackError, PendingSignIn, SignInRequest};
+use perennial_core::authorize::{self, CallbackError, Manner, PendingSignIn, SignInRequest};
 use perennial_core::names::ProviderId;
 use perennial_core::origin::ReturnUrl;
 use perennial_core::record::{Record, seal_state};
@@ -11,6 +11,7 @@ use crate::auth::Auth;
 use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger, SignInCallback, SignInVerdict, User};
 use crate::engine::Inner;
 use crate::event::Event;
+use crate::hall::Challenge;
 use crate::issuer::IssuerClient;
 use crate::refusal::Refusal;
 
@@ -23,6 +24,12 @@ pub struct SignInStart {
     pub set_cookies: Vec<HeaderValue>,
 }
 
+/// How a browser is sent to its provider.
+pub(crate) struct SendOff {
+    pub(crate) manner: Manner,
+    pub(crate) challenge: Option<Challenge>,
+}
+
 /// Why a sign-in came to nothing; the names are Auth.js's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SignInFailure {
@@ -32,6 +39,8 @@ pub(crate) enum SignInFailure {
     Elsewhere(String),
     /// The provider answered with an error.
     OAuthCallbackError,
+    /// The provider will not answer without a question to the user; where the sign-in is to lead.
+    Noticed(String),
     /// The answer belongs to no sign-in of this browser, or to one that took too long.
     UnknownFlow,
     /// Something on our side or between us and the provider.
@@ -53,8 +62,21 @@ impl Auth {
         return_to: &str,
         extra: &[(String, String)],
     ) -> Result<SignInStart, Refusal> {
+        let wish = SendOff { manner: Manner::Interactive, challenge: self.inner.challenge_of(headers) };
+        self.send_to_provider(headers, &ProviderId::new(provider), return_to, extra, wish).await
+    }
+
+    /// [`begin_sign_in`](Self::begin_sign_in), noticed by the user or not.
+    pub(crate) async fn send_to_provider(
+        &self,
+        headers: &HeaderMap,
+        provider: &ProviderId,
+        return_to: &str,
+        extra: &[(String, String)],
+        SendOff { manner, challenge }: SendOff,
+    ) -> Result<SignInStart, Refusal> {
         let inner = &self.inner;
-        let issuer = inner.issuers.iter().find(|issuer| issuer.provider().id.as_str() == provider);
+        let issuer = inner.issuers.iter().find(|issuer| issuer.provider().id == *provider);
         let issuer = issuer.ok_or(Refusal::UnknownProvider)?;
         let resolved = issuer.resolved(&inner.edges).await.map_err(|error| {
             inner.alarm("provider_unreachable", &format!("Nobody can sign in with {provider}: {error}"));
@@ -65,7 +87,8 @@ impl Auth {
         let root = format!("{}/", inner.settings.origin());
         let return_to = judged.as_ref().map_or(root.as_str(), ReturnUrl::as_str);
         let redirect_uri = inner.settings.endpoint_url(&format!("/callback/{provider}"));
-        let request = SignInRequest { redirect_uri: &redirect_uri, return_to, parameters: extra };
+        let claims = challenge.as_ref().map(|challenge| challenge.0.as_str());
+        let request = SignInRequest { redirect_uri: &redirect_uri, return_to, parameters: extra, manner, claims };
         let (url, pending) = authorize::begin(&resolved, &request, inner.random(), inner.now());
         Ok(SignInStart { location: url.to_string(), set_cookies: inner.remember_flow(headers, &pending) })
     }
@@ -90,6 +113,9 @@ impl Inner {
         let code = authorize::read_callback(answer, &pending, &resolved, self.now()).map_err(|error| {
             tracing::warn!(%error, provider = provider.as_str(), "the provider's answer to a sign-in was refused");
             match error {
+                CallbackError::Refused { .. } if pending.manner == Manner::Silent => {
+                    SignInFailure::Noticed(pending.return_to.clone())
+                }
                 CallbackError::Refused { .. } => SignInFailure::OAuthCallbackError,
                 _ => SignInFailure::Configuration,
             }

@@ -6,4 +6,4 @@ export type { Answer, Engine, Entry, SignedIn, Stranger, Visitor } from './engin
 export { EngineUnreachable } from './engine/engine.js';
 export { perennial, type Perennial, type PerennialOptions } from './perennial.js';
 export { protect } from './protect.js';
-export type { Auth, DefaultSession, Renewed, Session, SessionInfo } from './types.js';
+export type { Auth, Condition, DefaultSession, Renewed, Session, SessionInfo } from './types.js';

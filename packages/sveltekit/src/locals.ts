@@ -18,17 +18,21 @@ export function locals(engine: Engine, event: RequestEvent, visit: Visit): Auth 
 		const found = await visitor();
 		if (found === null) error(401, 'Sign in first.');
 		if (found.accessToken !== null) return found.accessToken;
-		if (found.state === 'suspended') {
-			error(503, 'The sign-in provider cannot be reached. You are still signed in: try again a little later.');
+		switch (found.refusal) {
+			case 'renewal_suspended':
+				error(503, 'The sign-in provider cannot be reached. You are still signed in: try again a little later.');
+			case 'reauthentication_required':
+				error(401, 'The sign-in provider wants to see you again: sign in once more.');
+			default:
+				error(403, 'This session has no access token.');
 		}
-		error(403, 'This session has no access token.');
 	}
 
 	async function info() {
 		const found = await visitor();
 		if (found === null) return null;
-		const { generation, expiresAt, provider, sid, state } = found;
-		return { generation, expiresAt, provider, sid, suspended: state === 'suspended' };
+		const { generation, expiresAt, provider, sid, condition } = found;
+		return { generation, expiresAt, provider, sid, condition };
 	}
 
 	async function refresh() {

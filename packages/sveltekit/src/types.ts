@@ -14,6 +14,9 @@ export interface DefaultSession {
 /** The session as the browser may see it: the default, and what the application declares in `App.Session`. */
 export type Session = DefaultSession & App.Session;
 
+/** `degraded`: the access token lives, but the last attempt at the next one failed. */
+export type Condition = 'fresh' | 'renewing' | 'degraded' | 'suspended' | 'ended';
+
 /** Beside the session itself: how fresh it is. Nothing here opens anything, so it may be shown. */
 export interface SessionInfo {
 	/** How many renewals lie behind the session. */
@@ -24,8 +27,8 @@ export interface SessionInfo {
 	provider: string;
 	/** Names the session in logs. */
 	sid: string;
-	/** Whether the access token has died and the provider cannot be reached for the next. The user is still signed in. */
-	suspended: boolean;
+	/** How the session stands. `suspended`: the access token has died and no other can be had just now; the user is still signed in. */
+	condition: Condition;
 }
 
 /** What `refresh()` came to. */
@@ -47,8 +50,8 @@ export interface Auth {
 	/**
 	 * A live access token, for a call in the user's name. It belongs on the server alone.
 	 *
-	 * Throws Kit's `error(401)` for a stranger, `error(403)` for a session without a token, and `error(503)` while the token has died and the
-	 * provider cannot be reached for the next.
+	 * Throws Kit's `error(401)` for a stranger, and for somebody whom the provider wants to see again; `error(403)` for a session without a token;
+	 * `error(503)` while the token has died and the provider cannot be reached for the next.
 	 */
 	accessToken(): Promise<string>;
 	/** How fresh the session is; `null` for a stranger. */

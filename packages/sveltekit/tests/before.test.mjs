@@ -12,6 +12,7 @@ const visitor = (path = '/', init = {}) => new Request(`http://localhost:5173${p
 
 const told = {
 	state: 'signed_in',
+	condition: 'fresh',
 	session: { user: { name: 'Alice' }, expires: '2030' },
 	sid: 'f00d',
 	provider: 'oidc',

@@ -7,6 +7,8 @@ import { EngineUnreachable, perennial, protect } from '../dist/index.js';
 
 const ALICE = {
 	state: 'signed_in',
+	condition: 'fresh',
+	refusal: null,
 	session: { user: { name: 'Alice' }, expires: '2030' },
 	accessToken: 'token',
 	expiresAt: null,
@@ -181,8 +183,9 @@ test('when nobody can say, it is 503 and not a stranger', async (t) => {
 test('an access token, or the reason why there is none', async () => {
 	for (const [visitor, headers, expected] of [
 		[ALICE, {}, { status: 401 }],
-		[{ ...ALICE, accessToken: null }, SIGNED_IN, { status: 403 }],
-		[{ ...ALICE, state: 'suspended', accessToken: null }, SIGNED_IN, { status: 503 }]
+		[{ ...ALICE, accessToken: null, refusal: 'no_access_token' }, SIGNED_IN, { status: 403 }],
+		[{ ...ALICE, accessToken: null, refusal: 'reauthentication_required' }, SIGNED_IN, { status: 401 }],
+		[{ ...ALICE, accessToken: null, refusal: 'renewal_suspended' }, SIGNED_IN, { status: 503 }]
 	]) {
 		await perennial({ engine: engine({ visitor }) }).handle({
 			event: event('/', { headers }),

@@ -23,6 +23,8 @@ const expected = (over = {}) => ({
 test('a good statement says who is there, with the token that came along', async () => {
 	assert.deepEqual(await verify(statement(), expected()), {
 		state: 'signed_in',
+		condition: 'fresh',
+		refusal: null,
 		session: goodClaims.session,
 		accessToken: TOKEN,
 		expiresAt: new Date((NOW + 300) * 1000),
@@ -34,8 +36,8 @@ test('a good statement says who is there, with the token that came along', async
 });
 
 test('an outage is told', async () => {
-	const said = await verify(statement({ claims: { state: 'suspended', retry_after: 4, ath: undefined } }), expected());
-	assert.deepEqual([said.state, said.accessToken, said.retryAfter], ['suspended', null, 4]);
+	const said = await verify(statement({ claims: { condition: 'suspended', refusal: 'renewal_suspended', retry_after: 4, ath: undefined } }), expected());
+	assert.deepEqual([said.condition, said.refusal, said.accessToken, said.retryAfter], ['suspended', 'renewal_suspended', null, 4]);
 });
 
 test('a token without a word on it in the statement is not handed on', async () => {

@@ -272,6 +272,8 @@ mod tests {
             provider_time: Duration::from_millis(9),
             waiters: 49,
             outcome,
+            condition: perennial::Condition::Fresh,
+            resend: None,
             access_token_fingerprint: None,
             issued_at: None,
             expires_at: None,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use callback::{AuthorizationErrorCode, AuthorizationResponse, CallbackError, read_callback, state_of};
-pub use pending::PendingSignIn;
+pub use pending::{Manner, PendingSignIn};
 pub use sign_out::end_session_url;
 use url::Url;
 
@@ -57,6 +57,10 @@ pub struct SignInRequest<'a> {
     pub return_to: &'a str,
     /// Wishes of the one who asks; only [`CALLER_PARAMETERS`] are heard.
     pub parameters: &'a [(String, String)],
+    /// Whether the user is to notice.
+    pub manner: Manner,
+    /// The `claims` parameter (OIDC Core §5.5) that the provider asked for when it last refused to renew.
+    pub claims: Option<&'a str>,
 }
 
 /// Begins a sign-in: the URL the browser goes to, and what must be kept, sealed, until it comes back.
@@ -66,7 +70,7 @@ pub fn begin(
     random: &dyn SecureRandom,
     now: Timestamp,
 ) -> (Url, PendingSignIn) {
-    let mut parameters = asked_for(&provider.provider, request.parameters);
+    let mut parameters = asked_for(&provider.provider, request);
     let pending = PendingSignIn {
         provider: provider.provider.id.clone(),
         state: State::new(random_token(random)),
@@ -78,6 +82,7 @@ pub fn begin(
         redirect_uri: request.redirect_uri.to_string(),
         return_to: request.return_to.to_owned(),
         max_age: max_age(&parameters),
+        manner: request.manner,
         started: now,
     };
     parameters.set("response_type", "code");
@@ -102,7 +107,7 @@ pub fn code_challenge(verifier: &CodeVerifier) -> String {
 }
 
 /// Configuration first, then the caller's wishes, then what a refresh token needs.
-fn asked_for(provider: &Provider, wishes: &[(String, String)]) -> Parameters {
+fn asked_for(provider: &Provider, request: &SignInRequest<'_>) -> Parameters {
     let mut parameters = Parameters(Vec::new());
     let configured = &provider.authorization_params;
     for (name, value) in configured {
@@ -111,10 +116,16 @@ fn asked_for(provider: &Provider, wishes: &[(String, String)]) -> Parameters {
         }
     }
     let consent_configured = parameters.value("prompt").is_some_and(|prompt| has(prompt, "consent"));
-    for (name, value) in wishes {
+    for (name, value) in request.parameters {
         if CALLER_PARAMETERS.contains(&name.as_str()) {
             parameters.set(name, value);
         }
+    }
+    if let Some(claims) = request.claims {
+        parameters.set("claims", claims);
+    }
+    if request.manner == Manner::Silent {
+        parameters.set("prompt", "none");
     }
     let consent_due = provider.consent == ConsentPrompt::WithOfflineAccess && provider.scope.contains("offline_access");
     if consent_configured || consent_due {

@@ -29,8 +29,23 @@ pub struct PendingSignIn {
     /// OIDC Core §3.1.2.1 `max_age`, when it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Duration>,
+    /// Whether the user was to notice.
+    #[serde(default)]
+    pub manner: Manner,
     /// When it began.
     pub started: Timestamp,
+}
+
+/// Whether the user is to notice a sign-in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Manner {
+    /// The provider may ask for anything.
+    #[default]
+    Interactive,
+    /// The provider is to answer without a question, by `prompt=none` (OIDC Core §3.1.2.1). If it will not, the user is sent
+    /// there once more.
+    Silent,
 }
 
 /// Writes a secret into something about to be sealed.

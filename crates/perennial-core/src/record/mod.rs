@@ -17,6 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::REPLICA_CLOCK_SKEW;
+use crate::outage::Turn;
 use crate::random::{SecureRandom, random_bytes};
 use crate::session::Generation;
 use crate::time::Timestamp;
@@ -113,6 +114,11 @@ impl Intent {
     /// The same intent, counted as the next of the session whose record it is about to be written into.
     pub fn counted(self, record: Option<&Record>) -> Self {
         Self { fence: record.map_or(0, |record| record.fence).saturating_add(1), ..self }
+    }
+
+    /// Whether this attempt follows a failed one.
+    pub fn turn(&self) -> Turn {
+        if self.failures == 0 && self.resend.is_none() { Turn::First } else { Turn::Again }
     }
 
     /// Whether a call that is over by `end` is over before anybody else may call, by the clock of any replica.

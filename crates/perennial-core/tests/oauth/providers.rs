@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::id_token::JwsAlgorithm;
-use perennial_core::provider::{IssuerRule, PRESETS, Provider, ProviderBuilder, ProviderKind, RefreshClass};
+use perennial_core::limits::RETRY_AFTER_MAX;
+use perennial_core::provider::{
+    ClientAuthenticationMethod, DoubtRules, Introspection, IssuerRule, LastResort, PRESETS, Probe, Provider,
+    ProviderBuilder, ProviderKind, RefreshClass,
+};
 use perennial_core::secret::ClientSecret;
 
 use crate::builder;
@@ -35,6 +39,53 @@ fn every_preset_builds_from_what_it_leaves_open() {
 }
 
 #[test]
+fn what_can_be_asked_in_doubt_depends_on_row_endpoints_and_standing() {
+    let keycloak = || {
+        let preset = Provider::preset("keycloak").expect("a preset").issuer("https://id.example");
+        let known = preset.client_id("c").client_secret(ClientSecret::new("s"));
+        let known = known.authorization_endpoint("https://id.example/a").token_endpoint("https://id.example/t");
+        known.jwks_uri("https://id.example/k").userinfo_endpoint("https://id.example/u")
+    };
+    let github = || Provider::preset("github").expect("a preset").client_id("c").client_secret(ClientSecret::new("s"));
+    let rules = |builder: ProviderBuilder| {
+        let provider = Arc::new(builder.build().expect("complete"));
+        provider.resolve(None).expect("every endpoint is known").doubt_rules()
+    };
+    let introspect = "https://id.example/i";
+    let base = DoubtRules::of_class(RefreshClass::Reusable);
+    let single = DoubtRules { probe: Probe::UserInfo, ..DoubtRules::of_class(RefreshClass::SingleUse) };
+    let public = ClientAuthenticationMethod::None;
+    for (row, provider, expected) in [
+        ("no endpoint", keycloak(), base),
+        (
+            "an endpoint",
+            keycloak().introspection_endpoint(introspect),
+            DoubtRules { introspection: Introspection::WithHint, ..base },
+        ),
+        (
+            "a public client may not ask",
+            keycloak().introspection_endpoint(introspect).client_authentication_method(public),
+            base,
+        ),
+        ("kills the old access token", github(), single),
+        ("does not, as somebody knows", github().at_kill(false), DoubtRules { probe: Probe::None, ..single }),
+        ("not to be probed", github().probe(Probe::None), DoubtRules { probe: Probe::None, ..single }),
+        (
+            "all by hand",
+            github().class(RefreshClass::Family).last_resort(LastResort::Reauthenticate).drain(Duration::ZERO),
+            DoubtRules {
+                class: RefreshClass::Family,
+                last_resort: LastResort::Reauthenticate,
+                drain: Duration::ZERO,
+                ..single
+            },
+        ),
+    ] {
+        assert_eq!(rules(provider), expected, "{row}");
+    }
+}
+
+#[test]
 fn an_unknown_preset_names_those_there_are() {
     let error = Provider::preset("auth1").unwrap_err().to_string();
     assert!(error.contains("`auth1`") && error.contains("auth0") && error.contains("custom"));
@@ -52,6 +103,11 @@ fn all_faults_are_told_at_once() {
         ),
         (oauth().issuer("https://id.example"), &[]),
         (oauth().token_endpoint("https://id.example/t"), &["authorization_endpoint", "userinfo_endpoint"]),
+        (builder().probe(Probe::UserInfo), &["probe"]),
+        (builder().probe(Probe::UserInfo).at_kill(true), &[]),
+        (builder().drain(RETRY_AFTER_MAX), &[]),
+        (builder().drain(RETRY_AFTER_MAX + Duration::from_millis(1)), &["drain"]),
+        (builder().introspection_endpoint("http://id.example/introspect"), &["introspection_endpoint"]),
         (builder().id(""), &["id"]),
         (builder().id("a".repeat(65)), &["id"]),
         (builder().scope("email"), &["scope"]),

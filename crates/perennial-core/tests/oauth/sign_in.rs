@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use perennial_core::authorize::{
-    AuthorizationErrorCode, CallbackError, PROTOCOL_PARAMETERS, PendingSignIn, SignInRequest, begin, code_challenge,
-    end_session_url, read_callback, state_of,
+    AuthorizationErrorCode, CallbackError, Manner, PROTOCOL_PARAMETERS, PendingSignIn, SignInRequest, begin,
+    code_challenge, end_session_url, read_callback, state_of,
 };
 use perennial_core::limits::{CALLBACK_QUERY_CHARS, SIGN_IN_MAX_AGE};
 use perennial_core::provider::{Provider, ProviderBuilder, ProviderKind, ResolvedProvider};
@@ -22,8 +22,35 @@ fn callback_url() -> Url {
 fn started(provider: &ResolvedProvider, wishes: &[(&str, &str)]) -> (Url, PendingSignIn) {
     let wishes: Vec<(String, String)> =
         wishes.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let request = SignInRequest { redirect_uri: &callback_url(), return_to: "/inbox", parameters: &wishes };
+    let request = SignInRequest {
+        redirect_uri: &callback_url(),
+        return_to: "/inbox",
+        parameters: &wishes,
+        manner: Manner::Interactive,
+        claims: None,
+    };
     begin(provider, &request, &Counting::default(), NOW)
+}
+
+#[test]
+fn a_silent_sign_in_and_a_challenge_are_asked_for_in_the_protocols_words() {
+    let challenge = r#"{"id_token":{"acr":{"essential":true}}}"#;
+    let wishes = [("prompt".to_owned(), "login".to_owned()), ("claims".to_owned(), "{}".to_owned())];
+    for (manner, claims, expected) in [
+        (Manner::Interactive, None, (Some("login consent"), None)),
+        (Manner::Interactive, Some(challenge), (Some("login consent"), Some(challenge))),
+        // OIDC Core §3.1.2.1: none stays alone.
+        (Manner::Silent, None, (Some("none"), None)),
+    ] {
+        let request =
+            SignInRequest { redirect_uri: &callback_url(), return_to: "/inbox", parameters: &wishes, manner, claims };
+        let (url, pending) = begin(&resolved(builder()), &request, &Counting::default(), NOW);
+        let query = query(&url);
+        let asked = |name: &str| query.get(name).map(String::as_str);
+        assert_eq!((asked("prompt"), asked("claims")), expected, "{manner:?} {claims:?}");
+        let kept = serde_json::to_value(&pending).expect("it is sealed as JSON");
+        assert_eq!(serde_json::from_value::<PendingSignIn>(kept).expect("and comes back").manner, manner);
+    }
 }
 
 fn query(url: &Url) -> HashMap<String, String> {

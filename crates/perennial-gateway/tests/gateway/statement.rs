@@ -61,7 +61,8 @@ async fn a_statement_is_about_one_request_to_one_upstream() {
         ("htu", format!("{upstream}/below/some/page").into()),
         ("sub", "alice".into()),
         ("provider", "oidc".into()),
-        ("state", "signed_in".into()),
+        ("condition", "fresh".into()),
+        ("refusal", Value::Null),
         ("generation", 0.into()),
     ] {
         let expected: Value = expected;
@@ -99,7 +100,8 @@ async fn an_outage_is_told_on_an_optional_route() {
     stage.outage();
     let answer = alice.fetch("/").await;
     let said = claims(&mut alice, &answer).await;
-    assert_eq!((&said["state"], &said["sub"]), (&"suspended".into(), &"alice".into()));
+    assert_eq!((&said["condition"], &said["sub"]), (&"suspended".into(), &"alice".into()));
+    assert_eq!(said["refusal"], "renewal_suspended");
     assert!(said["retry_after"].as_u64().is_some_and(|seconds| seconds > 0), "{said}");
     assert_eq!(said["ath"], Value::Null);
 }

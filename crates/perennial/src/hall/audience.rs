@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use perennial_core::condition::{Condition, Progress};
 use perennial_core::record::EndReason;
 use perennial_core::renewal::{Verdict, judge_audience_token};
 use perennial_core::session::{Audience, AudienceToken, SessionState};
@@ -56,16 +57,16 @@ impl Auth {
             Some(reason) => (Found::Ended(reason), Bearer::Absent),
             None => self.inner.bearer_for(state, Door::Ordinary, audience).await,
         };
-        let state = match found {
-            Found::Ended(reason) => {
-                if reason == EndReason::Refused {
-                    self.inner.end_in_background(state.clone(), reason);
-                }
+        let (state, condition) = match found {
+            Found::Ended(EndReason::Refused) | Found::Refused { .. } => {
+                self.inner.end_in_background(state.clone(), EndReason::Refused);
                 return Err(Refusal::NotSignedIn);
             }
-            Found::Serve { state, .. } | Found::Suspended { state, .. } => state,
+            Found::Ended(_) => return Err(Refusal::NotSignedIn),
+            Found::Serve { state, condition, .. } => (state, condition),
+            Found::Suspended { state, .. } | Found::Reauthenticate { state } => (state, Condition::Suspended),
         };
-        let session = Session::new(state, self.inner.now()).with_bearer(bearer);
+        let session = Session::new(state, self.inner.now(), condition).with_bearer(bearer);
         session.bearer()?;
         Ok(session)
     }
@@ -88,15 +89,18 @@ impl Inner {
     ) -> (Found, Bearer) {
         // Where each refresh kills the access tokens before it, two audiences would take each other's away in turn.
         if self.at_kill(&cookie.provider) {
-            return (Found::Serve { state: cookie.clone(), renewed: false }, Bearer::AudienceRefused);
+            let (state, condition) = (cookie.clone(), self.condition(cookie, Progress::Quiet));
+            return (Found::Serve { state, renewed: false, condition }, Bearer::AudienceRefused);
         }
         let policy = &self.settings.renewal;
         let known = self.audience_tokens.find(cookie.id, audience, self.now());
         let renewable = cookie.tokens.as_ref().is_some_and(|tokens| tokens.refresh_token.is_some());
         let verdict = judge_audience_token(known.as_deref(), renewable, policy, self.now());
         let (ask, patience) = match (door, verdict) {
-            (Door::Ordinary, Verdict::Fresh) => return serve(cookie, known),
-            (Door::Ordinary, Verdict::Due) if self.flights.under_way(cookie.id) => return serve(cookie, known),
+            (Door::Ordinary, Verdict::Fresh) => return serve(cookie, known, Condition::Fresh),
+            (Door::Ordinary, Verdict::Due) if self.flights.under_way(cookie.id) => {
+                return serve(cookie, known, Condition::Renewing);
+            }
             (Door::Ordinary, Verdict::Due) => (Ask::due(RenewalReason::AheadOfTime), policy.patience),
             (Door::Ordinary, Verdict::Expired | Verdict::Bare) => (Ask::due(RenewalReason::Audience), policy.wait_max),
             (Door::Refresh, _) => (Ask::now(RenewalReason::OnDemand, cookie.generation), policy.wait_max),
@@ -112,11 +116,11 @@ impl Inner {
         let bearer = match (self.audience_tokens.find(cookie.id, audience, self.now()), &*outcome) {
             (Some(token), _) => Bearer::Audience(token),
             (None, Outcome::AudienceRefused { .. }) => Bearer::AudienceRefused,
-            (None, Outcome::Kept { retry_after, .. }) => Bearer::Suspended { retry_after: *retry_after },
-            (
-                None,
-                Outcome::Newest { .. } | Outcome::Refused { .. } | Outcome::Reauthenticate { .. } | Outcome::Ended(_),
-            ) => Bearer::Absent,
+            (None, Outcome::Kept { retry_after, .. }) => {
+                Bearer::Refused(Refusal::RenewalSuspended { retry_after: *retry_after })
+            }
+            (None, Outcome::Reauthenticate { .. }) => Bearer::Refused(Refusal::ReauthenticationRequired),
+            (None, Outcome::Newest { .. } | Outcome::Refused { .. } | Outcome::Ended(_)) => Bearer::Absent,
         };
         (self.found(cookie, &outcome), bearer)
     }
@@ -124,15 +128,16 @@ impl Inner {
     /// No news in time: what is known goes on as long as it lives.
     fn without_token(&self, cookie: &Arc<SessionState>, known: Option<Arc<AudienceToken>>) -> (Found, Bearer) {
         match known.filter(|token| token.alive_at(self.now())) {
-            Some(token) => serve(cookie, Some(token)),
+            Some(token) => serve(cookie, Some(token), Condition::Renewing),
             None => {
                 let retry_after = super::boarding::RETRY_SOON;
-                (self.without_news(cookie.clone(), retry_after), Bearer::Suspended { retry_after })
+                let bearer = Bearer::Refused(Refusal::RenewalSuspended { retry_after });
+                (self.without_news(cookie.clone(), retry_after, Progress::UnderWay), bearer)
             }
         }
     }
 }
 
-fn serve(state: &Arc<SessionState>, token: Option<Arc<AudienceToken>>) -> (Found, Bearer) {
-    (Found::Serve { state: state.clone(), renewed: false }, token.map_or(Bearer::Absent, Bearer::Audience))
+fn serve(state: &Arc<SessionState>, token: Option<Arc<AudienceToken>>, condition: Condition) -> (Found, Bearer) {
+    (Found::Serve { state: state.clone(), renewed: false, condition }, token.map_or(Bearer::Absent, Bearer::Audience))
 }

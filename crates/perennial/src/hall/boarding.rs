@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use perennial_core::condition::Progress;
 use perennial_core::limits::SESSION_AUDIENCES;
-use perennial_core::record::EndReason;
 use perennial_core::session::SessionState;
 
 use super::Found;
@@ -17,7 +17,7 @@ impl Inner {
     pub(super) async fn fly(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: Ask, patience: Duration) -> Found {
         match self.flown(cookie, &ask, patience).await {
             Some(outcome) => self.found(cookie, &outcome),
-            None => self.without_news(cookie.clone(), RETRY_SOON),
+            None => self.without_news(cookie.clone(), RETRY_SOON, Progress::UnderWay),
         }
     }
 
@@ -59,31 +59,41 @@ impl Inner {
     pub(super) fn found(&self, cookie: &Arc<SessionState>, outcome: &Outcome) -> Found {
         match outcome {
             outcome if outcome.state().is_some_and(|state| state.generation < cookie.generation) => {
-                self.without_news(cookie.clone(), RETRY_SOON)
+                self.without_news(cookie.clone(), RETRY_SOON, Progress::UnderWay)
             }
-            Outcome::Newest { state, renewed } => match self.without_news(state.clone(), RETRY_SOON) {
-                Found::Serve { state, .. } => Found::Serve { state, renewed: *renewed },
+            Outcome::Newest { state, renewed } => match self.without_news(state.clone(), RETRY_SOON, Progress::Quiet) {
+                Found::Serve { state, condition, .. } => Found::Serve { state, renewed: *renewed, condition },
                 died_meanwhile => died_meanwhile,
             },
-            Outcome::Kept { state, retry_after } => self.without_news(state.clone(), *retry_after),
-            Outcome::AudienceRefused { state, .. } => self.without_news(state.clone(), RETRY_SOON),
-            Outcome::Reauthenticate { state } => self.without_news(state.clone(), RETRY_SOON),
-            Outcome::Refused { state, .. } => match self.without_news(state.clone(), RETRY_SOON) {
-                Found::Suspended { .. } => Found::Ended(EndReason::Refused),
-                serve => serve,
-            },
+            Outcome::Kept { state, retry_after } => self.without_news(state.clone(), *retry_after, Progress::Failing),
+            Outcome::AudienceRefused { state, .. } => self.without_news(state.clone(), RETRY_SOON, Progress::Quiet),
+            Outcome::Reauthenticate { state } => {
+                match self.without_news(state.clone(), RETRY_SOON, Progress::Failing) {
+                    Found::Suspended { state, .. } => Found::Reauthenticate { state },
+                    serve => serve,
+                }
+            }
+            Outcome::Refused { state, claims } => {
+                match self.without_news(state.clone(), RETRY_SOON, Progress::Refused) {
+                    Found::Suspended { .. } => Found::Refused { claims: claims.clone() },
+                    serve => serve,
+                }
+            }
             Outcome::Ended(reason) => Found::Ended(*reason),
         }
     }
 
     /// No new tokens: go on with what there is, which is good as long as the access token lives.
-    pub(super) fn without_news(&self, state: Arc<SessionState>, retry_after: Duration) -> Found {
+    pub(super) fn without_news(&self, state: Arc<SessionState>, retry_after: Duration, progress: Progress) -> Found {
         let now = self.now();
         match state.tokens.as_ref() {
             Some(tokens) if !tokens.alive_at(now) && tokens.refresh_token.is_some() => {
                 Found::Suspended { state, retry_after }
             }
-            _ => Found::Serve { state, renewed: false },
+            _ => {
+                let condition = self.condition(&state, progress);
+                Found::Serve { state, renewed: false, condition }
+            }
         }
     }
 }

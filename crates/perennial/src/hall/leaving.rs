@@ -5,31 +5,28 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use perennial_core::Timestamp;
+use perennial_core::condition::Condition;
 use perennial_core::cookie;
 use perennial_core::record::EndReason;
 use perennial_core::session::SessionState;
 
-use super::{Entry, Found, Opened};
+use super::{Challenge, Entry, Found, Opened};
 use crate::callbacks::{Callbacks, JwtCallback};
 use crate::engine::Inner;
 use crate::event::Event;
+use crate::refusal::Refusal;
 use crate::session::Session;
 
 impl Inner {
     /// Step 6 and the cookie of step 8.
     pub(super) async fn leave(self: &Arc<Self>, opened: Opened, found: Found) -> Entry {
         let now = self.now();
-        let (state, suspended, renewed) = match found {
-            Found::Ended(reason) => {
-                if reason == EndReason::Refused {
-                    self.end_in_background(opened.state.clone(), reason);
-                }
-                tracing::info!(session = opened.state.id.fingerprint(), ?reason, "session over, cookie cleared");
-                let writes = cookie::clear(&self.names.session, &opened.names);
-                return Entry { set_cookies: self.names.chunks(&writes, now), ..Entry::stranger() };
-            }
-            Found::Serve { state, renewed } => (state, None, renewed),
-            Found::Suspended { state, retry_after } => (state, Some(retry_after), false),
+        let (state, bearer, renewed) = match found {
+            Found::Ended(reason) => return self.over(&opened, reason, None),
+            Found::Refused { claims } => return self.over(&opened, EndReason::Refused, claims.map(Challenge)),
+            Found::Serve { state, renewed, condition } => (state, Ok(condition), renewed),
+            Found::Suspended { state, retry_after } => (state, Err(Refusal::RenewalSuspended { retry_after }), false),
+            Found::Reauthenticate { state } => (state, Err(Refusal::ReauthenticationRequired), false),
         };
         if !renewed && state.generation > opened.state.generation {
             self.emit(Event::StaleCookieSaved {
@@ -51,11 +48,26 @@ impl Inner {
         } else {
             Vec::new()
         };
-        let session = match suspended {
-            None => Session::new(state, now),
-            Some(retry_after) => Session::suspended(state, retry_after),
+        let session = match bearer {
+            Ok(condition) => Session::new(state, now, condition),
+            Err(why) => Session::suspended(state, why),
         };
-        Entry { session: Some(session), set_cookies, renewed }
+        if session.condition() != Condition::Fresh {
+            tracing::debug!(session = session.fingerprint(), condition = session.condition().as_str(), "not fresh");
+        }
+        Entry { session: Some(session), set_cookies, renewed, challenge: None }
+    }
+
+    /// A stranger leaves, where a session came in; with what the provider wants of the next sign-in.
+    fn over(self: &Arc<Self>, opened: &Opened, reason: EndReason, challenge: Option<Challenge>) -> Entry {
+        if reason == EndReason::Refused {
+            self.end_in_background(opened.state.clone(), reason);
+        }
+        tracing::info!(session = opened.state.id.fingerprint(), ?reason, "session over, cookie cleared");
+        let writes = cookie::clear(&self.names.session, &opened.names);
+        let mut set_cookies = self.names.chunks(&writes, self.now());
+        set_cookies.extend(challenge.as_ref().and_then(|challenge| self.remember_challenge(challenge)));
+        Entry { set_cookies, challenge, ..Entry::stranger() }
     }
 
     /// Auth.js asks `jwt` on every read. An error leaves the session as it is; `None` ends it.

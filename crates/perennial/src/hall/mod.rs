@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use perennial_core::Timestamp;
+use perennial_core::condition::{Condition, Progress};
 use perennial_core::record::EndReason;
 use perennial_core::renewal::{Verdict, decide, due_at};
 use perennial_core::session::{Generation, SessionState};
@@ -45,7 +46,14 @@ pub struct Entry {
     pub set_cookies: Vec<HeaderValue>,
     /// Whether this very request saw a renewal come to a good end.
     pub renewed: bool,
+    /// What the provider wants of the next sign-in, where it refused to renew this session; put it into the request's
+    /// extensions for [`Auth::require`]. Later requests bring it in a cookie.
+    pub challenge: Option<Challenge>,
 }
+
+/// What a provider wants of the next sign-in: a `claims` parameter (OIDC Core §5.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge(pub(crate) String);
 
 /// A look at a session that changes nothing: see [`Auth::peek`].
 #[derive(Clone, Debug)]
@@ -93,28 +101,37 @@ impl Auth {
             absolute_until: inner.settings.absolute_max_age.map(|age| state.started_at + age),
             cookie_bytes: opened.bytes,
             chunks: opened.names.len(),
-            session: Session::new(state.clone(), inner.now()),
+            session: Session::new(state.clone(), inner.now(), inner.condition(&state, Progress::Quiet)),
         })
     }
 }
 
 impl Entry {
     fn stranger() -> Self {
-        Self { session: None, set_cookies: Vec::new(), renewed: false }
+        Self { session: None, set_cookies: Vec::new(), renewed: false, challenge: None }
     }
 }
 
 /// What the store and the provider made of an opened cookie.
 enum Found {
     /// Serve with this generation.
-    Serve { state: Arc<SessionState>, renewed: bool },
+    Serve { state: Arc<SessionState>, renewed: bool, condition: Condition },
     /// The access token has died and there is no other for now.
     Suspended { state: Arc<SessionState>, retry_after: Duration },
+    /// The access token has died and there is no other before the provider has seen the user.
+    Reauthenticate { state: Arc<SessionState> },
     /// The session is over.
     Ended(EndReason),
+    /// The session is over because the provider refused to renew it; what it wants of the next sign-in, if it said so.
+    Refused { claims: Option<String> },
 }
 
 impl Inner {
+    /// How a session stands whose renewal has come so far.
+    pub(crate) fn condition(&self, state: &SessionState, progress: Progress) -> Condition {
+        Condition::of(decide(state, &self.settings.renewal, self.now()), progress)
+    }
+
     /// Steps 3 to 5: decide, and ask the record and the provider only when something is due.
     async fn find(self: &Arc<Self>, opened: &Opened, door: Door) -> Found {
         let state = &opened.state;
@@ -125,10 +142,10 @@ impl Inner {
         match (door, verdict) {
             // Where a refresh kills the previous access token at once, an older generation is of no use to anybody.
             (Door::Ordinary, Verdict::Fresh) if !self.at_kill(&state.provider) => {
-                Found::Serve { state: state.clone(), renewed: false }
+                Found::Serve { state: state.clone(), renewed: false, condition: Condition::Fresh }
             }
             (Door::Ordinary, Verdict::Due) if self.flights.under_way(state.id) => {
-                Found::Serve { state: state.clone(), renewed: false }
+                Found::Serve { state: state.clone(), renewed: false, condition: Condition::Renewing }
             }
             (Door::Ordinary, Verdict::Fresh | Verdict::Due) => {
                 self.fly(state, Ask::due(RenewalReason::AheadOfTime), self.settings.renewal.patience).await

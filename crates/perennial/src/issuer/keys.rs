@@ -121,7 +121,7 @@ mod tests {
         };
         let provider = Provider::preset("oidc").expect("a preset").issuer("https://idp.example").client_id("app");
         let secret = perennial_core::secret::ClientSecret::new("secret");
-        let issuer = IssuerClient::new(provider.client_secret(secret).build().expect("complete"));
+        let issuer = IssuerClient::new(provider.client_secret(secret).build().expect("complete"), &Default::default());
         let resolved = issuer.resolved(&edges).await.expect("discovery answers");
         for (at, down, requests, had) in [
             (0, true, 1, false),

@@ -17,12 +17,13 @@ use perennial_core::renewal::RenewalPolicy;
 use tokio::sync::Mutex as AsyncMutex;
 
 pub(crate) use identity::Identity;
+pub(crate) use outage::RefreshPass;
 pub use report::{ProviderReport, Refreshing};
 
 use crate::machine::MachineTokens;
 use keys::Keys;
 use metadata::Metadata;
-use outage::Outage;
+use outage::RefreshGate;
 
 /// A configured provider, its caches and the memory of its failures.
 pub(crate) struct IssuerClient {
@@ -32,7 +33,7 @@ pub(crate) struct IssuerClient {
     /// What `metadata` holds, for those who cannot wait for its lock.
     last_resolved: Mutex<Option<Arc<ResolvedProvider>>>,
     keys: AsyncMutex<Keys>,
-    outage: Mutex<Outage>,
+    gate: Arc<RefreshGate>,
     pub(crate) machine_tokens: MachineTokens,
 }
 
@@ -48,13 +49,13 @@ struct Cached<T> {
 }
 
 impl IssuerClient {
-    pub(crate) fn new(provider: Provider) -> Self {
+    pub(crate) fn new(provider: Provider, policy: &RenewalPolicy) -> Self {
         Self {
             provider: Arc::new(provider),
             metadata: AsyncMutex::default(),
             last_resolved: Mutex::default(),
             keys: AsyncMutex::default(),
-            outage: Mutex::default(),
+            gate: RefreshGate::new(policy),
             machine_tokens: MachineTokens::default(),
         }
     }

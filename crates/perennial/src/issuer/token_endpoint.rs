@@ -2,6 +2,7 @@
 
 use http::Request;
 use perennial_core::authorize::AuthorizationResponse;
+use perennial_core::outage::News;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::Intent;
 use perennial_core::secret::RefreshToken;
@@ -11,8 +12,7 @@ use perennial_core::token::{
     read_revocation, read_token_response, refresh_request, revoke_request,
 };
 
-use super::outage::Outage;
-use super::{IssuerClient, IssuerError};
+use super::{IssuerClient, IssuerError, RefreshPass};
 use crate::edge::{Edges, SendError};
 
 impl IssuerClient {
@@ -35,6 +35,7 @@ impl IssuerClient {
         refresh_token: &RefreshToken,
         audience: Option<&Audience>,
         intent: &Intent,
+        pass: RefreshPass,
     ) -> Result<TokenResponse, TokenFailure> {
         let request = refresh_request(resolved, refresh_token, audience, edges.now(), &*edges.random);
         let request = request.map_err(|_| TokenFailure::not_sent())?;
@@ -44,9 +45,13 @@ impl IssuerClient {
             return Err(TokenFailure::not_sent());
         }
         let answer = self.call_token_endpoint(edges, request, Some(refresh_token)).await;
-        if answer.is_ok() {
-            *self.outage() = Outage::default();
-        }
+        let news = match &answer {
+            Ok(_) => News::Renewed,
+            // Refused is the audience alone, by a provider that is at work.
+            Err(failure) if audience.is_some() && failure.may_be_about_the_audience() => News::AtWork,
+            Err(failure) => News::of(failure),
+        };
+        pass.report(news, edges.now(), edges.roll());
         answer
     }
 

@@ -14,11 +14,12 @@ use serde_json::{Value, json};
 
 use super::guard::Posted;
 use crate::auth::Auth;
+use crate::callbacks::Claims;
 use crate::hall::{Door, Entry};
-use crate::refusal::{Refusal, retry_after_seconds};
+use crate::refusal::Refusal;
 use crate::session::Session;
 
-/// Always 200 for the application: `{"state": "stranger" | "signed_in" | "suspended", …}`, with the visitor's cookies as
+/// Always 200 for the application: `{"state": "stranger"}` or `{"state": "signed_in", …}`, with the visitor's cookies as
 /// `Set-Cookie`. `{"renew": true}` in the body renews although nothing is due.
 pub(super) async fn session(
     State(auth): State<Auth>,
@@ -36,7 +37,7 @@ pub(super) async fn session(
         Err(refused) => return refused,
     };
     let door = if posted.body.get("renew") == Some(&Value::Bool(true)) { Door::Refresh } else { Door::Ordinary };
-    let Entry { session, set_cookies, renewed } = auth.enter(&posted.headers, door).await;
+    let Entry { session, set_cookies, renewed, .. } = auth.enter(&posted.headers, door).await;
     let told = match &session {
         None => json!({ "state": "stranger" }),
         Some(session) => told(&auth, session, renewed).await,
@@ -44,26 +45,37 @@ pub(super) async fn session(
     super::with_cookies(super::uncached(Json(told).into_response()), set_cookies)
 }
 
-async fn told(auth: &Auth, session: &Session, renewed: bool) -> Value {
-    let mut told = json!({
-        "state": "signed_in",
-        "session": auth.view(session).await,
-        "sid": session.fingerprint(),
-        "provider": session.provider().as_str(),
-        "generation": session.generation(),
-        "expires_at": session.expires_at().map(|at| at.unix_seconds()),
-        "renewed": renewed,
-    });
-    match session.bearer() {
-        Ok(token) => told["access_token"] = token.expose_secret().into(),
-        Err(Refusal::RenewalSuspended { retry_after }) => {
-            told["state"] = "suspended".into();
-            let seconds = retry_after_seconds(retry_after);
-            told["retry_after"] = seconds.to_str().ok().and_then(|text| text.parse::<u64>().ok()).into();
+impl Auth {
+    /// What an application may be told of a session, tokens aside: `session` as the browser may see it, `sid`, `provider`,
+    /// `generation`, `condition`, `expires_at` in seconds; and where there is no access token to hand out, the code of the
+    /// `refusal`, with `retry_after` in seconds if waiting helps.
+    pub async fn describe(&self, session: &Session) -> Claims {
+        let mut told = Claims::new();
+        let mut tell = |name: &str, value: Value| drop(told.insert(name.to_owned(), value));
+        tell("session", self.view(session).await);
+        tell("sid", session.fingerprint().into());
+        tell("provider", session.provider().as_str().into());
+        tell("generation", json!(session.generation()));
+        tell("condition", session.condition().as_str().into());
+        tell("expires_at", session.expires_at().map(|at| at.unix_seconds()).into());
+        if let Err(refusal) = session.bearer() {
+            tell("refusal", refusal.code().into());
+            if let Refusal::RenewalSuspended { retry_after } = refusal {
+                tell("retry_after", (retry_after.as_millis().div_ceil(1000).clamp(1, 3600) as u64).into());
+            }
         }
-        Err(_) => {}
+        told
     }
-    told
+}
+
+async fn told(auth: &Auth, session: &Session, renewed: bool) -> Value {
+    let mut told = auth.describe(session).await;
+    told.insert("state".into(), "signed_in".into());
+    told.insert("renewed".into(), renewed.into());
+    if let Ok(token) = session.bearer() {
+        told.insert("access_token".into(), token.expose_secret().into());
+    }
+    told.into()
 }
 
 /// Browsers say so themselves, in headers that no script can leave out (Fetch §3.1, Fetch Metadata §2). `Sec-Fetch-Mode` is none

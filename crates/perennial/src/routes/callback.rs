@@ -3,13 +3,13 @@
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
-use perennial_core::authorize;
+use perennial_core::authorize::{self, Manner};
 use perennial_core::names::ProviderId;
 
 use super::guard::return_url;
 use crate::auth::Auth;
 use crate::hall::Door;
-use crate::sign_in::SignInFailure;
+use crate::sign_in::{SendOff, SignInFailure};
 
 /// GET `/callback/{provider}`: response mode `query`, the only one: a form posted by the provider's site would come without the
 /// sign-in's cookie, which is `SameSite=Lax`.
@@ -31,13 +31,25 @@ async fn land(auth: &Auth, headers: &HeaderMap, provider: &str, answer: &str) ->
     {
         cookies.push(inner.forget_flow(&state));
     }
-    let to = match inner.end_sign_in(headers, &ProviderId::new(provider), answer).await {
+    let provider = ProviderId::new(provider);
+    let to = match inner.end_sign_in(headers, &provider, answer).await {
         Ok((return_to, session)) => {
             // What is left of a session that no longer opens goes too.
             cookies.extend(inner.session_cookies(&session, &inner.present(headers)));
+            cookies.extend(inner.forget_challenge(headers));
             return_to
         }
         Err(SignInFailure::Elsewhere(url)) => return_url(auth, Some(&url)),
+        Err(SignInFailure::Noticed(return_to)) => {
+            let wish = SendOff { manner: Manner::Interactive, challenge: inner.challenge_of(headers) };
+            match auth.send_to_provider(headers, &provider, &return_to, &[], wish).await {
+                Ok(start) => {
+                    cookies.extend(start.set_cookies);
+                    start.location
+                }
+                Err(_) => inner.settings.error_page("Configuration"),
+            }
+        }
         Err(SignInFailure::AccessDenied) => inner.settings.error_page("AccessDenied"),
         Err(SignInFailure::OAuthCallbackError) => inner.settings.sign_in_page("OAuthCallbackError"),
         // The back button, a reload, a second click: whoever is signed in already goes on.

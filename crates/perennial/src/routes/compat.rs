@@ -35,7 +35,9 @@ fn token_response(auth: &Auth, session: &Session) -> Response {
     let (bearer, tokens) = match (session.bearer(), session.tokens()) {
         (Ok(bearer), Some(tokens)) => (bearer, tokens),
         // Nothing lives and nothing can be had: for this route the same as a provider out of reach.
-        (Err(refusal @ Refusal::RenewalSuspended { .. }), _) => return refusal.into_response(),
+        (Err(refusal @ (Refusal::RenewalSuspended { .. } | Refusal::ReauthenticationRequired)), _) => {
+            return refusal.into_response();
+        }
         _ => return Refusal::RenewalSuspended { retry_after: std::time::Duration::from_secs(60) }.into_response(),
     };
     let mut answer = Map::new();

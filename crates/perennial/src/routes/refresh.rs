@@ -12,11 +12,12 @@ use crate::hall::{Door, Entry};
 use crate::refusal::Refusal;
 use crate::session::Session;
 
-/// 200 `{"renewed","generation","expires_at"}` while a live access token is there, whether it is a new one or not; 401
-/// without a session; 503 with `Retry-After` when the token has died and the provider is out of reach. A form goes back to
+/// 200 `{"renewed","generation","condition","expires_at"}` while a live access token is there, whether it is a new one or not; 401
+/// without a session; 503 with `Retry-After` when the token has died and the provider is out of reach, 401
+/// `reauthentication_required` when the provider must see the user first. A form goes back to
 /// its `callbackUrl` instead.
 pub(super) async fn renew_now(State(auth): State<Auth>, posted: Posted) -> Response {
-    let Entry { session, set_cookies, renewed } = auth.enter(&posted.headers, Door::Refresh).await;
+    let Entry { session, set_cookies, renewed, .. } = auth.enter(&posted.headers, Door::Refresh).await;
     let answer = if super::wants_page(&posted.headers) {
         back_to_page(&auth, &posted)
     } else {
@@ -30,10 +31,13 @@ pub(super) async fn renew_now(State(auth): State<Auth>, posted: Posted) -> Respo
 
 fn told(session: &Session, renewed: bool) -> Response {
     match session.bearer() {
-        Err(refusal @ Refusal::RenewalSuspended { .. }) => refusal.into_response(),
+        Err(refusal @ (Refusal::RenewalSuspended { .. } | Refusal::ReauthenticationRequired)) => {
+            refusal.into_response()
+        }
         _ => Json(json!({
             "renewed": renewed,
             "generation": session.generation(),
+            "condition": session.condition(),
             "expires_at": session.tokens().and_then(|tokens| tokens.expires_at).map(|at| at.unix_seconds()),
         }))
         .into_response(),

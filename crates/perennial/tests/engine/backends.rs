@@ -62,7 +62,8 @@ async fn a_stranger_is_a_stranger_and_an_outage_is_none() {
     let suspended = ask(&browser, &json!({})).await;
     assert_eq!(suspended.status, 200);
     let told = suspended.json();
-    assert_eq!((&told["state"], told.get("access_token")), (&"suspended".into(), None));
+    assert_eq!((&told["state"], &told["condition"]), (&"signed_in".into(), &"suspended".into()));
+    assert_eq!((&told["refusal"], told.get("access_token")), (&"renewal_suspended".into(), None));
     assert!(told["session"]["user"].is_object() && told["retry_after"].as_u64() > Some(0), "{told}");
 }
 

@@ -11,11 +11,8 @@ use crate::support::{Browser, DEAD, DUE, World};
 const STEP: Duration = Duration::from_secs(40);
 
 fn impatient(auth: perennial::AuthBuilder) -> perennial::AuthBuilder {
-    let policy = RenewalPolicy {
-        call_deadline: Duration::from_millis(150),
-        wait_max: Duration::from_millis(500),
-        ..Default::default()
-    };
+    let policy =
+        RenewalPolicy { call_deadline: Duration::from_secs(1), wait_max: Duration::from_secs(2), ..Default::default() };
     auth.renewal(policy)
 }
 
@@ -39,7 +36,7 @@ async fn an_outage_is_sat_out_with_the_old_token_then_with_503_and_ends_without_
         "respond_status=500",
         "respond_status=429,retry_after_seconds=3",
         "drop_before_commit",
-        "delay_ms=400",
+        "delay_ms=1500",
         "html",
         "redirect",
         "unplugged",

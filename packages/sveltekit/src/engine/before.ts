@@ -1,7 +1,7 @@
 // The application serves the browser and has the gateway behind it: `/auth/*` is passed on, and for each request the gateway is asked once who
 // is there (`POST /auth/backend/session`).
 
-import type { Session } from '../types.js';
+import type { Condition, Session } from '../types.js';
 import { type Engine, EngineUnreachable, type Entry, type Visitor } from './engine.js';
 import { forward } from './forward.js';
 import { basePath, originOf, postJson } from './gateway.js';
@@ -55,7 +55,9 @@ export function beforeGateway(options: BeforeGatewayOptions): Engine {
 type Told =
 	| { state: 'stranger' }
 	| {
-			state: 'signed_in' | 'suspended';
+			state: 'signed_in';
+			condition: Condition;
+			refusal?: string;
 			session: Session | null;
 			access_token?: string;
 			expires_at: number | null;
@@ -69,13 +71,15 @@ type Told =
 function isTold(body: unknown): body is Told {
 	if (typeof body !== 'object' || body === null || !('state' in body)) return false;
 	if (body.state === 'stranger') return true;
-	return (body.state === 'signed_in' || body.state === 'suspended') && 'session' in body && 'generation' in body;
+	return body.state === 'signed_in' && 'session' in body && 'generation' in body;
 }
 
 function visitorOf(told: Told): Visitor {
 	if (told.state === 'stranger') return { state: 'stranger' };
 	return {
 		state: told.state,
+		condition: told.condition,
+		refusal: told.refusal ?? null,
 		session: told.session,
 		accessToken: told.access_token ?? null,
 		expiresAt: told.expires_at === null ? null : new Date(told.expires_at * 1000),

@@ -1,6 +1,6 @@
 // The seam: what the rest of the package needs of whatever keeps the sessions.
 
-import type { Session } from '../types.js';
+import type { Condition, Session } from '../types.js';
 
 /** Nobody is signed in. */
 export interface Stranger {
@@ -9,16 +9,18 @@ export interface Stranger {
 
 /** Somebody is signed in, perhaps without a live access token for the moment. */
 export interface SignedIn {
-	/** `suspended`: the access token has died and the provider cannot be reached for the next. */
-	state: 'signed_in' | 'suspended';
+	state: 'signed_in';
+	condition: Condition;
 	/** As the browser may see it; `null` if the engine's `session` callback hides it. */
 	session: Session | null;
 	accessToken: string | null;
+	/** Where there is none, the engine's code that says why, such as `renewal_suspended`. */
+	refusal: string | null;
 	expiresAt: Date | null;
 	generation: number;
 	provider: string;
 	sid: string;
-	/** Seconds after which to ask again, while suspended. */
+	/** Seconds after which to ask again for a token, if that helps. */
 	retryAfter: number | null;
 }
 

@@ -2,7 +2,7 @@
 
 import { createHash, verify as verifySignature, type KeyObject } from 'node:crypto';
 
-import type { Session } from '../types.js';
+import type { Condition, Session } from '../types.js';
 import type { SignedIn } from './engine.js';
 import type { SeenOnce } from './seen-once.js';
 
@@ -51,7 +51,9 @@ export async function verify(statement: string, expected: Expected): Promise<Sig
 	// Last, so that only what is good otherwise is remembered.
 	if (!expected.seen.add(text(said, 'jti'), number(said, 'exp') + SKEW, expected.now / 1000)) refuse('it has been used before');
 	return {
-		state: said.state === 'suspended' ? 'suspended' : 'signed_in',
+		state: 'signed_in',
+		condition: text(said, 'condition') as Condition,
+		refusal: typeof said.refusal === 'string' ? said.refusal : null,
 		session: (said.session ?? null) as Session | null,
 		accessToken,
 		expiresAt: said.expires_at === null ? null : new Date(number(said, 'expires_at') * 1000),

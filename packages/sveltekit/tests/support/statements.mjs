@@ -29,7 +29,7 @@ export const goodClaims = {
 	session: { user: { name: 'Alice' }, expires: '2030-01-01T00:00:00.000Z' },
 	generation: 7,
 	expires_at: NOW + 300,
-	state: 'signed_in',
+	condition: 'fresh',
 	ath: hash(TOKEN)
 };
 

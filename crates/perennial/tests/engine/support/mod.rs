@@ -23,8 +23,8 @@ use perennial::provider::{ConsentPrompt, RefreshClass};
 use perennial::secret::{ClientSecret, CookieSecret};
 use perennial::store::{MemoryStore, SessionStore};
 use perennial::{
-    Audience, Auth, AuthBuilder, BearerToken, Door, Event, Generation, Provider, Refusal, RenewalOutcome,
-    RenewalPolicy, Session,
+    Audience, Auth, AuthBuilder, BearerToken, Door, Event, Generation, Provider, ProviderBuilder, Refusal, Renewal,
+    RenewalOutcome, RenewalPolicy, Session,
 };
 use perennial_provider::{Client, Control, DevProvider};
 use serde_json::{Value, json};
@@ -59,7 +59,11 @@ pub(crate) struct World {
     issuer: String,
     public_url: String,
     class: RefreshClass,
+    rules: Rules,
 }
+
+/// Further settings of the provider.
+pub(crate) type Rules = fn(ProviderBuilder) -> ProviderBuilder;
 
 impl World {
     /// Reuse revokes the family, at the provider and in the engine's belief; everything else as by default.
@@ -74,6 +78,15 @@ impl World {
     pub(crate) async fn on(
         store: Arc<dyn SessionStore>,
         class: RefreshClass,
+        configure: impl FnOnce(AuthBuilder) -> AuthBuilder,
+    ) -> Self {
+        Self::with_rules(store, class, |provider| provider, configure).await
+    }
+
+    pub(crate) async fn with_rules(
+        store: Arc<dyn SessionStore>,
+        class: RefreshClass,
+        rules: Rules,
         configure: impl FnOnce(AuthBuilder) -> AuthBuilder,
     ) -> Self {
         let clock = TestClock::new();
@@ -93,10 +106,11 @@ impl World {
         let control = provider.control();
         control.script(&format!("class={}", provider_class(class))).expect("a known class");
         tokio::spawn(async move { provider.serve(listener, std::future::pending()).await });
-        let builder = builder(&clock, &wire, &store, &issuer, &public_url, class);
+        let provider_settings = rules(provider_settings(&issuer, class));
+        let builder = builder(&clock, &wire, &store, provider_settings, &public_url);
         let builder = configure(builder.secret(CookieSecret::new(SECRET)));
         let engine = Engine::start(builder, app);
-        Self { clock, provider: control, wire, store, engine, issuer, public_url, class }
+        Self { clock, provider: control, wire, store, engine, issuer, public_url, class, rules }
     }
 
     /// A browser that has never been here.
@@ -117,7 +131,7 @@ impl World {
         store: Arc<dyn SessionStore>,
         configure: impl FnOnce(AuthBuilder) -> AuthBuilder,
     ) -> Engine {
-        let builder = builder(&self.clock, &self.wire, &store, &self.issuer, &self.public_url, self.class);
+        let builder = builder(&self.clock, &self.wire, &store, self.provider_settings(), &self.public_url);
         Engine::start(configure(builder.secret(CookieSecret::new(SECRET))), bind())
     }
 
@@ -130,9 +144,13 @@ impl World {
 
     /// Another engine on the same store with other secrets, the newest first.
     pub(crate) fn engine_with_secrets(&self, secrets: &[&str]) -> Engine {
-        let builder = builder(&self.clock, &self.wire, &self.store, &self.issuer, &self.public_url, self.class);
+        let builder = builder(&self.clock, &self.wire, &self.store, self.provider_settings(), &self.public_url);
         let secrets = secrets.iter().map(|secret| CookieSecret::new(*secret));
         Engine::start(secrets.fold(builder, |builder, secret| builder.secret(secret)), bind())
+    }
+
+    fn provider_settings(&self) -> ProviderBuilder {
+        (self.rules)(provider_settings(&self.issuer, self.class))
     }
 
     /// Refresh tokens redeemed at the provider so far.
@@ -167,21 +185,23 @@ impl World {
     }
 }
 
-fn builder(
-    clock: &TestClock,
-    wire: &Wire,
-    store: &Arc<dyn SessionStore>,
-    issuer: &str,
-    public_url: &str,
-    class: RefreshClass,
-) -> AuthBuilder {
-    let provider = Provider::preset("oidc")
+fn provider_settings(issuer: &str, class: RefreshClass) -> ProviderBuilder {
+    Provider::preset("oidc")
         .expect("a preset")
         .issuer(issuer)
         .client_id("app")
         .client_secret(ClientSecret::new(CLIENT_SECRET))
         .consent(ConsentPrompt::Never)
-        .class(class);
+        .class(class)
+}
+
+fn builder(
+    clock: &TestClock,
+    wire: &Wire,
+    store: &Arc<dyn SessionStore>,
+    provider: ProviderBuilder,
+    public_url: &str,
+) -> AuthBuilder {
     let policy = RenewalPolicy { wait_max: Duration::from_secs(5), ..RenewalPolicy::default() };
     Auth::builder()
         .public_url(public_url)
@@ -247,7 +267,12 @@ impl Engine {
 
     /// How renewals ended since events were last asked for.
     pub(crate) fn renewals(&self) -> Vec<RenewalOutcome> {
-        let renewal = |event| if let Event::Renewal(renewal) = event { Some(renewal.outcome) } else { None };
+        self.told_renewals().into_iter().map(|renewal| renewal.outcome).collect()
+    }
+
+    /// All that was told of renewals since events were last asked for.
+    pub(crate) fn told_renewals(&self) -> Vec<Renewal> {
+        let renewal = |event| if let Event::Renewal(renewal) = event { Some(renewal) } else { None };
         self.events().into_iter().filter_map(renewal).collect()
     }
 }

@@ -33,6 +33,8 @@ struct Line {
     heard: Mutex<Vec<String>>,
     /// The tokens that were sent to be revoked.
     revoked: Mutex<Vec<String>>,
+    /// Where requests went, in order: their paths.
+    paths: Mutex<Vec<String>>,
 }
 
 impl Wire {
@@ -45,6 +47,7 @@ impl Wire {
             tamper: Mutex::new(None),
             heard: Mutex::default(),
             revoked: Mutex::default(),
+            paths: Mutex::default(),
         };
         let client = HyperClient::new(Duration::from_secs(2)).expect("the system's certificates");
         Self { client, line: Arc::new(line) }
@@ -99,6 +102,12 @@ impl Wire {
         self.line.revoked.lock().expect("no panic while locked").clone()
     }
 
+    /// How many requests went to this path of the provider so far.
+    pub(crate) fn asked(&self, path: &str) -> usize {
+        let paths = self.line.paths.lock().expect("no panic while locked");
+        paths.iter().filter(|asked| *asked == path).count()
+    }
+
     fn listen(&self, values: impl Iterator<Item = (String, String)>) {
         const SECRET: [&str; 5] = ["access_token", "refresh_token", "id_token", "code", "code_verifier"];
         let heard = values.filter(|(name, _)| SECRET.contains(&name.as_str())).map(|(_, value)| value);
@@ -113,7 +122,10 @@ impl Wire {
         let form: Vec<(String, String)> = url::form_urlencoded::parse(request.body()).into_owned().collect();
         let discovers = request.uri().path().ends_with("/.well-known/openid-configuration");
         let refresh = form.contains(&("grant_type".into(), "refresh_token".into()));
+        let path = request.uri().path().to_owned();
         let token = form.iter().find(|(name, _)| name == "token").map(|(_, token)| token.clone());
+        let token = token.filter(|_| path != "/introspect");
+        self.line.paths.lock().expect("no panic while locked").push(path);
         self.line.revoked.lock().expect("no panic while locked").extend(token);
         self.listen(form.into_iter());
         let mut answer = self.client.send(request, deadline).await?;
