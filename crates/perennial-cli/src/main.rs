@@ -1,4 +1,4 @@
-//! The `perennial` command: `dev`, `serve`, `provider`, `check`, `cookie`, `secret`.
+//! The `perennial` command: `dev`, `serve`, `provider`, `check`, `explain`, `cookie`, `secret`.
 
 mod commands;
 mod dev;
@@ -40,6 +40,8 @@ enum Command {
     /// Check a configuration, reach the providers, and say whether sessions will be able to renew.
     #[command(after_help = commands::check::AFTER_HELP)]
     Check(commands::serve::ConfigArgs),
+    /// Tell why a session is as it is: signed in, in doubt, or signed out and by what.
+    Explain(commands::explain::ExplainArgs),
     /// Open or seal a session cookie, to find out what is in it.
     Cookie(commands::cookie::CookieArgs),
     /// Print a new secret for AUTH_SECRET: 32 random bytes.
@@ -67,18 +69,20 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return commands::fail(&format!("no runtime could be started: {error}").into()),
     };
-    let done = runtime.block_on(async {
+    let done = |()| ExitCode::SUCCESS;
+    let ended = runtime.block_on(async {
         match cli.command {
-            Command::Dev(args) => commands::dev::run(args).await,
-            Command::Serve(args) => commands::serve::run(args).await,
-            Command::Provider(args) => commands::provider::run(*args).await,
-            Command::Check(args) => commands::check::run(args).await,
-            Command::Cookie(args) => commands::cookie::run(args),
-            Command::Secret => commands::secret::run(),
+            Command::Dev(args) => commands::dev::run(args).await.map(done),
+            Command::Serve(args) => commands::serve::run(args).await.map(done),
+            Command::Provider(args) => commands::provider::run(*args).await.map(done),
+            Command::Check(args) => commands::check::run(args).await.map(done),
+            Command::Explain(args) => commands::explain::run(args).await,
+            Command::Cookie(args) => commands::cookie::run(args).map(done),
+            Command::Secret => commands::secret::run().map(done),
         }
     });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match ended {
+        Ok(code) => code,
         Err(fault) => commands::fail(&fault),
     }
 }

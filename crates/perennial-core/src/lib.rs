@@ -9,6 +9,7 @@
 
 pub mod authorize;
 pub mod client_auth;
+pub mod clock_skew;
 pub mod condition;
 pub mod cookie;
 pub mod csrf;

@@ -78,3 +78,13 @@ pub const ID_TOKEN_CHARS: usize = 64 << 10;
 
 /// How long a client assertion is good for (RFC 7523 §3): one request, with a slow network and a slow clock.
 pub const CLIENT_ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Entries in a session's history: a day of hourly renewals, or all that led to a loss.
+pub const HISTORY_ENTRIES: usize = 16;
+
+/// Bytes of a session's history: a record that is written at every renewal must stay small.
+pub const HISTORY_BYTES: usize = 2 << 10;
+
+/// Characters of an error code or a replica's name in a history: the registered codes have at most 26, a pod's name ends with
+/// what tells it apart.
+pub const HISTORY_WORD_CHARS: usize = 32;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use perennial::secret::{BackendSecret, CookieSecret};
+use perennial::store::{OpenError, SessionStore};
 use perennial::{Audience, Auth, AuthBuilder, ConfigError, ConfigFault, Pages, RenewalPolicy};
 use url::Url;
 
@@ -18,7 +19,9 @@ use crate::route::{Access, Identity, Route};
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Where sessions are kept: `memory:`, a path, later `redis://…` or `postgres://…`.
+    /// Where [`Admin`](crate::Admin) is to listen, if it is wanted; who serves the gateway serves that as well.
+    pub admin: Option<SocketAddr>,
+    /// Where sessions are kept: `memory:`, a path, `redis://…` or `postgres://…`.
     pub store: String,
     /// The engine; its store is still to be opened and given to it.
     pub auth: AuthBuilder,
@@ -31,6 +34,8 @@ pub struct Config {
 pub struct QuickStart {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where the admin listener is to be, a loopback address.
+    pub admin: Option<SocketAddr>,
     /// Where browsers reach the gateway; `AUTH_URL` if absent.
     pub public_url: Option<String>,
     /// Where requests go.
@@ -44,6 +49,14 @@ pub struct QuickStart {
 }
 
 impl Config {
+    /// The store's name for people to read: of a URL its scheme alone, because the rest may hold a password.
+    pub fn store_shown(&self) -> &str {
+        match self.store.split_once("://") {
+            Some((scheme, _)) if scheme != "file" => scheme,
+            _ => &self.store,
+        }
+    }
+
     /// Builds the quick start; `variables` are usually `std::env::vars()`.
     ///
     /// # Errors
@@ -53,8 +66,20 @@ impl Config {
         start: QuickStart,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let mut faults = Vec::new();
         let upstream = upstream(&start.upstream);
+        if upstream.is_none() {
+            faults.push(ConfigFault::new("upstream", "command line", UPSTREAM_REMEDY));
+        }
+        if start.admin.is_some_and(|admin| !admin.ip().is_loopback()) {
+            faults.push(ConfigFault::new("admin.listen", "command line", ADMIN_REMEDY));
+        }
+        let variables: Vec<(String, String)> = variables.into_iter().collect();
+        let replica_name = host_name(&variables);
         let mut auth = Auth::builder().environment(variables).compat_routes(start.compat_routes);
+        if let Some(name) = replica_name {
+            auth = auth.replica_name(name);
+        }
         if let Some(url) = start.public_url {
             auth = auth.public_url(url).places([("public_url".to_owned(), "command line".to_owned())]);
         }
@@ -62,8 +87,9 @@ impl Config {
             auth = auth.dangerous_allow_http();
         }
         match upstream {
-            Some(upstream) => Ok(Self {
+            Some(upstream) if faults.is_empty() => Ok(Self {
                 listen: start.listen,
+                admin: start.admin,
                 store: start.store,
                 auth,
                 routes: vec![Route {
@@ -75,7 +101,7 @@ impl Config {
                     audience: None,
                 }],
             }),
-            None => Err(all_faults(auth, vec![ConfigFault::new("upstream", "command line", UPSTREAM_REMEDY)])),
+            _ => Err(all_faults(auth, faults)),
         }
     }
 
@@ -98,6 +124,12 @@ impl Config {
         let listen = file.parsed("listen", listen_remedy, &mut faults, |text| text.parse().ok());
         let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4200)));
         let store = file.text("store", &mut faults).unwrap_or_else(|| "perennial.redb".into());
+        if let Some(opened) = on_a_server(&store) {
+            match opened {
+                Ok(opened) => auth = auth.store(opened),
+                Err(error) => faults.push(ConfigFault::new("store", file.place_of("store"), error.to_string())),
+            }
+        }
         let place = file.place_of("secret_files");
         for path in file.texts("secret_files", &mut faults).unwrap_or_default() {
             let secret = secret_file("secret_files", &path, &place, &mut faults);
@@ -111,6 +143,10 @@ impl Config {
             auth = secret.into_iter().fold(auth, |auth, secret| auth.backend_secret(BackendSecret::new(secret)));
         }
         auth = engine_settings(auth, &mut file, &mut faults);
+        if let Some(name) = file.text("replica_name", &mut faults).or_else(|| host_name(&variables)) {
+            auth = auth.replica_name(name);
+        }
+        let admin = admin_settings(file.section("admin", &mut faults), &mut faults);
         auth = session_settings(auth, file.section("session", &mut faults), &mut faults);
         auth = auth.pages(page_settings(file.section("pages", &mut faults), &mut faults));
         auth = auth.renewal(renewal_settings(file.section("renewal", &mut faults), &mut faults));
@@ -121,8 +157,15 @@ impl Config {
         }
         let routes = routes(&mut file, backends, &mut faults);
         file.close(TOP, &mut faults);
-        if faults.is_empty() { Ok(Self { listen, store, auth, routes }) } else { Err(all_faults(auth, faults)) }
+        if faults.is_empty() { Ok(Self { listen, admin, store, auth, routes }) } else { Err(all_faults(auth, faults)) }
     }
+}
+
+/// The store that `name` names, if it is one on a server: it contacts nobody before its first call, so that a check finds what
+/// is wrong with its URL. Files are opened by the gateway alone.
+pub(crate) fn on_a_server(name: &str) -> Option<Result<Arc<dyn SessionStore>, OpenError>> {
+    let here = !name.contains("://") || name.starts_with("file:") || name.starts_with("memory:");
+    (!here).then(|| perennial::store::open(name))
 }
 
 /// What was found here together with all that the engine finds, so that nobody has to correct a file twice.
@@ -140,12 +183,15 @@ const TOP: &[&str] = &[
     "public_url",
     "base_path",
     "store",
+    "replicas",
     "secret_files",
     "backend_secret_files",
     "compat_routes",
     "return_origins",
     "updatable_claims",
+    "replica_name",
     "dangerous_allow_http",
+    "[admin]",
     "[session]",
     "[pages]",
     "[renewal]",
@@ -159,6 +205,9 @@ fn engine_settings(mut auth: AuthBuilder, file: &mut Reader<'_>, faults: &mut Ve
     }
     if let Some(path) = file.text("base_path", faults) {
         auth = auth.base_path(path);
+    }
+    if let Some(replicas) = file.whole_number("replicas", faults) {
+        auth = auth.replicas(replicas);
     }
     if let Some(on) = file.flag("compat_routes", faults) {
         auth = auth.compat_routes(on);
@@ -184,6 +233,26 @@ fn secret_file(key: &str, path: &str, place: &str, faults: &mut Vec<ConfigFault>
         }
     }
 }
+
+fn admin_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> Option<SocketAddr> {
+    let public = section.flag("dangerous_admin_public", faults) == Some(true);
+    let listen = section.parsed("listen", ADMIN_REMEDY, faults, |text| {
+        text.parse().ok().filter(|address: &SocketAddr| public || address.ip().is_loopback())
+    });
+    section.close(&["listen", "dangerous_admin_public"], faults);
+    listen
+}
+
+/// What orchestrators call this process: the end of it, which is what tells replicas apart.
+fn host_name(variables: &[(String, String)]) -> Option<String> {
+    let (_, name) = variables.iter().find(|(name, _)| name == "HOSTNAME")?;
+    let plain: Vec<char> = name.chars().filter(|char| char.is_ascii_alphanumeric() || "._-".contains(*char)).collect();
+    let end = plain.iter().skip(plain.len().saturating_sub(REPLICA_NAME_CHARS)).collect::<String>();
+    (!end.is_empty()).then_some(end)
+}
+
+/// The longest name that a session's history keeps.
+const REPLICA_NAME_CHARS: usize = 32;
 
 fn session_settings(mut auth: AuthBuilder, mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> AuthBuilder {
     if let Some(age) = section.duration("max_age", faults) {
@@ -323,6 +392,9 @@ fn upstream(text: &str) -> Option<Url> {
     let plain = url.scheme() == "http" && url.host().is_some() && url.username().is_empty() && url.password().is_none();
     (plain && url.query().is_none() && url.fragment().is_none()).then_some(url)
 }
+
+const ADMIN_REMEDY: &str = "write a loopback address and a port, such as \"127.0.0.1:9420\"; one that others can reach takes \
+                            dangerous_admin_public = true in the file's [admin]";
 
 /// The text itself is not repeated: it may hold a password.
 const UPSTREAM_REMEDY: &str = "write it as http://host:port, with a path if it has one; https, user names and passwords are \

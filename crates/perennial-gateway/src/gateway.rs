@@ -13,8 +13,9 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, SET_COOKIE, WWW_AUTHENTIC
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
-use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session};
+use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session, request_span};
 use tower_service::Service;
+use tracing::Instrument;
 
 use crate::config::Config;
 use crate::identity;
@@ -75,6 +76,11 @@ impl Gateway {
 
     /// Serves one request that came from `peer`.
     pub async fn handle(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        let span = request_span(request.headers());
+        self.respond(request, peer).instrument(span).await
+    }
+
+    async fn respond(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let inner = &self.inner;
         if !has_one_host(&request) {
             return GatewayRefusal::BadHost.into_response();
@@ -86,7 +92,7 @@ impl Gateway {
         let path = request.uri().path();
         match path {
             "/healthz" => return json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned()),
-            "/readyz" => return inner.readiness().await,
+            "/readyz" => return readiness(&inner.auth).await,
             _ => {}
         }
         if let Some((at, key_set)) = &inner.key_set
@@ -189,16 +195,6 @@ impl Inner {
             None => {}
         }
     }
-
-    async fn readiness(&self) -> Response<Body> {
-        match self.auth.check_store().await {
-            Ok(()) => json(StatusCode::OK, r#"{"status":"ready"}"#.to_owned()),
-            Err(error) => {
-                tracing::warn!(%error, "not ready: the store does not answer");
-                json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"not ready","store":"unavailable"}"#.to_owned())
-            }
-        }
-    }
 }
 
 impl Service<(Request<Body>, SocketAddr)> for Gateway {
@@ -213,6 +209,17 @@ impl Service<(Request<Body>, SocketAddr)> for Gateway {
     fn call(&mut self, (request, peer): (Request<Body>, SocketAddr)) -> Self::Future {
         let gateway = self.clone();
         Box::pin(async move { Ok(gateway.handle(request, peer).await) })
+    }
+}
+
+/// Whether the store answers.
+pub(crate) async fn readiness(auth: &Auth) -> Response<Body> {
+    match auth.check_store().await {
+        Ok(()) => json(StatusCode::OK, r#"{"status":"ready"}"#.to_owned()),
+        Err(error) => {
+            tracing::warn!(%error, "not ready: the store does not answer");
+            json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"not ready","store":"unavailable"}"#.to_owned())
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! A gateway that keeps users signed in, before any app: reverse proxy over the `perennial` engine.
 //!
 //! A request goes one way: `server` (connection) → `gateway` (hygiene, our own endpoints, route, session) → `proxy` (upstream)
-//! → back. The gateway adds no session rule of its own: who is there, and what cookies to set, `perennial::Auth` says.
+//! → back. Beside them [`Admin`] answers operators, on a listener of its own. The gateway adds no session rule of its own: who is
+//! there, and what cookies to set, `perennial::Auth` says.
 //!
 //! ```no_run
 //! use perennial_gateway::{Config, Gateway};
@@ -15,6 +16,7 @@
 //! # }
 //! ```
 
+mod admin;
 mod config;
 mod deadline;
 mod gateway;
@@ -28,6 +30,7 @@ mod server;
 mod statement;
 mod tunnel;
 
+pub use admin::Admin;
 pub use config::{Config, QuickStart};
 pub use gateway::Gateway;
 pub use route::{Access, Identity, Route};

@@ -49,16 +49,40 @@ fn a_good_file_has_no_faults() {
 }
 
 #[test]
+fn a_store_on_a_server_can_be_shared_and_a_fault_in_its_url_has_its_line() {
+    for (store, expected) in [
+        ("redis://h", None),
+        ("rediss+sentinel://u:pl4nted-s3cret@a,b/main", None),
+        ("postgres://u:pl4nted-s3cret@localhost/d", None),
+        ("redis://u:pl4nted-s3cret@h?prefixx=1", Some("store perennial.toml:2")),
+        ("mysql://u:pl4nted-s3cret@h", Some("store perennial.toml:2")),
+    ] {
+        let text = with("replicas = 3").replace("memory:", store);
+        assert_eq!(told(&text).first().map(String::as_str), expected, "{store}");
+        assert_eq!(told(&text).len(), usize::from(expected.is_some()), "{store}");
+    }
+}
+
+#[test]
 fn each_fault_names_its_key_its_line_and_what_to_do() {
     // lines of the file from line 3 on, key, line, a word of the remedy
     for (lines, key, line, remedy) in [
         ("listen = \"4200\"", "listen", 3, "127.0.0.1:4200"),
         ("listen = 4200", "listen", 3, "127.0.0.1:4200"),
         ("compat_routes = \"yes\"", "compat_routes", 3, "true or false"),
+        ("replica_name = \"with a blank\"", "replica_name", 3, "gateway-1"),
+        ("[admin]\nlisten = \"0.0.0.0:9420\"", "admin.listen", 4, "dangerous_admin_public"),
+        ("[admin]\nlisten = \"[2001:db8::1]:9420\"", "admin.listen", 4, "dangerous_admin_public"),
+        ("[admin]\nlisten = \"9420\"", "admin.listen", 4, "127.0.0.1:9420"),
+        ("[admin]\nport = 9420", "admin.port", 4, "listen"),
         ("return_origins = \"https://www.app.example\"", "return_origins", 3, "brackets"),
         ("return_origins = [\"https://www.app.example\", 1]", "return_origins", 3, "brackets"),
         ("return_origins = [\"https://www.app.example/x\"]", "return_origins", 3, "without a path"),
         ("return_origins = [\"https://u:pl4nted-s3cret@a.example/x\"]", "return_origins", 3, "without a path"),
+        ("replicas = 3", "replicas", 3, "redis:// or postgres://"),
+        ("replicas = 0", "replicas", 3, "1 or more"),
+        ("replicas = \"3\"", "replicas", 3, "whole number"),
+        ("replicas = -1", "replicas", 3, "whole number"),
         ("base_path = \"auth\"", "base_path", 3, "plain path"),
         ("base_path = \"/\"", "base_path", 3, "plain path"),
         ("secret_files = [\"/nowhere/at/all\"]", "secret_files", 3, "readable"),
@@ -251,6 +275,7 @@ fn the_environment_is_named_by_its_variables() {
 fn the_quick_start_tells_all_faults_at_once_too() {
     let start = QuickStart {
         listen: "127.0.0.1:4200".parse().expect("an address"),
+        admin: None,
         public_url: Some("http://app.example".into()),
         upstream: format!("https://user:{PLANTED}@h"),
         store: "memory:".into(),
@@ -264,7 +289,9 @@ fn the_quick_start_tells_all_faults_at_once_too() {
         faults.into_iter().map(|fault| fault.key).collect::<Vec<_>>()
     };
     assert_eq!(told(start.clone()), ["upstream", "AUTH_SECRET", "public_url", "providers"]);
-    let start = QuickStart { upstream: "http://h".into(), store: format!("redis://u:{PLANTED}@h"), ..start };
+    let exposed = QuickStart { admin: "10.0.0.1:9420".parse().ok(), ..start.clone() };
+    assert_eq!(told(exposed), ["upstream", "admin.listen", "AUTH_SECRET", "public_url", "providers"]);
+    let start = QuickStart { upstream: "http://h".into(), store: format!("mysql://u:{PLANTED}@h"), ..start };
     assert_eq!(told(start), ["store", "AUTH_SECRET", "public_url", "providers"]);
 }
 
@@ -279,7 +306,11 @@ backend_secret_files = []
 compat_routes = true
 return_origins = ["https://www.app.example"]
 updatable_claims = ["name"]
+replica_name = "gateway-1"
 dangerous_allow_http = true
+[admin]
+listen = "0.0.0.0:9420"
+dangerous_admin_public = true
 [session]
 max_age = "7d"
 update_age = "1h"
@@ -336,6 +367,7 @@ identity = "jwt"
 fn every_documented_key_is_read() {
     let config = Config::from_toml("perennial.toml", ALL_KEYS, variables()).expect("a good file");
     assert_eq!((config.listen.port(), config.store.as_str()), (4300, "memory:"));
+    assert_eq!(config.admin, "0.0.0.0:9420".parse().ok());
     let route = &config.routes[0];
     assert_eq!((&*route.path, route.upstream.as_str()), ("/api", "http://127.0.0.1:1/base"));
     assert_eq!((route.access, route.bearer, route.identity), (Access::Optional, false, Identity::Jwt));
@@ -344,6 +376,7 @@ fn every_documented_key_is_read() {
     assert_eq!(settings.public_url.as_str(), "http://app.example/");
     assert_eq!(settings.base_path, "/api/auth");
     assert!(settings.compat_routes);
+    assert_eq!(settings.replica_name.as_deref(), Some("gateway-1"));
     assert_eq!(settings.updatable_claims, ["name"]);
     assert_eq!(settings.return_origins.len(), 1);
     let seconds = |duration: std::time::Duration| duration.as_secs_f64();
@@ -397,4 +430,21 @@ fn the_example_of_the_documentation_is_good() {
     let legacy = all.join("\n").replace("id = \"legacy\"", "id = \"legacy\"\nclient_authentication = \"none\"");
     let config = Config::from_toml("perennial.example.toml", &legacy, variables).expect("a good file");
     Gateway::build(config).expect("a good configuration");
+}
+
+#[test]
+fn a_replica_is_called_by_its_setting_or_by_the_end_of_its_host_name() {
+    let pod = "shop-frontend-perennial-gateway-7c9d6f5b4-x2x8z";
+    for (line, host, expected) in [
+        ("replica_name = \"b\"", Some(pod), Some("b")),
+        ("", Some(pod), Some(&pod[pod.len() - 32..])),
+        ("", Some("web 1\n"), Some("web1")),
+        ("", Some(""), None),
+        ("", None, None),
+    ] {
+        let host = host.map(|host| ("HOSTNAME".to_owned(), host.to_owned()));
+        let config = Config::from_toml("perennial.toml", &with(line), variables().into_iter().chain(host));
+        let gateway = Gateway::build(config.expect("a good file")).expect("a good configuration");
+        assert_eq!(gateway.auth().settings().replica_name.as_deref(), expected, "{line}");
+    }
 }

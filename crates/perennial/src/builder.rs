@@ -7,25 +7,29 @@ use futures_util::future::BoxFuture;
 use perennial_core::SecureRandom;
 use perennial_core::cookie::{KeyRing, RecordKeys};
 use perennial_core::identity::IdentityKeys;
+use perennial_core::limits::HISTORY_WORD_CHARS;
 use perennial_core::names::ProviderId;
 use perennial_core::outage::{PER_SECOND_MAX, SLOTS_AHEAD};
-use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault};
+use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault, RefreshClass};
 use perennial_core::renewal::RenewalPolicy;
 use perennial_core::secret::{BackendSecret, CookieSecret};
-use perennial_store::{MemoryStore, SessionStore};
+use perennial_store::{Durability, MemoryStore, SessionStore};
 use url::Url;
 
+use crate::alarm::Alarms;
 use crate::auth::Auth;
 use crate::callbacks::{
     CallbackError, CallbackSet, Callbacks, Claims, JwtCallback, SessionCallback, SignInCallback, SignInVerdict,
 };
 use crate::config_error::{ConfigError, ConfigFault, Places};
 use crate::cookies::CookieNames;
-use crate::edge::{Clock, Edges, HttpClient, HyperClient, SystemClock, SystemRandom};
+use crate::edge::{Clock, DatedClient, Edges, HttpClient, HyperClient, SystemClock, SystemRandom};
 use crate::engine::{Inner, Listener};
 use crate::event::Event;
 use crate::flight::Flights;
+use crate::happened::StaleCookies;
 use crate::issuer::IssuerClient;
+use crate::metrics::Metrics;
 use crate::settings::{Pages, Settings};
 
 /// Collects a configuration; [`build`](Self::build) checks it.
@@ -37,6 +41,7 @@ pub struct AuthBuilder {
     base_path: String,
     providers: Vec<Result<Provider, Vec<ProviderFault>>>,
     store: Option<Arc<dyn SessionStore>>,
+    replicas: u32,
     max_age: Duration,
     update_age: Duration,
     absolute_max_age: Option<Duration>,
@@ -44,6 +49,7 @@ pub struct AuthBuilder {
     return_origins: Vec<String>,
     updatable_claims: Vec<String>,
     compat_routes: bool,
+    replica_name: Option<String>,
     dangerous_allow_http: bool,
     pages: Pages,
     callbacks: CallbackSet,
@@ -65,6 +71,7 @@ impl AuthBuilder {
             base_path: "/auth".into(),
             providers: Vec::new(),
             store: None,
+            replicas: 1,
             max_age: DAY * 30,
             update_age: DAY,
             absolute_max_age: None,
@@ -72,6 +79,7 @@ impl AuthBuilder {
             return_origins: Vec::new(),
             updatable_claims: ["name", "nickname", "picture", "locale"].map(String::from).to_vec(),
             compat_routes: false,
+            replica_name: None,
             dangerous_allow_http: false,
             pages: Pages::default(),
             callbacks: CallbackSet::default(),
@@ -123,6 +131,13 @@ impl AuthBuilder {
         self
     }
 
+    /// How many processes serve this site, 1 unless said otherwise. More than one need a store that they can share; a
+    /// [`build`](Self::build) with another is refused, because each would redeem the same refresh token.
+    pub fn replicas(mut self, replicas: u32) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
     /// How long a session lasts without a visit; 30 days, from 1 minute to 400 days.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
@@ -162,6 +177,12 @@ impl AuthBuilder {
     /// Serves the four `/api/...` routes of the SvelteKitAuth recipe.
     pub fn compat_routes(mut self, on: bool) -> Self {
         self.compat_routes = on;
+        self
+    }
+
+    /// What this process is called in the histories of sessions, 1 to 32 of `A-Z a-z 0-9 . _ -`: tells replicas apart.
+    pub fn replica_name(mut self, name: impl Into<String>) -> Self {
+        self.replica_name = Some(name.into());
         self
     }
 
@@ -271,6 +292,7 @@ impl AuthBuilder {
         self.check_paths_and_times(&mut faults);
         let return_origins = self.checked_return_origins(&mut faults);
         let providers = self.checked_providers(&mut faults);
+        self.check_replicas(&providers, &mut faults);
         let http = match self.http.take() {
             Some(client) => Some(client),
             None => match HyperClient::new(self.renewal.call_deadline / 3) {
@@ -297,6 +319,8 @@ impl AuthBuilder {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let call_deadline = self.renewal.call_deadline;
+        let metrics = Arc::new(Metrics::new(providers.iter().map(|provider| &provider.id)));
+        let http = dated(http, self.clock.clone(), metrics.clone());
         let settings = Settings {
             public_url,
             base_path: self.base_path,
@@ -308,6 +332,7 @@ impl AuthBuilder {
             updatable_claims: self.updatable_claims,
             pages: self.pages,
             compat_routes: self.compat_routes,
+            replica_name: self.replica_name,
         };
         Ok(Auth {
             inner: Arc::new(Inner {
@@ -324,6 +349,9 @@ impl AuthBuilder {
                 store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::default())),
                 edges: Edges { clock: self.clock, random: self.random, http, call_deadline },
                 callbacks: self.callbacks,
+                stale_cookies: StaleCookies::default(),
+                alarms: Alarms::default(),
+                metrics,
                 events: tokio::sync::broadcast::channel(1024).0,
                 listeners: self.listeners,
                 flights: Flights::new(),
@@ -404,6 +432,10 @@ impl AuthBuilder {
         if self.update_age >= self.max_age {
             faults.push(ConfigFault::new("session.update_age", self.place, "choose less than session.max_age"));
         }
+        if self.replica_name.as_ref().is_some_and(|name| !is_replica_name(name)) {
+            let remedy = "write 1 to 32 of A-Z a-z 0-9 . _ -, such as gateway-1";
+            faults.push(ConfigFault::new("replica_name", self.place, remedy));
+        }
         let deadline = self.renewal.call_deadline;
         if deadline < Duration::from_millis(100) || deadline > Duration::from_secs(60) {
             faults.push(ConfigFault::new("renewal.call_deadline", self.place, "choose from 100 ms to 60 s"));
@@ -419,6 +451,20 @@ impl AuthBuilder {
         if self.renewal.renew_before.is_zero() {
             faults.push(ConfigFault::new("renewal.renew_before", self.place, "choose more than zero, such as 60s"));
         }
+    }
+
+    fn check_replicas(&self, providers: &[Provider], faults: &mut Vec<ConfigFault>) {
+        // A store that did not open has a fault of its own.
+        let opened = self.store.is_some() || !faults.iter().any(|fault| fault.key == "store");
+        let durability = self.store.as_ref().map(|store| store.durability());
+        let shared = self.store.as_ref().is_some_and(|store| store.shared());
+        let told = match self.replicas {
+            0 => "say how many processes serve this site, 1 or more".to_owned(),
+            1 => return,
+            _ if shared || !opened => return,
+            replicas => not_shared(replicas, durability, providers),
+        };
+        faults.push(ConfigFault::new("replicas", self.place, told));
     }
 
     fn checked_return_origins(&self, faults: &mut Vec<ConfigFault>) -> Vec<url::Origin> {
@@ -462,8 +508,40 @@ impl AuthBuilder {
     }
 }
 
+/// `client`, which tells `metrics` what it sees of providers' clocks.
+fn dated(client: Arc<dyn HttpClient>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Arc<dyn HttpClient> {
+    let listener = Box::new(move |host: &str, ahead: f64| metrics.clock_skew(host, ahead));
+    Arc::new(DatedClient { client, clock, listener })
+}
+
+/// What to do about several replicas on a store of one process, and what would happen otherwise.
+fn not_shared(replicas: u32, durability: Option<Durability>, providers: &[Provider]) -> String {
+    let store = match durability {
+        Some(Durability::Process) => "memory: is",
+        Some(_) => "the file is",
+        None => "memory: and files are",
+    };
+    let remedy = format!(
+        "give all {replicas} replicas one store, redis:// or postgres:// ({store} for one process), or run one replica"
+    );
+    let harmless = |class| matches!(class, RefreshClass::Reusable | RefreshClass::Acknowledged);
+    let endangered = providers.iter().filter(|provider| !harmless(provider.class)).map(|provider| provider.id.as_str());
+    match endangered.collect::<Vec<_>>()[..] {
+        [] => remedy,
+        ref ids => format!(
+            "{remedy}; each replica would redeem the same refresh token, and {} may then end the session everywhere",
+            ids.join(", ")
+        ),
+    }
+}
+
 fn missing_secret(place: &str) -> ConfigFault {
     ConfigFault::new("AUTH_SECRET", place, "set it to the output of `perennial secret`; it seals the session cookies")
+}
+
+fn is_replica_name(name: &str) -> bool {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    plain && (1..=HISTORY_WORD_CHARS).contains(&name.len())
 }
 
 /// Whether a URL's host is this machine, where plain http harms nobody.

@@ -10,13 +10,16 @@ use perennial_core::{SecureRandom, Timestamp};
 use perennial_store::SessionStore;
 use tokio::sync::broadcast;
 
+use crate::alarm::Alarms;
 use crate::audiences::AudienceTokens;
 use crate::callbacks::CallbackSet;
 use crate::cookies::CookieNames;
 use crate::edge::Edges;
 use crate::event::Event;
 use crate::flight::Flights;
+use crate::happened::StaleCookies;
 use crate::issuer::IssuerClient;
+use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::settings::Settings;
 use crate::tombstones::Tombstones;
@@ -43,6 +46,9 @@ pub(crate) struct Inner {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) flights: Arc<Flights<Outcome>>,
     pub(crate) tombstones: Tombstones,
+    pub(crate) stale_cookies: StaleCookies,
+    pub(crate) alarms: Alarms,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) audience_tokens: AudienceTokens,
 }
 
@@ -63,16 +69,12 @@ impl Inner {
     }
 
     pub(crate) fn emit(&self, event: Event) {
+        self.metrics.count(&event);
         for listener in &self.listeners {
             listener(&event);
         }
         // Nobody subscribed is fine.
         let _ = self.events.send(event);
-    }
-
-    pub(crate) fn alarm(&self, code: &'static str, message: &str) {
-        tracing::error!(code, message, "alarm");
-        self.emit(Event::Alarm { at: self.now(), code, message: message.to_owned() });
     }
 
     pub(crate) fn now(&self) -> Timestamp {

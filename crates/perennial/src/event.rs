@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use perennial_core::Timestamp;
 use perennial_core::condition::Condition;
-use perennial_core::record::{EndReason, ResendReason};
+pub use perennial_core::record::RenewalReason;
+use perennial_core::record::{EndReason, Loss, ResendReason};
 use perennial_core::session::Generation;
 use serde::Serialize;
 
@@ -37,6 +38,10 @@ pub enum Event {
         session: String,
         /// Why.
         reason: EndReason,
+        /// The provider's id.
+        provider: String,
+        /// How it was lost, if nobody asked for its end.
+        loss: Option<Loss>,
     },
     /// A renewal came to its end, well or not.
     Renewal(Renewal),
@@ -55,10 +60,16 @@ pub enum Event {
     Alarm {
         /// When.
         at: Timestamp,
-        /// A stable code.
+        /// A stable code of the [table](crate::AlarmCode).
         code: &'static str,
-        /// What is wrong and what to do, in one sentence.
+        /// The provider it is about, if it is about one.
+        provider: Option<String>,
+        /// What is wrong, in one sentence.
         message: String,
+        /// What to do, in one sentence.
+        remedy: &'static str,
+        /// How often the same was held back since it was last told.
+        held_back: u64,
     },
 }
 
@@ -71,8 +82,14 @@ pub struct Renewal {
     pub session: String,
     /// The newest generation after it.
     pub generation: Generation,
+    /// The provider's id.
+    pub provider: String,
+    /// The beginning of the attempt's name, as the session's record and the log have it.
+    pub attempt: String,
     /// What asked for it.
     pub reason: RenewalReason,
+    /// Why a refresh token was sent that had been sent before.
+    pub resend: Option<ResendReason>,
     /// How long the provider took; zero if it was not called.
     pub provider_time: Duration,
     /// How many other requests waited for the outcome.
@@ -81,8 +98,6 @@ pub struct Renewal {
     pub outcome: RenewalOutcome,
     /// How the session stands afterwards.
     pub condition: Condition,
-    /// Why a refresh token that may be spent was sent again, if that was so.
-    pub resend: Option<ResendReason>,
     /// Four characters that tell this access token from others.
     pub access_token_fingerprint: Option<String>,
     /// When the newest access token was asked for.
@@ -91,22 +106,6 @@ pub struct Renewal {
     pub expires_at: Option<Timestamp>,
     /// When the session becomes due again.
     pub due_at: Option<Timestamp>,
-}
-
-/// What asked for a renewal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RenewalReason {
-    /// The access token's renewal window had begun.
-    AheadOfTime,
-    /// The access token had died.
-    Expired,
-    /// Somebody pressed the button or called for it.
-    OnDemand,
-    /// A request needed an access token for another audience, and there was none that lives.
-    Audience,
-    /// An upstream answered 401 `invalid_token`.
-    Unauthorized,
 }
 
 /// What came of a renewal.
@@ -124,4 +123,16 @@ pub enum RenewalOutcome {
     Refused,
     /// The session ended while the renewal was under way; what arrived was revoked.
     Ended,
+}
+
+impl RenewalOutcome {
+    /// Its stable code: of a session that was kept, why.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Renewed => "renewed",
+            Self::Kept { why } => why,
+            Self::Refused => "refused",
+            Self::Ended => "ended",
+        }
+    }
 }

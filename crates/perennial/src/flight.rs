@@ -61,6 +61,11 @@ impl<T: Send + Sync + 'static> Flights<T> {
         self.shard(id).contains_key(&id)
     }
 
+    /// How many flights are under way.
+    pub(crate) fn aloft(&self) -> usize {
+        self.aloft.load(Ordering::Relaxed)
+    }
+
     /// Resolves when no flight is under way.
     pub(crate) async fn all_landed(&self) {
         loop {

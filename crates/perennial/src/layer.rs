@@ -9,11 +9,13 @@ use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderValue, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::Instrument;
 
 use crate::auth::Auth;
 use crate::cookies::CookieNames;
 use crate::hall::Door;
 use crate::session::Visitor;
+use crate::trace::request_span;
 
 /// Gives every request its session, renewed when due; made by [`Auth::layer`].
 #[derive(Clone, Debug)]
@@ -56,7 +58,8 @@ where
         // The clone that was polled ready goes with the call; the fresh one stays (tower's rule).
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        Box::pin(async move {
+        let span = request_span(request.headers());
+        let served = async move {
             // The endpoints enter by doors of their own: signing out must not wait for a renewal.
             if auth.is_endpoint(request.uri().path()) {
                 return inner.call(request).await.map(IntoResponse::into_response);
@@ -70,7 +73,8 @@ where
             let mut response = inner.call(request).await.into_response();
             attach_cookies(&mut response, entry.set_cookies, &auth.inner.names);
             Ok(response)
-        })
+        };
+        Box::pin(served.instrument(span))
     }
 }
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_core::record::{EndReason, Joined, Phase, Record, Unreadable, join, open_state, seal_state};
+use perennial_core::record::{EndReason, Joined, Phase, Record, Unreadable, What, join, open_state, seal_state};
+use perennial_core::renewal::fresh_until;
 use perennial_core::session::SessionState;
-use perennial_store::{RecordKey, StoreError, StoreErrorKind, Swap, Version, Versioned};
+use perennial_store::{Announcement, RecordKey, StoreError, StoreErrorKind, Swap, Version, Versioned};
+use tokio::time::Instant;
 
+use crate::alarm::AlarmCode;
 use crate::engine::Inner;
 use crate::event::Event;
 use crate::outcome::Outcome;
@@ -26,7 +29,7 @@ pub(crate) struct Standing {
 impl Inner {
     /// Joins cookie and record. `Ok(Err(_))`: the session is over.
     pub(crate) async fn standing(&self, cookie: &Arc<SessionState>) -> Result<Result<Standing, EndReason>, StoreError> {
-        let stored = self.store.load(record_key(cookie), self.now()).await?;
+        let stored = self.load(cookie).await?;
         let version = stored.as_ref().map(|stored| stored.version);
         let record = self.readable(stored.as_ref())?;
         let recorded = record.as_ref().map(|record| record.generation);
@@ -107,11 +110,22 @@ impl Inner {
                 return None;
             }
             let (now, newest) = (self.now(), standing.newest);
-            let tombstone = Record::ended(standing.record.as_ref(), newest.generation, reason, now);
+            let history = standing.record.as_ref().map(|record| &record.history);
+            let loss = history.and_then(|history| history.loss(reason, newest.generation));
+            let stale_cookies = self.stale_cookies.pending(state.id);
+            let entry = self.entry(&newest, What::Ended(reason), stale_cookies);
+            let tombstone = Record::ended(standing.record.as_ref(), newest.generation, reason, now).noting(entry);
+            // Before the record: should this process die in between, no copy of the cookie passes elsewhere.
+            let announced = reason != EndReason::Refused && self.announce_end(&newest).await;
             match self.swap(state, standing.version, &tombstone).await {
                 Ok(Swap::Stored(_)) => {
                     self.bury(state, reason);
-                    self.emit(Event::Ended { at: now, session: state.id.fingerprint(), reason });
+                    if !announced {
+                        self.announce_end(&newest).await;
+                    }
+                    self.stale_cookies.told(state.id, stale_cookies);
+                    let (session, provider) = (state.id.fingerprint(), newest.provider.to_string());
+                    self.emit(Event::Ended { at: now, session, reason, provider, loss });
                     return Some(newest);
                 }
                 Ok(Swap::Conflict(_)) => {}
@@ -152,6 +166,13 @@ impl Inner {
         }
     }
 
+    pub(crate) async fn load(&self, state: &SessionState) -> Result<Option<Versioned>, StoreError> {
+        let began = Instant::now();
+        let loaded = self.store.load(record_key(state), self.now()).await;
+        self.metrics.store_answered("load", began.elapsed(), loaded.as_ref().err());
+        loaded
+    }
+
     pub(crate) async fn swap(
         &self,
         state: &SessionState,
@@ -161,7 +182,10 @@ impl Inner {
         let now = self.now();
         // As long as any cookie of the session may come back.
         let expires = now + self.settings.max_age + Duration::from_secs(3600);
-        self.store.compare_and_swap(record_key(state), version, record.encode(), expires, now).await
+        let began = Instant::now();
+        let swapped = self.store.compare_and_swap(record_key(state), version, record.encode(), expires, now).await;
+        self.metrics.store_answered("swap", began.elapsed(), swapped.as_ref().err());
+        swapped
     }
 
     /// The record as it was stored; one that is damaged counts as absent.
@@ -172,14 +196,12 @@ impl Inner {
         match stored.map(|stored| Record::decode(&stored.bytes)).transpose() {
             Ok(record) => Ok(record),
             Err(Unreadable::Damaged) => {
-                self.alarm(
-                    "record_unreadable",
-                    "A session's record in the store is damaged; the cookie's copy is used.",
-                );
+                let message = "A session's record in the store is damaged; the cookie's copy is used.";
+                self.alarm(AlarmCode::RecordUnreadable, message);
                 Ok(None)
             }
             Err(newer @ Unreadable::Newer) => {
-                self.alarm("record_newer", &newer.to_string());
+                self.alarm(AlarmCode::RecordNewer, &newer.to_string());
                 Err(StoreError::new(StoreErrorKind::Corrupt, newer.to_string()))
             }
         }
@@ -190,8 +212,8 @@ impl Inner {
         let opened = open_state(&self.record_keys, record, cookie.id, &cookie.share, &self.default_provider).ok();
         if opened.is_none() {
             self.alarm(
-                "record_sealed_elsewhere",
-                "A session's record opens under none of the configured secrets; what its cookie holds is used up. Keep the old secret in the list until its sessions are over.",
+                AlarmCode::RecordSealedElsewhere,
+                "A session's record opens under none of the configured secrets; what its cookie holds is used up.",
             );
         }
         opened
@@ -199,17 +221,26 @@ impl Inner {
 
     pub(crate) fn store_failed(&self, state: Arc<SessionState>, error: &StoreError) -> Outcome {
         tracing::error!(%error, code = error.code(), "the session store failed; sessions go on with what their cookies hold");
-        self.alarm(
-            "store_unavailable",
-            "The session store fails: renewals wait until it is back. See the log for its words.",
-        );
+        self.alarm(AlarmCode::StoreUnavailable, "The session store fails: renewals wait until it is back.");
         Outcome::Kept { state, retry_after: Duration::from_secs(1) }
+    }
+
+    /// Tells all replicas that the session is over, for as long as one of them could serve it without asking the store.
+    /// Whether it was told.
+    async fn announce_end(&self, newest: &SessionState) -> bool {
+        let now = self.now();
+        let until = fresh_until(newest, &self.settings.renewal, self.settings.max_age, now);
+        let told = self.store.announce(Announcement { key: record_key(newest), until }, now).await;
+        if let Err(error) = &told {
+            tracing::error!(%error, session = newest.id.fingerprint(), "the end of a session was not told to other replicas");
+        }
+        told.is_ok()
     }
 
     fn bury(&self, state: &SessionState, reason: EndReason) {
         let now = self.now();
         self.audience_tokens.forget(state.id);
-        self.tombstones.insert(state.id, reason, now + self.settings.max_age, now);
+        self.tombstones.insert(record_key(state), reason, now + self.settings.max_age, now);
     }
 }
 

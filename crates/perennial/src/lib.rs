@@ -7,6 +7,7 @@
 //! Start at [`Auth`]. The life of a request, in the files that tell it: `layer` (receive) → `hall` (open, decide) → `renew`
 //! (the one place that sends a refresh token) → `session` (attach) → `layer` (answer).
 
+mod alarm;
 mod audiences;
 mod auth;
 mod builder;
@@ -17,14 +18,17 @@ mod edge;
 mod engine;
 mod environment;
 mod event;
+pub mod explain;
 mod flight;
 mod flow;
 mod hall;
+mod happened;
 mod iso8601;
 mod issuer;
 mod layer;
 mod ledger;
 mod machine;
+mod metrics;
 mod outcome;
 mod refusal;
 mod renew;
@@ -35,7 +39,9 @@ mod settings;
 mod sign_in;
 mod sign_out;
 mod tombstones;
+mod trace;
 
+pub use alarm::AlarmCode;
 pub use auth::Auth;
 pub use builder::AuthBuilder;
 pub use callbacks::{
@@ -50,6 +56,7 @@ pub use hall::{Challenge, Door, Entry, Peek};
 pub use issuer::{ProviderReport, Refreshing};
 pub use layer::{SessionLayer, SessionService};
 pub use machine::MachineTokenError;
+pub use metrics::METRICS_CONTENT_TYPE;
 pub use perennial_core::condition::Condition;
 pub use perennial_core::id_token::JwsAlgorithm;
 pub use perennial_core::identity;
@@ -65,3 +72,4 @@ pub use routes::wants_page;
 pub use session::{BearerToken, Session};
 pub use settings::{Pages, Settings};
 pub use sign_in::SignInStart;
+pub use trace::request_span;

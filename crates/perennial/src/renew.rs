@@ -11,8 +11,8 @@ use perennial_core::Timestamp;
 use perennial_core::condition::Progress;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
-    Attempt, Attempted, Circumstances, EndReason, Intent, Phase, Plan, Record, Replicas, Settled, plan, seal_state,
-    settle,
+    Attempt, Attempted, Circumstances, EndReason, Entry, Intent, Phase, Plan, Record, RenewalEntry, RenewalVerdict,
+    Replicas, Settled, What, plan, seal_state, settle,
 };
 use perennial_core::renewal::{Verdict, backoff, decide, due_at, judge_audience_token};
 use perennial_core::secret::{IdToken, RefreshToken};
@@ -20,13 +20,16 @@ use perennial_core::session::{Audience, SessionState};
 use perennial_core::token::{TokenFailure, TokenResponse, Verdict as FailureVerdict};
 use perennial_store::{StoreError, Swap, Version};
 
+use crate::alarm::AlarmCode;
 use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger};
 use crate::engine::Inner;
-use crate::event::{Event, Renewal, RenewalOutcome, RenewalReason};
+use crate::event::{Event, Renewal, RenewalOutcome};
 use crate::flight::Departure;
+use crate::happened::without_echo;
 use crate::issuer::{Identity, IssuerClient, RefreshPass};
 use crate::ledger::record_key;
 use crate::outcome::{Ask, Outcome};
+use crate::trace::{note_attempt, note_outcome};
 
 impl Inner {
     /// Brings the session of `cookie` to its newest generation, calling the provider if `ask` requires it, and lands the
@@ -35,11 +38,12 @@ impl Inner {
         match self.acquire(&cookie, &ask).await {
             Acquired::Landed(outcome) => flight.tell(outcome),
             Acquired::Permit { newest, intent, provider, pass } => {
+                note_attempt(intent.attempt.short());
                 let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, pass, &ask, &flight).await;
                 flight.tell(outcome);
-                if let Some(unsaved) = unsaved {
+                if let Some((unsaved, entry)) = unsaved {
                     // Until they are in the record, whoever comes with the spent cookie gets the tokens from this flight.
-                    self.save_late(&newest, &intent, unsaved).await;
+                    self.save_late(&newest, &intent, unsaved, &entry).await;
                 }
             }
         }
@@ -90,7 +94,7 @@ impl Inner {
                 }
                 Plan::Note(phase) => {
                     if let Err(error) =
-                        self.write_phase(&newest, phase, standing.record.as_ref(), standing.version).await
+                        self.write_phase(&newest, phase, standing.record.as_ref(), standing.version, None).await
                     {
                         return Acquired::Landed(self.store_failed(newest, &error));
                     }
@@ -116,8 +120,9 @@ impl Inner {
                         },
                     };
                     let intent = intent.counted(standing.record.as_ref());
+                    let (previous, begun) = (standing.record.as_ref(), self.begun(&newest, &intent, ask));
                     let phase = Phase::Intent(intent.clone());
-                    match self.write_phase(&newest, phase, standing.record.as_ref(), standing.version).await {
+                    match self.write_phase(&newest, phase, previous, standing.version, Some(begun)).await {
                         Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider, pass: granted },
                         Ok(Swap::Conflict(_)) => pass = Some(granted),
                         Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
@@ -176,10 +181,19 @@ impl Inner {
         phase: Phase,
         previous: Option<&Record>,
         version: Option<Version>,
+        entry: Option<Entry>,
     ) -> Result<Swap, StoreError> {
         let sealed = seal_state(&self.record_keys, newest, self.random());
         let record = Record::following(previous, newest.generation, sealed, phase);
-        self.swap(newest, version, &record).await
+        let told = entry.as_ref().map_or(0, |entry| entry.stale_cookies);
+        let swapped = match entry {
+            None => self.swap(newest, version, &record).await,
+            Some(entry) => self.swap(newest, version, &record.noting(entry)).await,
+        };
+        if matches!(swapped, Ok(Swap::Stored(_))) {
+            self.stale_cookies.told(newest.id, told);
+        }
+        swapped
     }
 
     /// Prolongs the lease of an intent whose call is under way, until this future is dropped: a slow provider, and a slow
@@ -191,7 +205,7 @@ impl Inner {
         while self.store.shared() {
             tokio::time::sleep(lease / 3).await;
             let beat = async {
-                let stored = self.store.load(record_key(newest), self.now()).await.ok()??;
+                let stored = self.load(newest).await.ok()??;
                 let prolonged = Record::decode(&stored.bytes).ok()?.prolonged(intent, lease, self.now())?;
                 Some(self.swap(newest, Some(stored.version), &prolonged).await)
             };
@@ -212,7 +226,7 @@ impl Inner {
         pass: RefreshPass,
         ask: &Ask,
         flight: &Departure<Outcome>,
-    ) -> (Outcome, Option<SessionState>) {
+    ) -> (Outcome, Option<(SessionState, RenewalEntry)>) {
         // Both were there when the intent was planned.
         let (Some(issuer), Some(refresh_token)) =
             (self.issuer(&newest.provider), newest.tokens.as_ref().and_then(|tokens| tokens.refresh_token.as_ref()))
@@ -225,23 +239,33 @@ impl Inner {
             answer = issuer.refresh(&self.edges, provider, refresh_token, ask.audience.as_deref(), intent, pass) => answer,
             never = self.keep_lease(newest, intent) => match never {},
         };
+        let answer = answer.map_err(|failure| without_echo(failure, refresh_token));
         let provider_time = self.now().since(called_at);
-        let landed = match answer {
-            Ok(response) => self.commit(newest, intent, issuer, ask, response, &mut unsaved).await,
+        let entry = self.renewal_entry(intent, ask, flight.passengers(), provider_time, answer.as_ref().err());
+        let call = Call { intent, issuer, ask, entry: &entry };
+        let (outcome, told) = match answer {
+            Ok(response) => self.commit(newest, &call, response, &mut unsaved).await,
             Err(failure) => match &failure.salvaged {
-                Some(refresh_token) => self.salvage(newest, intent, issuer, refresh_token, &failure).await,
-                None => self.note_failure(newest, intent, issuer, ask, &failure).await,
+                Some(refresh_token) => self.salvage(newest, &call, refresh_token, &failure).await,
+                None => self.note_failure(newest, &call, &failure).await,
             },
         };
-        self.report(newest, intent, &landed, ask.reason, flight.passengers(), provider_time);
-        (landed.0, unsaved)
+        self.report(newest, &outcome, told, &entry);
+        let unsaved = unsaved.map(|next| (next, entry));
+        (outcome, unsaved)
     }
 
     /// Brings tokens into the record that the store would not take when they came.
-    async fn save_late(&self, spent: &Arc<SessionState>, intent: &Intent, mut next: SessionState) {
+    async fn save_late(
+        &self,
+        spent: &Arc<SessionState>,
+        intent: &Intent,
+        mut next: SessionState,
+        entry: &RenewalEntry,
+    ) {
         for _ in 0..LATE_COMMITS {
             tokio::time::sleep(LATE_COMMIT_INTERVAL).await;
-            match self.settle_tokens(spent, intent, &mut next).await {
+            match self.settle_tokens(spent, intent, &mut next, entry).await {
                 Ok(Landed::Written | Landed::Superseded) => return,
                 Ok(Landed::Ended(_)) => {
                     if let Some(issuer) = self.issuer(&next.provider) {
@@ -254,22 +278,20 @@ impl Inner {
                 }
             }
         }
-        tracing::error!(
-            session = next.id.fingerprint(),
-            "received tokens never reached the store: only cookies hold them"
-        );
+        let message = "Received tokens never reached the store: only cookies hold them.";
+        tracing::error!(session = next.id.fingerprint(), message);
+        self.alarm(AlarmCode::TokensUnsaved, message);
     }
 
     /// Makes received tokens durable, and only then looks at them.
     async fn commit(
         &self,
         spent: &Arc<SessionState>,
-        intent: &Intent,
-        issuer: &IssuerClient,
-        ask: &Ask,
+        call: &Call<'_>,
         mut response: TokenResponse,
         unsaved: &mut Option<SessionState>,
     ) -> (Outcome, RenewalOutcome) {
+        let Call { intent, issuer, ask, entry } = *call;
         let lifetime = issuer.lifetime(&self.settings.renewal);
         // The record keeps the ID token that was verified; a new one takes its place in the cookie once it is.
         let id_token = response.id_token.take();
@@ -278,7 +300,7 @@ impl Inner {
             None => spent.renewed(response, lifetime),
             Some(audience) => spent.renewed_for(audience, response, lifetime),
         };
-        match self.settle_tokens(spent, intent, &mut next).await {
+        match self.settle_tokens(spent, intent, &mut next, entry).await {
             Ok(Landed::Written) => {}
             Ok(Landed::Superseded) => return self.superseded(spent).await,
             Ok(Landed::Ended(reason)) => {
@@ -318,12 +340,13 @@ impl Inner {
     /// The provider gives no token for `audience`, to this session or any other: told once, and not asked again for a while.
     fn audience_refused(&self, audience: &Arc<Audience>, state: Arc<SessionState>) -> (Outcome, RenewalOutcome) {
         self.audience_tokens.refuse(&state.provider, audience, self.now());
-        self.alarm("audience_refused", &format!(
-            "{} gives no access token for the audience {} with the scope {}: allow both for this client there, or correct the configuration. Sessions are kept.",
+        let message = format!(
+            "{} gives no access token for the audience {} with the scope {}. Sessions are kept.",
             state.provider,
             audience.name().unwrap_or("(none)"),
             audience.requested_scope().map_or("(all that was granted)", |scope| scope.as_str()),
-        ));
+        );
+        self.alarm_about(AlarmCode::AudienceRefused, &state.provider, &message);
         let refused = Outcome::AudienceRefused { state, audience: audience.clone() };
         (refused, RenewalOutcome::Kept { why: "audience_refused" })
     }
@@ -381,15 +404,16 @@ impl Inner {
     async fn note_failure(
         &self,
         newest: &Arc<SessionState>,
-        intent: &Intent,
-        issuer: &IssuerClient,
-        ask: &Ask,
+        call: &Call<'_>,
         failure: &TokenFailure,
     ) -> (Outcome, RenewalOutcome) {
+        let Call { intent, issuer, ask, entry } = *call;
         let now = self.now();
         if let Some(audience) = ask.audience.as_ref().filter(|_| failure.may_be_about_the_audience()) {
             let spared = Attempted::NotSpent { not_before: now };
-            return match self.settle(newest, intent, |_| spared.clone()).await {
+            let refused = RenewalEntry { verdict: RenewalVerdict::AudienceRefused, ..entry.clone() };
+            let refused = self.entry(newest, What::Renewal(refused), 0);
+            return match self.settle(newest, intent, |_| (spared.clone(), refused.clone())).await {
                 Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
                 Ok(Landed::Written | Landed::Superseded) | Err(_) => self.audience_refused(audience, newest.clone()),
             };
@@ -399,21 +423,28 @@ impl Inner {
         // What was answered, even with 500, has arrived; what was not may be on its way still.
         let drained_at = if failure.status.is_some() { now } else { now + issuer.provider().drain };
         let lost = failure.lost.unwrap_or_default();
-        let (attempted, why) = match &failure.verdict {
-            FailureVerdict::NotSent => (Attempted::NotSpent { not_before }, "not_sent"),
-            FailureVerdict::NotProcessed { .. } => (Attempted::NotSpent { not_before }, "not_processed"),
-            FailureVerdict::Misconfigured => (Attempted::NotSpent { not_before }, "misconfigured"),
-            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before, drained_at, lost }, "in_doubt"),
+        let not_spent = || Attempted::NotSpent { not_before };
+        let (attempted, verdict) = match &failure.verdict {
+            FailureVerdict::NotSent => (not_spent(), RenewalVerdict::NotSent),
+            FailureVerdict::NotProcessed { .. } => (not_spent(), RenewalVerdict::NotProcessed),
+            FailureVerdict::Misconfigured => (not_spent(), RenewalVerdict::Misconfigured),
+            FailureVerdict::InDoubt => (Attempted::InDoubt { not_before, drained_at, lost }, RenewalVerdict::InDoubt),
             // Servers that answer so mean either "try again" or "no": one more try tells which.
-            FailureVerdict::Ambiguous if intent.failures == 0 => (Attempted::NotSpent { not_before }, "ambiguous"),
-            FailureVerdict::Ambiguous | FailureVerdict::Rejected => (Attempted::Refused { claims: None }, "refused"),
-            FailureVerdict::Reauthenticate { claims } => (Attempted::Refused { claims: claims.clone() }, "refused"),
+            FailureVerdict::Ambiguous if intent.failures == 0 => (not_spent(), RenewalVerdict::Ambiguous),
+            FailureVerdict::Ambiguous | FailureVerdict::Rejected => {
+                (Attempted::Refused { claims: None }, RenewalVerdict::Refused)
+            }
+            FailureVerdict::Reauthenticate { claims } => {
+                (Attempted::Refused { claims: claims.clone() }, RenewalVerdict::Refused)
+            }
         };
         if let Some(message) = issuer.to_mend(failure) {
-            self.alarm("provider_refuses_client", &message);
+            self.alarm_about(AlarmCode::ProviderRefusesClient, &newest.provider, &message);
         }
+        let why = verdict.code();
         tracing::warn!(session = newest.id.fingerprint(), why, error = failure.error.as_deref(), "renewal failed");
-        match (self.settle(newest, intent, |_| attempted.clone()).await, &attempted) {
+        let entry = self.entry(newest, What::Renewal(RenewalEntry { verdict, ..entry.clone() }), 0);
+        match (self.settle(newest, intent, |_| (attempted.clone(), entry.clone())).await, &attempted) {
             (Ok(Landed::Superseded), _) => self.superseded(newest).await,
             (Ok(Landed::Ended(reason)), _) => (Outcome::Ended(reason), RenewalOutcome::Ended),
             (Ok(Landed::Written), Attempted::Refused { claims }) => {
@@ -429,17 +460,18 @@ impl Inner {
     async fn salvage(
         &self,
         newest: &Arc<SessionState>,
-        intent: &Intent,
-        issuer: &IssuerClient,
+        call: &Call<'_>,
         refresh_token: &RefreshToken,
         failure: &TokenFailure,
     ) -> (Outcome, RenewalOutcome) {
+        let Call { intent, issuer, entry, .. } = *call;
         tracing::warn!(session = newest.id.fingerprint(), %failure, "renewal failed, but its refresh token was saved");
         if let Some(message) = issuer.to_mend(failure) {
-            self.alarm("provider_refuses_client", &message);
+            self.alarm_about(AlarmCode::ProviderRefusesClient, &newest.provider, &message);
         }
         let mut next = newest.with_refresh_token(refresh_token.clone());
-        match self.settle_tokens(newest, intent, &mut next).await {
+        let entry = RenewalEntry { verdict: RenewalVerdict::Salvaged, ..entry.clone() };
+        match self.settle_tokens(newest, intent, &mut next, &entry).await {
             Ok(Landed::Superseded) => self.superseded(newest).await,
             Ok(Landed::Ended(reason)) => {
                 self.revoke(issuer, &next).await;
@@ -458,6 +490,7 @@ impl Inner {
         spent: &Arc<SessionState>,
         intent: &Intent,
         next: &mut SessionState,
+        entry: &RenewalEntry,
     ) -> Result<Landed, StoreError> {
         self.settle(spent, intent, |record| {
             let kept = record.filter(|record| record.generation == spent.generation);
@@ -465,7 +498,8 @@ impl Inner {
                 *next = next.with_claims(kept.claims);
             }
             let sealed = seal_state(&self.record_keys, next, self.random());
-            Attempted::Tokens { generation: next.generation, sealed }
+            let entry = self.entry(next, What::Renewal(entry.clone()), 0);
+            (Attempted::Tokens { generation: next.generation, sealed }, entry)
         })
         .await
     }
@@ -475,22 +509,22 @@ impl Inner {
         &self,
         spent: &SessionState,
         intent: &Intent,
-        mut outcome: impl FnMut(Option<&Record>) -> Attempted,
+        mut outcome: impl FnMut(Option<&Record>) -> (Attempted, Entry),
     ) -> Result<Landed, StoreError> {
         let mut failures = 0;
         loop {
             let settled = async {
-                let stored = self.store.load(record_key(spent), self.now()).await?;
+                let stored = self.load(spent).await?;
                 let version = stored.as_ref().map(|stored| stored.version);
                 let record = self.readable(stored.as_ref())?;
                 if Record::is_behind(record.as_ref(), intent) {
-                    self.alarm("store_lost_a_write", LOST_A_WRITE);
+                    self.alarm(AlarmCode::StoreLostAWrite, LOST_A_WRITE);
                 }
-                let outcome = outcome(record.as_ref().filter(|record| !record.sealed.is_empty()));
+                let (outcome, entry) = outcome(record.as_ref().filter(|record| !record.sealed.is_empty()));
                 match settle(record.as_ref(), intent, spent.generation, outcome, self.now()) {
                     Settled::Superseded => Ok::<_, StoreError>(Some(Landed::Superseded)),
                     Settled::Ended(reason) => Ok(Some(Landed::Ended(reason))),
-                    Settled::Write(record) => match self.swap(spent, version, &record).await? {
+                    Settled::Write(record) => match self.swap(spent, version, &record.noting(entry)).await? {
                         Swap::Stored(_) => Ok(Some(Landed::Written)),
                         Swap::Conflict(_) => Ok(None),
                     },
@@ -529,27 +563,22 @@ impl Inner {
         }
     }
 
-    fn report(
-        &self,
-        before: &SessionState,
-        intent: &Intent,
-        (outcome, told): &(Outcome, RenewalOutcome),
-        reason: RenewalReason,
-        waiters: usize,
-        provider_time: Duration,
-    ) {
+    fn report(&self, before: &SessionState, outcome: &Outcome, told: RenewalOutcome, entry: &RenewalEntry) {
         let state = outcome.state().map_or(before, |state| state);
+        note_outcome(&told, state.generation);
         let tokens = state.tokens.as_ref();
         self.emit(Event::Renewal(Renewal {
             at: self.now(),
             session: before.id.fingerprint(),
             generation: state.generation,
-            reason,
-            provider_time,
-            waiters,
+            provider: before.provider.to_string(),
+            attempt: entry.attempt.clone(),
+            reason: entry.reason,
+            provider_time: Duration::from_millis(entry.provider_millis.into()),
+            waiters: usize::try_from(entry.waiters).unwrap_or(usize::MAX),
             condition: self.condition(state, progress_after(outcome)),
-            resend: intent.resend,
-            outcome: told.clone(),
+            resend: entry.resend,
+            outcome: told,
             access_token_fingerprint: tokens.map(|tokens| tokens.access_token.fingerprint()),
             issued_at: tokens.map(|tokens| tokens.issued_at),
             expires_at: tokens.and_then(|tokens| tokens.expires_at),
@@ -573,6 +602,14 @@ enum Acquired {
     Landed(Outcome),
     /// The intent is written: call.
     Permit { newest: Arc<SessionState>, intent: Intent, provider: Arc<ResolvedProvider>, pass: RefreshPass },
+}
+
+/// A call of the provider that has come back: under which intent, to whom, what for, and what is to be noted of it.
+struct Call<'a> {
+    intent: &'a Intent,
+    issuer: &'a IssuerClient,
+    ask: &'a Ask,
+    entry: &'a RenewalEntry,
 }
 
 enum Landed {

@@ -29,6 +29,8 @@ pub struct Settings {
     pub pages: Pages,
     /// Whether the four `/api/...` routes of the SvelteKitAuth recipe are served; no.
     pub compat_routes: bool,
+    /// What this process is called in the histories of sessions; nothing.
+    pub replica_name: Option<String>,
 }
 
 /// Pages of the application that stand in for ours (Auth.js `pages`): paths of this site, such as `/login`.

@@ -4,9 +4,10 @@ use http::{HeaderMap, HeaderValue};
 use perennial_core::authorize::{self, CallbackError, Manner, PendingSignIn, SignInRequest};
 use perennial_core::names::ProviderId;
 use perennial_core::origin::ReturnUrl;
-use perennial_core::record::{Record, seal_state};
+use perennial_core::record::{Record, What, seal_state};
 use perennial_core::session::{SessionState, TokenSet};
 
+use crate::alarm::AlarmCode;
 use crate::auth::Auth;
 use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger, SignInCallback, SignInVerdict, User};
 use crate::engine::Inner;
@@ -79,7 +80,8 @@ impl Auth {
         let issuer = inner.issuers.iter().find(|issuer| issuer.provider().id == *provider);
         let issuer = issuer.ok_or(Refusal::UnknownProvider)?;
         let resolved = issuer.resolved(&inner.edges).await.map_err(|error| {
-            inner.alarm("provider_unreachable", &format!("Nobody can sign in with {provider}: {error}"));
+            let message = format!("Nobody can sign in with {provider}: {error}");
+            inner.alarm_about(AlarmCode::ProviderUnreachable, &issuer.provider().id, &message);
             Refusal::RenewalSuspended { retry_after: std::time::Duration::from_secs(5) }
         })?;
         // Longer, and the browser would not keep the flow's cookie; elsewhere, and this were an open redirect.
@@ -128,7 +130,7 @@ impl Inner {
                 "the code exchange failed"
             );
             if let Some(message) = issuer.to_mend(&failure) {
-                self.alarm("provider_refuses_client", &message);
+                self.alarm_about(AlarmCode::ProviderRefusesClient, provider, &message);
             }
             SignInFailure::Configuration
         })?;
@@ -196,13 +198,12 @@ impl Inner {
 
     /// Writes the session's first record. Without it the cookie alone carries the session: that is enough to go on.
     async fn begin_record(&self, session: &SessionState) {
-        let record = Record::idle(session.generation, seal_state(&self.record_keys, session, self.random()));
+        let sealed = seal_state(&self.record_keys, session, self.random());
+        let record = Record::idle(session.generation, sealed).noting(self.entry(session, What::SignedIn, 0));
         if let Err(error) = self.swap(session, None, &record).await {
             tracing::error!(%error, "a new session could not be put into the store");
-            self.alarm(
-                "store_unavailable",
-                "The session store fails: sessions live in their cookies alone until it is back.",
-            );
+            let message = "The session store fails: sessions live in their cookies alone until it is back.";
+            self.alarm(AlarmCode::StoreUnavailable, message);
         }
     }
 }

@@ -57,14 +57,19 @@ pub(crate) fn run(args: CookieArgs) -> Result<(), Fault> {
 }
 
 fn open(name: &str, header: &str, show: bool) -> Result<(), Fault> {
+    let claims = claims_in(name, header)?;
+    let claims = if show { claims } else { redacted(claims) };
+    answer(&serde_json::to_string_pretty(&claims)?)
+}
+
+/// The claims of the session cookie called `name` in a `Cookie` header, opened with the secrets of the environment.
+pub(super) fn claims_in(name: &str, header: &str) -> Result<Map<String, Value>, Fault> {
     let keys = keys(name)?;
     let header = header.trim().trim_start_matches("Cookie:").trim();
     let pairs = header.split([';', '\n']).filter_map(|pair| pair.trim().split_once('='));
     let joined =
         cookie::join(name, pairs).ok_or_else(|| format!("there is no cookie called {name} on standard input"))?;
-    let opened = joined.open(&keys, SystemClock.now())?;
-    let claims = if show { opened.claims } else { redacted(opened.claims) };
-    answer(&serde_json::to_string_pretty(&claims)?)
+    Ok(joined.open(&keys, SystemClock.now())?.claims)
 }
 
 fn seal(name: &str, claims: &str, max_age: Duration) -> Result<(), Fault> {

@@ -17,6 +17,9 @@ pub(crate) struct DevArgs {
     /// Port of the development provider, on localhost.
     #[arg(long, default_value_t = 4201, value_name = "PORT")]
     provider_port: u16,
+    /// Port of the gateway's admin listener (metrics, explanations), on 127.0.0.1; a free one if 0.
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    admin_port: u16,
     /// How long an access token lives, from 2s; short, so that renewals can be watched.
     #[arg(long, default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
     access_token_lifetime: Duration,
@@ -30,6 +33,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Fault> {
     let options = DevOptions {
         port: args.port,
         provider_port: args.provider_port,
+        admin_port: args.admin_port,
         access_token_lifetime: args.access_token_lifetime,
         data_dir: args.data_dir,
     };

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod cookie;
 pub(crate) mod dev;
+pub(crate) mod explain;
 pub(crate) mod provider;
 pub(crate) mod secret;
 pub(crate) mod serve;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use perennial_gateway::{Config, Gateway, QuickStart};
+use perennial_gateway::{Admin, Config, Gateway, QuickStart};
 use tokio::net::TcpListener;
 
 use super::Fault;
@@ -21,11 +21,14 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
     /// A TOML file with everything; see docs/configuration.md. The other arguments are for the start without one.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "public_url", "upstream", "store", "compat_routes", "dangerous_allow_http"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "admin", "public_url", "upstream", "store", "compat_routes", "dangerous_allow_http"])]
     config: Option<PathBuf>,
     /// Address and port to listen on.
     #[arg(long, default_value = "127.0.0.1:4200", value_name = "ADDRESS", value_parser = super::address)]
     listen: SocketAddr,
+    /// Address and port of the admin listener: metrics, `perennial explain`, health. None if absent.
+    #[arg(long, value_name = "ADDRESS", value_parser = super::address)]
+    admin: Option<SocketAddr>,
     /// Where browsers reach the gateway; AUTH_URL if absent, else http:// and the listen address.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -66,6 +69,7 @@ impl ConfigArgs {
         let inferred = (!given).then(|| format!("http://{}", self.listen));
         let start = QuickStart {
             listen: self.listen,
+            admin: self.admin,
             public_url: self.public_url.or(inferred),
             upstream: self.upstream.unwrap_or_default(),
             store: self.store,
@@ -84,13 +88,33 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 /// Serves until asked to end.
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
     let config = args.config.load()?;
-    let listen = config.listen;
+    let (listen, admin) = (config.listen, config.admin);
     let gateway = Gateway::open(config)?;
-    let listener = TcpListener::bind(listen).await.map_err(|error| {
-        format!("{listen} cannot be listened on: {error}; choose another with --listen or in the file")
-    })?;
+    let listener = bind(listen, "--listen").await?;
+    let admin_listener = match admin {
+        Some(address) => Some(bind(address, "--admin").await?),
+        None => None,
+    };
     let end = super::asked_to_end();
     tracing::info!(listen = %listener.local_addr()?, url = gateway.auth().settings().origin(), "serving");
+    let admin = match admin_listener {
+        Some(listener) => {
+            let address = listener.local_addr()?;
+            tracing::info!(admin = %address, "metrics, explanations and health");
+            Some(tokio::spawn(Admin::new(gateway.auth().clone(), address).serve(listener, std::future::pending())))
+        }
+        None => None,
+    };
+    // The admin listener outlives the gateway's: what happens while requests come to their end is to be seen, too.
     gateway.serve(listener, end).await;
+    if let Some(admin) = admin {
+        admin.abort();
+    }
     Ok(())
+}
+
+async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Fault> {
+    TcpListener::bind(address).await.map_err(|error| {
+        format!("{address} cannot be listened on: {error}; choose another with {option} or in the file").into()
+    })
 }

@@ -14,7 +14,7 @@ use axum::extract::Extension;
 use http::{Request, Response};
 use perennial::secret::{ClientSecret, CookieSecret};
 use perennial::{Auth, Event, Provider, RenewalPolicy, provider::RefreshClass, store};
-use perennial_gateway::{Access, Config, Gateway, Identity, Route, serve};
+use perennial_gateway::{Access, Admin, Config, Gateway, Identity, Route, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::broadcast::Receiver;
@@ -52,9 +52,9 @@ impl Gate {
         let plan = house.plan();
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("gateway").enable_all().build()?;
         let inside = runtime.enter();
-        let listener = std::net::TcpListener::bind(plan.listen)?;
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
+        let listener = asynchronous(std::net::TcpListener::bind(plan.listen)?)?;
+        // The same one each time: nobody else can take its port while the gateway is away.
+        let admin = asynchronous(plan.admin.try_clone()?)?;
         let gateway = Gateway::build(config(plan, secrets)?).map_err(GateError::said)?;
         let auth = gateway.auth().clone();
         drop(inside);
@@ -62,6 +62,8 @@ impl Gate {
         let passed_on = Router::new().fallback(pass).with_state(gateway);
         let front = Front(front::router(house, passed_on));
         runtime.spawn(serve(listener, front, std::future::pending()));
+        let address = admin.local_addr()?;
+        runtime.spawn(Admin::new(auth.clone(), address).serve(admin, std::future::pending()));
         Ok(Self { runtime, auth })
     }
 
@@ -101,6 +103,12 @@ impl From<std::io::Error> for GateError {
     }
 }
 
+/// Hands a listener to the runtime that is entered.
+fn asynchronous(listener: std::net::TcpListener) -> std::io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
 fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
     let path = plan.store.to_string_lossy().into_owned();
     let provider = Provider::oidc(PROVIDER)
@@ -131,6 +139,7 @@ fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
     };
     Ok(Config {
         listen: plan.listen,
+        admin: None,
         store: path,
         auth,
         routes: vec![

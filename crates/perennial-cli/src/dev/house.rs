@@ -36,6 +36,8 @@ const AWAY: Duration = Duration::from_millis(700);
 pub(super) struct Plan {
     /// The public port.
     pub(super) listen: SocketAddr,
+    /// What the gateway's admin endpoints are served on.
+    pub(super) admin: Arc<std::net::TcpListener>,
     /// `localhost:4200`, as browsers name it.
     pub(super) public_host: String,
     pub(super) issuer: String,

@@ -44,6 +44,8 @@ pub(crate) struct DevOptions {
     pub(crate) port: u16,
     /// The provider's port; 4201.
     pub(crate) provider_port: u16,
+    /// The admin listener's port; 0 for a free one.
+    pub(crate) admin_port: u16,
     /// How long access tokens live, whole seconds, at least 2; 20 s.
     pub(crate) access_token_lifetime: Duration,
     /// Where the sessions' file lies; a folder of its own under the temporary ones, which goes with the process.
@@ -77,8 +79,11 @@ pub(crate) async fn run(options: DevOptions, shutdown: impl Future<Output = ()>)
     let app = App::new(Arc::clone(&story), pages, api).router();
     tokio::spawn(async move { axum::serve(upstream_listener, app).await });
 
+    let admin_listener = Arc::new(bind(options.admin_port, "--admin-port").await?.into_std()?);
+    let admin = admin_listener.local_addr()?;
     let plan = Plan {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, options.port)),
+        admin: admin_listener,
         public_host: public_host.clone(),
         issuer,
         client_id: CLIENT.into(),
@@ -91,6 +96,9 @@ pub(crate) async fn run(options: DevOptions, shutdown: impl Future<Output = ()>)
     tokio::spawn(watch_provider(Arc::clone(&house)));
     tokio::spawn(count_seconds(Arc::clone(&house)));
     answer(&format!("Perennial is at http://{public_host}/ (press Ctrl-C to end)"))?;
+    answer(&format!(
+        "Metrics are at http://{admin}/metrics; perennial explain --admin http://{admin} tells a session's story"
+    ))?;
     shutdown.await;
     house.close();
     Ok(())

@@ -142,6 +142,7 @@ pub(super) fn end(reason: EndReason) -> &'static str {
         }
         EndReason::Callback => "The app ended the session. Please sign in again.",
         EndReason::SecretGone => "The session lies under a secret that is gone. Please sign in again.",
+        EndReason::Elsewhere => "The session was ended at another replica. Please sign in again.",
         EndReason::TooOld => "The session has reached its absolute age. Please sign in again.",
     }
 }
@@ -265,6 +266,8 @@ mod tests {
 
     fn seen(outcome: RenewalOutcome) -> Renewal {
         Renewal {
+            provider: "dev".into(),
+            attempt: "a1b2c3".into(),
             at: Timestamp::from_unix_millis(7),
             session: "s".into(),
             generation: serde_json::from_str("3").expect("a generation is a number"),
@@ -273,11 +276,11 @@ mod tests {
             waiters: 49,
             outcome,
             condition: perennial::Condition::Fresh,
-            resend: None,
             access_token_fingerprint: None,
             issued_at: None,
             expires_at: None,
             due_at: None,
+            resend: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod cookie;
+mod explain;
 mod harness;
 mod help;
 mod serve;

@@ -120,6 +120,20 @@ impl Doubt {
     }
 }
 
+impl ResendReason {
+    /// Its stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Harmless => "harmless",
+            Self::Window => "window",
+            Self::EarlyRetry => "early_retry",
+            Self::Introspection => "introspection",
+            Self::Probe => "probe",
+            Self::LastResort => "last_resort",
+        }
+    }
+}
+
 impl Evidence {
     fn is_none(&self) -> bool {
         *self == Self::None

@@ -25,11 +25,13 @@ use crate::time::Timestamp;
 mod doubt;
 #[cfg(test)]
 mod fixtures;
+mod history;
 mod plan;
 mod sealed;
 mod settle;
 
 pub use doubt::{Doubt, Evidence, Lost, Question, ResendReason, Told};
+pub use history::{Entry, History, Loss, RenewalEntry, RenewalReason, RenewalVerdict, Repeated, What};
 pub use plan::{Circumstances, Plan, Replicas, plan};
 pub use sealed::{open_state, seal_state};
 pub use settle::{Attempted, Settled, settle};
@@ -48,6 +50,9 @@ pub struct Record {
     pub fence: u64,
     /// Where the session stands.
     pub phase: Phase,
+    /// How it came there.
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub history: History,
 }
 
 /// Where a session stands between two renewals.
@@ -144,6 +149,11 @@ impl Attempt {
     pub fn new(random: &dyn SecureRandom) -> Self {
         Self(URL_SAFE_NO_PAD.encode(random_bytes::<16>(random)))
     }
+
+    /// The first six characters: enough to tell the attempts of one session apart in logs.
+    pub fn short(&self) -> &str {
+        self.0.get(..6).unwrap_or(&self.0)
+    }
 }
 
 /// Why a session is over.
@@ -160,8 +170,25 @@ pub enum EndReason {
     Callback,
     /// For the one who asked: the newest generation lies sealed under a secret that is no longer configured.
     SecretGone,
+    /// For the one who asked: another process has ended it and told so; the record says why.
+    Elsewhere,
     /// The session reached its absolute lifetime.
     TooOld,
+}
+
+impl EndReason {
+    /// Its stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::SignedOut => "signed_out",
+            Self::Refused => "refused",
+            Self::IdentityChanged => "identity_changed",
+            Self::Callback => "callback",
+            Self::SecretGone => "secret_gone",
+            Self::Elsewhere => "elsewhere",
+            Self::TooOld => "too_old",
+        }
+    }
 }
 
 impl Record {
@@ -177,7 +204,14 @@ impl Record {
             Phase::Intent(intent) => intent.fence.max(intents),
             _ => intents,
         };
-        Self { v: FORMAT, generation, sealed, fence, phase }
+        let history = previous.map(|previous| previous.history.clone()).unwrap_or_default();
+        Self { v: FORMAT, generation, sealed, fence, phase, history }
+    }
+
+    /// The same record, with `entry` at the end of its history.
+    pub fn noting(mut self, entry: Entry) -> Self {
+        self.history.note(entry);
+        self
     }
 
     /// The tombstone of a session: keeps the generation, forgets the tokens.

@@ -23,9 +23,10 @@ impl SessionId {
         self.0.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
     }
 
-    /// Twelve characters that name the session in logs, metrics and headers; useless for opening it.
+    /// Twelve characters that name the session in logs and headers: the beginning of its record's key, so that whoever has them
+    /// finds the record (`perennial explain`). Useless for opening it.
     pub fn fingerprint(self) -> String {
-        URL_SAFE_NO_PAD.encode(&derive("perennial fingerprint", &URL_SAFE_NO_PAD.encode(self.0))[..9])
+        URL_SAFE_NO_PAD.encode(&self.record_key()[..FINGERPRINT_BYTES])
     }
 }
 
@@ -34,6 +35,9 @@ impl fmt::Debug for SessionId {
         write!(f, "SessionId({})", self.fingerprint())
     }
 }
+
+/// Bytes of a record's key that make a session's fingerprint.
+pub const FINGERPRINT_BYTES: usize = 9;
 
 /// 256 random bits that only the cookie carries: without them a record does not open.
 #[derive(Clone, PartialEq, Eq)]

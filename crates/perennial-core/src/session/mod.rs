@@ -14,6 +14,6 @@ mod fixtures;
 
 pub use audience::{Audience, AudienceToken};
 pub use claims::{NotASession, RESERVED_CLAIMS};
-pub use identity::{Generation, KeyShare, SessionId};
+pub use identity::{FINGERPRINT_BYTES, Generation, KeyShare, SessionId};
 pub use state::SessionState;
 pub use tokens::TokenSet;

@@ -94,6 +94,7 @@ impl Stage {
         Self::build(|ports, variables| {
             let start = QuickStart {
                 listen: ports.gateway,
+                admin: None,
                 public_url: Some(format!("http://{}", ports.gateway)),
                 upstream: format!("http://{}", ports.upstream),
                 store: "memory:".into(),

@@ -1,5 +1,6 @@
 //! The gateway over real connections: a development provider, an upstream that tells what it got, and a clock for tests.
 
+mod admin;
 mod audiences;
 mod end;
 mod harness;

@@ -185,6 +185,7 @@ async fn replicas_share_a_secret_and_open_each_others_cookies() {
     let listener = crate::harness::bind().await;
     let start = perennial_gateway::QuickStart {
         listen: listener.local_addr().unwrap(),
+        admin: None,
         public_url: Some(format!("http://{}", stage.gateway.address)),
         upstream: format!("http://{}", stage.upstream.address),
         store: "memory:".into(),

@@ -2,6 +2,7 @@
 //! so that a test or a simulation can put its own in place.
 
 mod clock;
+mod dated_client;
 mod http_client;
 mod random;
 
@@ -14,6 +15,7 @@ use perennial_core::random::random_bytes;
 use perennial_core::{SecureRandom, Timestamp};
 
 pub use clock::{Clock, SystemClock};
+pub(crate) use dated_client::DatedClient;
 pub use http_client::{HttpClient, HyperClient, SendError};
 pub use random::SystemRandom;
 

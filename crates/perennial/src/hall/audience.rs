@@ -27,6 +27,7 @@ impl Auth {
     /// with [`Refusal::AudienceRefused`]; the session stays.
     pub async fn enter_for(&self, headers: &HeaderMap, door: Door, audience: &Arc<Audience>) -> Entry {
         let Some(opened) = self.inner.open(headers) else { return Entry::stranger() };
+        self.inner.hear_what_ended().await;
         let (found, bearer) = match self.inner.tombstones.find(opened.state.id) {
             Some(reason) => (Found::Ended(reason), Bearer::Absent),
             None => self.inner.find_for(&opened, door, audience).await,
@@ -53,6 +54,7 @@ impl Auth {
     /// refresh token to buy one with.
     pub async fn for_audience(&self, session: &Session, audience: &Arc<Audience>) -> Result<Session, Refusal> {
         let state = session.state();
+        self.inner.hear_what_ended().await;
         let (found, bearer) = match self.inner.tombstones.find(state.id) {
             Some(reason) => (Found::Ended(reason), Bearer::Absent),
             None => self.inner.bearer_for(state, Door::Ordinary, audience).await,

@@ -6,11 +6,13 @@ use std::time::Duration;
 use perennial_core::condition::Progress;
 use perennial_core::limits::SESSION_AUDIENCES;
 use perennial_core::session::SessionState;
+use tracing::Instrument;
 
 use super::Found;
 use crate::engine::Inner;
 use crate::flight::{Gate, Passenger};
 use crate::outcome::{Ask, Outcome};
+use crate::trace::renewal_span;
 
 impl Inner {
     /// Boards the session's flight, or starts it, and waits no longer than `patience`.
@@ -28,6 +30,7 @@ impl Inner {
         ask: &Ask,
         patience: Duration,
     ) -> Option<Arc<Outcome>> {
+        let _waiting = self.metrics.waiting();
         let flown = tokio::time::timeout(patience, async {
             for _ in 0..FLIGHTS_MAX {
                 let (seat, started) = self.seat(cookie, ask);
@@ -48,7 +51,8 @@ impl Inner {
                 let seat = departure.seat();
                 let (inner, cookie, ask) = (self.clone(), cookie.clone(), ask.clone());
                 // A task of its own: the caller may hang up, the renewal may not be cut short.
-                tokio::spawn(async move { inner.renew(cookie, ask, departure).await });
+                let span = renewal_span(&cookie, &ask);
+                tokio::spawn(async move { inner.renew(cookie, ask, departure).await }.instrument(span));
                 (seat, true)
             }
         }

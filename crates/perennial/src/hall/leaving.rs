@@ -7,10 +7,11 @@ use http::HeaderValue;
 use perennial_core::Timestamp;
 use perennial_core::condition::Condition;
 use perennial_core::cookie;
-use perennial_core::record::EndReason;
+use perennial_core::record::{EndReason, Loss};
 use perennial_core::session::SessionState;
 
 use super::{Challenge, Entry, Found, Opened};
+use crate::alarm::AlarmCode;
 use crate::callbacks::{Callbacks, JwtCallback};
 use crate::engine::Inner;
 use crate::event::Event;
@@ -28,7 +29,11 @@ impl Inner {
             Found::Suspended { state, retry_after } => (state, Err(Refusal::RenewalSuspended { retry_after }), false),
             Found::Reauthenticate { state } => (state, Err(Refusal::ReauthenticationRequired), false),
         };
+        if let Err(Refusal::RenewalSuspended { .. }) = bearer {
+            self.metrics.suspended(&state.provider);
+        }
         if !renewed && state.generation > opened.state.generation {
+            self.stale_cookies.saved(state.id);
             self.emit(Event::StaleCookieSaved {
                 at: now,
                 session: state.id.fingerprint(),
@@ -60,8 +65,11 @@ impl Inner {
 
     /// A stranger leaves, where a session came in; with what the provider wants of the next sign-in.
     fn over(self: &Arc<Self>, opened: &Opened, reason: EndReason, challenge: Option<Challenge>) -> Entry {
-        if reason == EndReason::Refused {
-            self.end_in_background(opened.state.clone(), reason);
+        match reason {
+            EndReason::Refused => self.end_in_background(opened.state.clone(), reason),
+            // Nothing is written about it, because other replicas may be able to open the record.
+            EndReason::SecretGone => self.metrics.lost(&opened.state.provider, Loss::SecretGone),
+            _ => {}
         }
         tracing::info!(session = opened.state.id.fingerprint(), ?reason, "session over, cookie cleared");
         let writes = cookie::clear(&self.names.session, &opened.names);
@@ -121,10 +129,7 @@ impl Inner {
         match written(state).or_else(|_| written(&state.without_id_token())) {
             Ok(writes) => self.names.chunks(&writes, now + max_age),
             Err(_) => {
-                self.alarm(
-                    "cookie_too_large",
-                    "A session does not fit into its cookie: keep fewer claims in the jwt callback, or ask the provider for smaller tokens.",
-                );
+                self.alarm(AlarmCode::CookieTooLarge, "A session does not fit into its cookie.");
                 Vec::new()
             }
         }

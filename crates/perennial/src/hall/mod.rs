@@ -76,9 +76,11 @@ impl Auth {
     /// Takes a request's headers through the hall.
     ///
     /// Waits only when the access token has died, for at most `RenewalPolicy::wait_max`; the request that starts a renewal
-    /// ahead of time waits for it up to `RenewalPolicy::patience`.
+    /// ahead of time waits for it up to `RenewalPolicy::patience`. The first requests of a process also wait, for at most 2 s,
+    /// until the store has told which sessions ended before.
     pub async fn enter(&self, headers: &HeaderMap, door: Door) -> Entry {
         let Some(opened) = self.inner.open(headers) else { return Entry::stranger() };
+        self.inner.hear_what_ended().await;
         let found = match self.inner.tombstones.find(opened.state.id) {
             Some(reason) => Found::Ended(reason),
             None => self.inner.find(&opened, door).await,

@@ -81,7 +81,9 @@ impl RefreshGate {
                     let gate = self.clone();
                     waited |= !wait.is_zero();
                     let pass = RefreshPass { gate, pass, waited, reported: false, _seat: seat };
-                    tokio::time::sleep(wait).await;
+                    if !wait.is_zero() {
+                        tokio::time::sleep(wait).await;
+                    }
                     // The breaker may have opened during the wait.
                     return match self.breaker().held_until(edges.now()) {
                         Some(until) => Err(until),
@@ -147,6 +149,16 @@ impl Drop for Queued<'_> {
 }
 
 impl IssuerClient {
+    /// Until when the provider is left alone, if it is.
+    pub(crate) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.gate.breaker().held_until(now)
+    }
+
+    /// How many renewals queue for a seat.
+    pub(crate) fn queueing(&self) -> usize {
+        self.gate.queueing.load(Ordering::Relaxed)
+    }
+
     /// Lets an attempt through that follows a failed one (`Turn::Again`) or does not, after `patience` at most. `Err`: try
     /// again then.
     pub(crate) async fn admit(&self, edges: &Edges, turn: Turn, patience: Duration) -> Result<RefreshPass, Timestamp> {

@@ -118,6 +118,8 @@ async fn an_audience_that_the_provider_refuses_costs_neither_the_session_nor_a_r
             assert_eq!(refused(browser.get(path).await), (403, Some("audience_refused".to_owned())), "{path}");
         }
         assert_eq!(world.provider.counters().token_requests, before + 1, "{path}");
+        // The next alarm of the same kind is told in the next minute.
+        world.clock.advance(std::time::Duration::from_secs(60));
     }
     let alarms = |event: &Event| matches!(event, Event::Alarm { code: "audience_refused", .. });
     assert_eq!(world.engine.events().iter().filter(|event| alarms(event)).count(), 2);

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use perennial::cookie::{KeyRing, open};
 use perennial::provider::RefreshClass;
 use perennial::secret::CookieSecret;
+use perennial::store::KeyPrefix;
 use perennial::{Clock, RenewalPolicy};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -52,7 +53,7 @@ async fn live(world: &World) -> (Vec<String>, Vec<Browser>) {
     ] {
         world.provider.script(&format!("{script},grant=refresh_token")).expect("a script");
         world.clock.advance(DUE);
-        browser.get("/me").await;
+        browser.get_with("/me", &[("x-request-id", "request-4711"), ("traceparent", "00-4bf9-00f0-01")]).await;
         browser.post("/auth/refresh", &[]).await;
         browser.get("/auth/session").await;
         world.clock.advance(Duration::from_secs(60));
@@ -103,14 +104,31 @@ async fn no_token_key_or_secret_appears_in_logs_events_answers_or_redirects() {
     assert!(heard.iter().filter(|secret| secret.starts_with("rt_")).count() >= 2, "the line was listened to");
     let log = String::from_utf8_lossy(&output.0.lock().expect("no panic")).into_owned();
     assert!(log.contains("renewal failed") && log.contains("TRACE"), "the whole log was captured");
+    // Other tests of this process write into the same log.
+    let ours = |line: &&str| line.contains("renewal over") && line.contains("request-4711");
+    let line = log.lines().find(ours).expect("a renewal that our request began came to its end");
+    for field in [
+        "request-4711",
+        "00-4bf9-00f0-01",
+        "renewal{session=",
+        "provider=\"oidc\"",
+        "reason=\"ahead_of_time\"",
+        "attempt=",
+        "generation=1",
+    ] {
+        assert!(line.contains(field), "{field} in {line}");
+    }
     let events = format!("{:?}", world.engine.events());
     assert!(events.contains("Renewal"), "{events}");
+    let told = what_operators_see(&world, &events).await;
+    assert!(told.contains("invalid_client") && told.contains("perennial_renewals_total{"), "{told}");
     let raw_share = URL_SAFE_NO_PAD.decode(&secrets[1]).expect("base64url");
     let shown_share = format!("{raw_share:?}");
     for secret in secrets.iter().chain(&heard).chain([&shown_share]) {
         assert!(secret.len() >= 16, "long enough to mean something");
         assert!(!log.contains(secret.as_str()), "in the log: {}", around(&log, secret));
         assert!(!events.contains(secret.as_str()), "in the events");
+        assert!(!told.contains(secret.as_str()), "in metrics, explanations or the clear part of a record: {told}");
     }
     for (path, answer) in browsers.iter().flat_map(Browser::seen) {
         // The way to the provider and back carries state and code, which are made to be seen there; tokens are not.
@@ -120,6 +138,26 @@ async fn no_token_key_or_secret_appears_in_logs_events_answers_or_redirects() {
             assert!(!shown.contains(secret.as_str()), "in the answer to {path}: {shown}");
         }
     }
+}
+
+/// The metrics, and of each session that signed in the record as the store has it, the explanation and its JSON.
+async fn what_operators_see(world: &World, events: &str) -> String {
+    let mut told = world.engine.auth.metrics();
+    let names: Vec<&str> = events
+        .split("SignedIn {")
+        .skip(1)
+        .filter_map(|event| event.split("session: \"").nth(1)?.split('"').next())
+        .collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    for session in names {
+        let explained =
+            world.engine.auth.explain(session).await.expect("the store answers").expect("there is a record");
+        told += &format!("\n{explained:?}\n{}", serde_json::to_string(&explained).expect("JSON"));
+        let prefix = KeyPrefix::new(&URL_SAFE_NO_PAD.decode(session).expect("base64url")).expect("nine bytes");
+        let found = world.store.find(prefix, world.clock.now()).await.expect("the store answers");
+        told += &String::from_utf8_lossy(&found[0].1.bytes);
+    }
+    told
 }
 
 fn around<'a>(log: &'a str, secret: &str) -> &'a str {
