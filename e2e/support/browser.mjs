@@ -10,11 +10,16 @@ import { ARTIFACTS } from './processes.mjs'
 
 const SCREENSHOTS = path.join(ARTIFACTS, 'screenshots')
 
-export async function launchBrowser() {
+/** `backForwardCache`: whether pages that are left may be kept as they are, which Playwright turns off. */
+export async function launchBrowser({ backForwardCache = false } = {}) {
   const executablePath = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium'
   if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing: apt-get install chromium`)
   // The sandbox needs user namespaces, which containers seldom grant; the browser only meets loopback here.
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] })
+  return chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+    ignoreDefaultArgs: backForwardCache ? ['--disable-back-forward-cache'] : [],
+  })
 }
 
 /**

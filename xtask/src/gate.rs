@@ -37,8 +37,10 @@ enum Step {
     Test,
     /// The documentation builds without a warning.
     Doc,
-    /// What the end-to-end suite is written with is there.
+    /// What the npm packages and the end-to-end suite are written with is there.
     Npm,
+    /// The npm packages are built and tested, and the example that uses them is built.
+    Packages,
     /// The end-to-end suite: real processes, a real browser, a foreign provider.
     E2e,
 }
@@ -49,7 +51,8 @@ impl Step {
         match self {
             Step::Machine | Step::House | Step::Fmt => &[],
             Step::Clippy | Step::Build | Step::Test | Step::Doc | Step::Npm => &[Step::Machine],
-            Step::E2e => &[Step::Machine, Step::Build, Step::Npm],
+            Step::Packages => &[Step::Machine, Step::Npm],
+            Step::E2e => &[Step::Machine, Step::Build, Step::Npm, Step::Packages],
         }
     }
 
@@ -166,10 +169,14 @@ impl Gate<'_> {
                 run::cargo(self.root).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
                 &mut log,
             ),
-            Step::Npm => match machine::npm(self.root, &["ci", "--prefix", "e2e"], &mut log) {
+            Step::Npm => match [&["ci"][..], &["ci", "--prefix", "e2e"]]
+                .iter()
+                .try_for_each(|arguments| machine::npm(self.root, arguments, &mut log))
+            {
                 Ok(()) => Outcome { tally: Tally::default(), broken: None },
                 Err(reason) => Outcome::failed(reason),
             },
+            Step::Packages => self.packages(&mut log),
             Step::E2e => self.e2e(&mut log),
         }
     }
@@ -201,8 +208,79 @@ impl Gate<'_> {
         }
     }
 
+    /// Builds the package, tests what was built, and builds the example against it.
+    fn packages(&self, log: &mut File) -> Outcome {
+        let node = match machine::node(self.root, log) {
+            Ok(node) => node,
+            Err(reason) => return Outcome::failed(reason),
+        };
+        let modules = self.root.join("node_modules");
+        let run = |folder: &str, script: &str, arguments: &[&str], log: &mut File| {
+            let mut command = Command::new(&node);
+            self.command(command.current_dir(self.root.join(folder)).arg(modules.join(script)).args(arguments), log)
+        };
+        let build = ["--input", "src", "--output", "dist"];
+        let built = run("packages/sveltekit", "@sveltejs/package/svelte-package.js", &build, log);
+        if built.broken.is_some() {
+            return built;
+        }
+        let tests = match test_files(&self.root.join("packages/sveltekit/tests"), "tests") {
+            Ok(tests) if !tests.is_empty() => tests,
+            Ok(_) => return Outcome::failed("packages/sveltekit/tests holds no *.test.mjs"),
+            Err(error) => return Outcome::failed(format!("packages/sveltekit/tests: {error}")),
+        };
+        let tested = self.node_tests(&node, "packages/sveltekit", "packages.tap", &[], &tests, log);
+        if tested.broken.is_some() {
+            return tested;
+        }
+        for (script, arguments) in
+            [("vite/bin/vite.js", &["build"][..]), ("svelte-check/bin/svelte-check", &["--tsconfig", "tsconfig.json"])]
+        {
+            let outcome = run("examples/sveltekit", script, arguments, log);
+            if let Some(reason) = outcome.broken {
+                return Outcome { tally: tested.tally, broken: Some(reason) };
+            }
+        }
+        tested
+    }
+
+    /// Runs test files with Node's own runner, one at a time: each measures times on its own processes, and cores are shared.
+    fn node_tests(
+        &self,
+        node: &Path,
+        folder: &str,
+        tap: &str,
+        arguments: &[String],
+        tests: &[String],
+        log: &mut File,
+    ) -> Outcome {
+        let binaries = run::target(self.root).join("debug");
+        let tap = self.artifacts.join(tap);
+        let mut command = Command::new(node);
+        command
+            .current_dir(self.root.join(folder))
+            .env("PERENNIAL_BIN", binaries.join("perennial"))
+            .env("EXAMPLE_AXUM_BIN", binaries.join("example-axum"))
+            .env("E2E_ARTIFACTS", &self.artifacts)
+            .args(["--test", "--test-concurrency=1", "--test-timeout=900000"])
+            .args(["--test-reporter=spec", "--test-reporter-destination=stdout", "--test-reporter=tap"])
+            .arg(format!("--test-reporter-destination={}", tap.display()))
+            .args(arguments);
+        match run::streamed(command.args(tests), log) {
+            Ok(output) => {
+                let mut tally = Tally::of_node(&std::fs::read_to_string(&tap).unwrap_or_default());
+                if !arguments.is_empty() {
+                    // Node counts what a pattern leaves out as skipped.
+                    tally.not_run = 0;
+                }
+                Outcome::of_tests(tally, output.success)
+            }
+            Err(error) => Outcome::failed(error.to_string()),
+        }
+    }
+
     fn e2e(&self, log: &mut File) -> Outcome {
-        let tests = match test_files(&self.root.join("e2e/tests")) {
+        let tests = match test_files(&self.root.join("e2e/tests"), "tests") {
             Ok(tests) if !tests.is_empty() => tests,
             Ok(_) => return Outcome::failed("e2e/tests holds no *.test.mjs"),
             Err(error) => return Outcome::failed(format!("e2e/tests: {error}")),
@@ -211,42 +289,18 @@ impl Gate<'_> {
             Ok(node) => node,
             Err(reason) => return Outcome::failed(reason),
         };
-        let binaries = run::target(self.root).join("debug");
-        let tap = self.artifacts.join("e2e.tap");
-        let mut command = Command::new(node);
-        command
-            .current_dir(self.root.join("e2e"))
-            .env("PERENNIAL_BIN", binaries.join("perennial"))
-            .env("EXAMPLE_AXUM_BIN", binaries.join("example-axum"))
-            .env("E2E_ARTIFACTS", &self.artifacts)
-            // One file at a time: each measures times on its own processes, and two cores are shared.
-            .args(["--test", "--test-concurrency=1", "--test-timeout=900000"])
-            .args(["--test-reporter=spec", "--test-reporter-destination=stdout", "--test-reporter=tap"])
-            .arg(format!("--test-reporter-destination={}", tap.display()));
-        if let Some(pattern) = &self.options.e2e_name {
-            command.arg(format!("--test-name-pattern={pattern}"));
-        }
-        match run::streamed(command.args(tests), log) {
-            Ok(output) => {
-                let mut tally = Tally::of_node(&std::fs::read_to_string(&tap).unwrap_or_default());
-                if self.options.e2e_name.is_some() {
-                    // Node counts what the pattern leaves out as skipped.
-                    tally.not_run = 0;
-                }
-                Outcome::of_tests(tally, output.success)
-            }
-            Err(error) => Outcome::failed(error.to_string()),
-        }
+        let pattern = self.options.e2e_name.iter().map(|pattern| format!("--test-name-pattern={pattern}"));
+        self.node_tests(&node, "e2e", "e2e.tap", &pattern.collect::<Vec<_>>(), &tests, log)
     }
 }
 
-/// The suite's files, relative to e2e/, in order.
-fn test_files(folder: &Path) -> std::io::Result<Vec<String>> {
+/// The test files of a folder in order, as paths that begin with `named`.
+fn test_files(folder: &Path, named: &str) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if name.ends_with(".test.mjs") {
-            names.push(format!("tests/{name}"));
+            names.push(format!("{named}/{name}"));
         }
     }
     names.sort();
@@ -270,7 +324,7 @@ mod tests {
     fn a_step_alone_brings_what_it_needs_in_order() {
         assert_eq!(plan(&[]), Step::value_variants());
         assert_eq!(plan(&[Step::House]), [Step::House]);
-        assert_eq!(plan(&[Step::E2e]), [Step::Machine, Step::Build, Step::Npm, Step::E2e]);
+        assert_eq!(plan(&[Step::E2e]), [Step::Machine, Step::Build, Step::Npm, Step::Packages, Step::E2e]);
         assert_eq!(plan(&[Step::Test, Step::House]), [Step::Machine, Step::House, Step::Test]);
     }
 

@@ -1,4 +1,4 @@
-//! What the machine brings: the Node that runs the end-to-end suite.
+//! What the machine brings: the Node that builds and tests the npm packages and runs the end-to-end suite.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,12 @@ use std::process::Command;
 
 use crate::run;
 
-/// The oldest Node that every package of the suite runs on, major and minor (`engines` in e2e/package.json).
-const NODE_MIN: (u32, u32) = (20, 14);
+/// The oldest Node that everything written for it runs on, major and minor: SvelteKit 3 asks for the most (`engines` in
+/// examples/sveltekit/package.json).
+const NODE_MIN: (u32, u32) = (22, 17);
 
 /// Used where the system's Node is older: Debian 12 brings 18. One npm package holds just the program.
-const NODE_NEWER: &str = "22.23.3";
+const NODE_NEWER: &str = "24.21.0";
 
 /// The Node to use: the system's own, or a newer one that is fetched once into target/node.
 ///
@@ -87,12 +88,13 @@ mod tests {
     fn node_is_recent_enough_from_its_least_version() {
         for (version, expected) in [
             ("v18.20.4", false),
-            ("v20.13.9", false),
-            ("v20.14.0", true),
-            ("v22.1.0", true),
+            ("v20.20.2", false),
+            ("v22.16.9", false),
+            ("v22.17.0", true),
+            ("v24.1.0", true),
             ("v100.0.0", true),
             ("", false),
-            ("v20", false),
+            ("v22", false),
         ] {
             assert_eq!(recent_enough(version), expected, "{version}");
         }

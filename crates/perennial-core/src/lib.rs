@@ -14,6 +14,7 @@ pub mod condition;
 pub mod cookie;
 pub mod csrf;
 pub mod id_token;
+pub mod identity;
 pub mod limits;
 pub mod metadata;
 pub mod names;

@@ -59,6 +59,8 @@ secret! {
     CodeVerifier,
     /// One of `AUTH_SECRET`: session cookies are sealed under a key derived from it.
     CookieSecret,
+    /// What an application behind the scenes proves itself with when it asks who its visitor is.
+    BackendSecret,
     /// RFC 6749 §4.1.1 `state`: ties a callback to the browser that began the sign-in.
     State,
     /// OIDC Core §3.1.2.1 `nonce`: ties an ID token to the sign-in that asked for it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use perennial::secret::CookieSecret;
+use perennial::secret::{BackendSecret, CookieSecret};
 use perennial::store::{OpenError, SessionStore};
 use perennial::{
     Audience, Auth, AuthBuilder, Color, ColorScheme, ConfigError, ConfigFault, CookieFormat, IdleFedBy, Pages,
@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::provider_settings::provider;
 use crate::reader::{Reader, Source};
-use crate::route::{Access, Route};
+use crate::route::{Access, Identity, Route};
 
 /// All a gateway is built from.
 #[must_use]
@@ -100,6 +100,7 @@ impl Config {
                     upstream,
                     access: Access::Required,
                     bearer: true,
+                    identity: Identity::Headers,
                     audience: None,
                 }],
             }),
@@ -134,8 +135,16 @@ impl Config {
             }
         }
         let place = file.place_of("secret_files");
-        for secret_file in file.texts("secret_files", &mut faults).unwrap_or_default() {
-            auth = with_secret_file(auth, &secret_file, &place, &mut faults);
+        for path in file.texts("secret_files", &mut faults).unwrap_or_default() {
+            let secret = secret_file("secret_files", &path, &place, &mut faults);
+            auth = secret.into_iter().fold(auth, |auth, secret| auth.secret(CookieSecret::new(secret)));
+        }
+        let place = file.place_of("backend_secret_files");
+        let backends = !file.is_missing("backend_secret_files")
+            || variables.iter().any(|(name, value)| name == "AUTH_BACKEND_SECRET" && !value.is_empty());
+        for path in file.texts("backend_secret_files", &mut faults).unwrap_or_default() {
+            let secret = secret_file("backend_secret_files", &path, &place, &mut faults);
+            auth = secret.into_iter().fold(auth, |auth, secret| auth.backend_secret(BackendSecret::new(secret)));
         }
         auth = engine_settings(auth, &mut file, &mut faults);
         if let Some(name) = file.text("replica_name", &mut faults).or_else(|| host_name(&variables)) {
@@ -151,7 +160,7 @@ impl Config {
                 auth = auth.provider(provider);
             }
         }
-        let routes = routes(&mut file, &mut faults);
+        let routes = routes(&mut file, backends, &mut faults);
         file.close(TOP, &mut faults);
         if faults.is_empty() { Ok(Self { listen, admin, store, auth, routes }) } else { Err(all_faults(auth, faults)) }
     }
@@ -181,6 +190,7 @@ const TOP: &[&str] = &[
     "store",
     "replicas",
     "secret_files",
+    "backend_secret_files",
     "compat_routes",
     "return_origins",
     "updatable_claims",
@@ -220,12 +230,12 @@ fn engine_settings(mut auth: AuthBuilder, file: &mut Reader<'_>, faults: &mut Ve
     auth
 }
 
-fn with_secret_file(auth: AuthBuilder, path: &str, place: &str, faults: &mut Vec<ConfigFault>) -> AuthBuilder {
+fn secret_file(key: &str, path: &str, place: &str, faults: &mut Vec<ConfigFault>) -> Option<String> {
     match std::fs::read_to_string(path) {
-        Ok(secret) => auth.secret(CookieSecret::new(secret.trim())),
+        Ok(secret) => Some(secret.trim().to_owned()),
         Err(error) => {
-            faults.push(ConfigFault::new("secret_files", place, format!("make `{path}` readable: {error}")));
-            auth
+            faults.push(ConfigFault::new(key, place, format!("make `{path}` readable: {error}")));
+            None
         }
     }
 }
@@ -351,10 +361,11 @@ fn renewal_settings(mut section: Reader<'_>, faults: &mut Vec<ConfigFault>) -> R
     policy
 }
 
-fn routes(file: &mut Reader<'_>, faults: &mut Vec<ConfigFault>) -> Vec<Route> {
+/// An application that asks as a backend serves the browser itself: then there may be nothing to pass on.
+fn routes(file: &mut Reader<'_>, backends: bool, faults: &mut Vec<ConfigFault>) -> Vec<Route> {
     let place = file.place_of("routes");
     let sections = file.sections("routes", faults);
-    if sections.is_empty() && !faults.iter().any(|fault| fault.key == "routes") {
+    if sections.is_empty() && !backends && !faults.iter().any(|fault| fault.key == "routes") {
         let remedy = "say where requests go: [[routes]] with path, upstream and access";
         faults.push(ConfigFault::new("routes", place, remedy));
     }
@@ -384,18 +395,21 @@ fn route(mut section: Reader<'_>, place: &str, faults: &mut Vec<ConfigFault>) ->
     // Whoever forgets to say it wants it shut.
     let access = section.choice("access", &accesses, faults).unwrap_or(Access::Required);
     let bearer = section.flag("bearer", faults).unwrap_or(true);
+    let identities = [("headers", Identity::Headers), ("jwt", Identity::Jwt)];
+    let identity = section.choice("identity", &identities, faults).unwrap_or_default();
     let audience = audience(&mut section, faults);
     if audience.is_some() && (access == Access::Public || !bearer) {
         let remedy = "leave it out, or let the route have sessions and their bearer: access \"required\" or \"optional\", bearer true";
         faults.push(ConfigFault::new(section.key("audience"), place, remedy));
     }
-    section.close(&["path", "upstream", "access", "bearer", "audience", "scope"], faults);
+    section.close(&["path", "upstream", "access", "bearer", "identity", "audience", "scope"], faults);
     let good = faults.len() == before;
     upstream.filter(|_| good).map(|upstream| Route {
         path: path.unwrap_or_else(|| "/".into()),
         upstream,
         access,
         bearer,
+        identity,
         audience: audience.map(Arc::new),
     })
 }

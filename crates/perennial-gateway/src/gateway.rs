@@ -21,7 +21,8 @@ use crate::config::Config;
 use crate::identity;
 use crate::proxy::Proxy;
 use crate::refusal::{GatewayRefusal, json};
-use crate::route::{Access, Route, Routes};
+use crate::route::{Access, Identity, Route, Routes};
+use crate::statement;
 
 /// The gateway as a service, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ struct Inner {
     endpoints: Router,
     routes: Routes,
     proxy: Proxy,
+    /// Where upstreams fetch the keys of signed statements, and what they get; nothing if no route has such.
+    key_set: Option<(String, String)>,
 }
 
 impl Gateway {
@@ -44,7 +47,13 @@ impl Gateway {
     /// [`ConfigError`] with every fault found.
     pub fn build(config: Config) -> Result<Self, ConfigError> {
         let auth = config.auth.build()?;
-        let inner = Inner { endpoints: auth.router(), routes: Routes::new(config.routes), proxy: Proxy::new()?, auth };
+        let signs = config.routes.iter().any(|route| route.identity == Identity::Jwt);
+        let key_set = signs.then(|| {
+            let path = format!("{}{}", auth.settings().base_path, statement::KEY_SET_PATH);
+            (path, auth.identity_keys().key_set().to_string())
+        });
+        let inner =
+            Inner { endpoints: auth.router(), routes: Routes::new(config.routes), proxy: Proxy::new()?, auth, key_set };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -85,6 +94,11 @@ impl Gateway {
             "/healthz" => return json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned()),
             "/readyz" => return readiness(&inner.auth).await,
             _ => {}
+        }
+        if let Some((at, key_set)) = &inner.key_set
+            && at == path
+        {
+            return json(StatusCode::OK, key_set.clone());
         }
         if inner.auth.serves(path) {
             return match inner.endpoints.clone().call(request).await {
@@ -140,7 +154,7 @@ impl Inner {
     ) -> Response<Body> {
         let original = request.headers().clone();
         let again = session.is_some() && request.body().is_end_stream() && !crate::tunnel::is_upgrade(&original);
-        self.dress(request.headers_mut(), route, session.as_ref());
+        self.dress(&mut request, route, session.as_ref()).await;
         let repeated = again.then(|| repeat(&request));
         let response = self.proxy.pass(request, &route.upstream, self.auth.settings(), peer).await;
         let (Some(mut repeated), Some(session)) = (repeated, session) else {
@@ -154,7 +168,7 @@ impl Inner {
             self.enter(repeated.method(), &original, Door::Unauthorized(session.generation()), route).await;
         let response = match renewed {
             Some(renewed) if renewed.generation() > session.generation() => {
-                self.dress(repeated.headers_mut(), route, Some(&renewed));
+                self.dress(&mut repeated, route, Some(&renewed)).await;
                 self.proxy.pass(repeated, &route.upstream, self.auth.settings(), peer).await
             }
             // Our token has died on its way, or the session is over: that is ours to say, and an outage is no "signed out".
@@ -175,12 +189,19 @@ impl Inner {
         }
     }
 
-    fn dress(&self, headers: &mut HeaderMap, route: &Route, session: Option<&Session>) {
-        identity::strip(headers, self.auth.settings().secure());
+    async fn dress(&self, request: &mut Request<Body>, route: &Route, session: Option<&Session>) {
+        identity::strip(request.headers_mut(), self.auth.settings().secure());
         match session {
-            Some(session) => identity::announce(headers, session, route.bearer),
+            Some(session) => {
+                if route.identity == Identity::Headers {
+                    identity::announce(request.headers_mut(), session);
+                } else {
+                    statement::announce(&self.auth, request, session, &route.upstream, route.bearer).await;
+                }
+                identity::bear(request.headers_mut(), session, route.bearer);
+            }
             // The application's own Authorization header, where we have nothing to put in its place.
-            None if route.access == Access::Required => drop(headers.remove(AUTHORIZATION)),
+            None if route.access == Access::Required => drop(request.headers_mut().remove(AUTHORIZATION)),
             None => {}
         }
     }

@@ -18,8 +18,8 @@ pub(crate) fn strip(headers: &mut HeaderMap, secure: bool) {
     }
 }
 
-/// Announces `session` to an upstream, with its access token where `bearer` says so and one lives.
-pub(crate) fn announce(headers: &mut HeaderMap, session: &Session, bearer: bool) {
+/// Announces `session` to an upstream in plain headers.
+pub(crate) fn announce(headers: &mut HeaderMap, session: &Session) {
     let user = session.user();
     let mut set = |name: &'static str, value: Option<String>| {
         // A value that no header can carry (a line break in a name) is left out, never cut.
@@ -31,6 +31,10 @@ pub(crate) fn announce(headers: &mut HeaderMap, session: &Session, bearer: bool)
     set(EMAIL, user.email);
     set(NAME, user.name);
     set(SESSION, Some(session.fingerprint()));
+}
+
+/// Puts the session's access token in the place of whatever came in, where `bearer` says so and one lives.
+pub(crate) fn bear(headers: &mut HeaderMap, session: &Session, bearer: bool) {
     headers.remove(AUTHORIZATION);
     if let (true, Ok(token)) = (bearer, session.bearer())
         && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))

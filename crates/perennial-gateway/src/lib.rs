@@ -27,10 +27,11 @@ mod reader;
 mod refusal;
 mod route;
 mod server;
+mod statement;
 mod tunnel;
 
 pub use admin::Admin;
 pub use config::{Config, QuickStart};
 pub use gateway::Gateway;
-pub use route::{Access, Route};
+pub use route::{Access, Identity, Route};
 pub use server::serve;

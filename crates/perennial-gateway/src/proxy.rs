@@ -88,7 +88,7 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// The upstream's address with the request's path and query.
-fn target(upstream: &Url, asked: &Uri) -> Option<Uri> {
+pub(crate) fn target(upstream: &Url, asked: &Uri) -> Option<Uri> {
     let authority = upstream.authority();
     let base = upstream.path().trim_end_matches('/');
     let path = asked.path_and_query().map_or("/", PathAndQuery::as_str);

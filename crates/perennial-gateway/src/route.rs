@@ -17,8 +17,20 @@ pub struct Route {
     pub access: Access,
     /// Whether the user's access token goes along as `Authorization: Bearer`; yes.
     pub bearer: bool,
+    /// How the upstream is told who is there.
+    pub identity: Identity,
     /// Whom that token is for, if not for the audience that sessions are begun with (RFC 8707).
     pub audience: Option<Arc<Audience>>,
+}
+
+/// How an upstream is told who is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// In plain headers, for an upstream that nobody else can reach.
+    #[default]
+    Headers,
+    /// In a signed statement, `X-Perennial-Identity`, for an upstream that wants to see for itself.
+    Jwt,
 }
 
 /// Who may use a route.
@@ -126,6 +138,7 @@ mod tests {
             upstream: Url::parse("http://127.0.0.1:1").expect("a URL"),
             access,
             bearer: true,
+            identity: Identity::Headers,
             audience: None,
         };
         Routes::new(vec![
@@ -199,6 +212,7 @@ mod tests {
             upstream: Url::parse("http://127.0.0.1:1").expect("a URL"),
             access: Access::Required,
             bearer: true,
+            identity: Identity::Headers,
             audience: None,
         };
         assert!(Routes::new(vec![route]).find("/projects/a%2Fb//c").expect("nothing to confuse").is_some());

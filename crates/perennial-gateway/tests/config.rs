@@ -1,7 +1,7 @@
 //! What is wrong with a configuration is told all at once, each fault with key, place and remedy, and no secret is repeated.
 
 use perennial::{ConfigError, ConfigFault, Epoch, IdleFedBy, SessionStrategy};
-use perennial_gateway::{Access, Config, Gateway, QuickStart};
+use perennial_gateway::{Access, Config, Gateway, Identity, QuickStart};
 
 /// What no message may ever contain.
 const PLANTED: &str = "pl4nted-s3cret";
@@ -184,6 +184,7 @@ fn each_fault_names_its_key_its_line_and_what_to_do() {
             6,
             "\"public\", \"optional\", \"required\"",
         ),
+        ("[[routes]]\npath = \"/x\"\nupstream = \"http://h\"\nidentity = \"signed\"", "routes[0].identity", 6, "jwt"),
         ("[[routes]]\npath = \"/\"\nupstream = \"http://h\"", "routes[1].path", 6, "no other route"),
     ] {
         let found = faults(&with(lines), variables());
@@ -237,6 +238,20 @@ fn a_file_without_routes_or_with_none_says_so() {
     assert_eq!(told("public_url = \"https://app.example\""), ["routes perennial.toml"]);
     assert_eq!(told("public_url = \"https://app.example\"\nroutes = []\n"), ["routes perennial.toml:2"]);
     assert_eq!(told("public_url = \"https://app.example\"\nroutes = \"/\"\n"), ["routes perennial.toml:2"]);
+}
+
+#[test]
+fn an_application_that_serves_the_browser_itself_needs_no_route() {
+    let none = "public_url = \"https://app.example\"\nstore = \"memory:\"\n";
+    let backend = |secret: &str| {
+        let own = ("AUTH_BACKEND_SECRET".to_owned(), secret.to_owned());
+        faults(none, variables().into_iter().chain([own]).collect())
+    };
+    assert_eq!(backend("a backend secret of thirty-two bytes"), []);
+    assert_eq!(backend("").first().map(|fault| fault.key.as_str()), Some("routes"));
+    assert_eq!(backend(PLANTED).first().map(|fault| fault.key.as_str()), Some("AUTH_BACKEND_SECRET"));
+    let unreadable = format!("{none}backend_secret_files = [\"no/such/file\"]\n");
+    assert_eq!(told(&unreadable), ["backend_secret_files perennial.toml:3"]);
 }
 
 #[test]
@@ -298,6 +313,7 @@ public_url = "http://app.example"
 base_path = "/api/auth"
 store = "memory:"
 secret_files = []
+backend_secret_files = []
 compat_routes = true
 return_origins = ["https://www.app.example"]
 updatable_claims = ["name"]
@@ -359,6 +375,7 @@ path = "/api"
 upstream = "http://127.0.0.1:1/base"
 access = "optional"
 bearer = false
+identity = "jwt"
 "#;
 
 #[test]
@@ -368,7 +385,7 @@ fn every_documented_key_is_read() {
     assert_eq!(config.admin, "0.0.0.0:9420".parse().ok());
     let route = &config.routes[0];
     assert_eq!((&*route.path, route.upstream.as_str()), ("/api", "http://127.0.0.1:1/base"));
-    assert_eq!((route.access, route.bearer), (Access::Optional, false));
+    assert_eq!((route.access, route.bearer, route.identity), (Access::Optional, false, Identity::Jwt));
     let gateway = Gateway::build(config).expect("a good configuration");
     let settings = gateway.auth().settings();
     assert_eq!(settings.public_url.as_str(), "http://app.example/");

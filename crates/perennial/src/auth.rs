@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use perennial_core::Timestamp;
+use perennial_core::identity::IdentityKeys;
 use perennial_core::names::ProviderId;
+use perennial_core::random::random_token;
 use tokio::sync::broadcast;
 
 use crate::builder::AuthBuilder;
@@ -68,6 +71,26 @@ impl Auth {
     /// The ids of the configured providers, in order.
     pub fn providers(&self) -> impl Iterator<Item = &ProviderId> {
         self.inner.issuers.iter().map(|issuer| &issuer.provider().id)
+    }
+
+    /// The keys that sign what an application behind us is told of its visitors.
+    pub fn identity_keys(&self) -> &IdentityKeys {
+        &self.inner.keys().identity
+    }
+
+    /// Whether an application's server may ask for its visitors' sessions, because a backend secret is configured.
+    pub fn serves_backends(&self) -> bool {
+        !self.inner.backend_secrets.is_empty()
+    }
+
+    /// The time, as the engine sees it.
+    pub fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    /// An unguessable name of 256 random bits, from the engine's randomness.
+    pub fn random_id(&self) -> String {
+        random_token(self.inner.random())
     }
 
     /// Whether the store answers: for readiness probes.

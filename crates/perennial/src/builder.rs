@@ -10,7 +10,7 @@ use perennial_core::names::ProviderId;
 use perennial_core::outage::{PER_SECOND_MAX, SLOTS_AHEAD};
 use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault, RefreshClass};
 use perennial_core::renewal::RenewalPolicy;
-use perennial_core::secret::CookieSecret;
+use perennial_core::secret::{BackendSecret, CookieSecret};
 use perennial_core::session::{Epoch, IdleFedBy};
 use perennial_store::{Durability, MemoryStore, SessionStore};
 use url::Url;
@@ -37,6 +37,7 @@ use crate::settings::{CookieFormat, Pages, SessionStrategy, Settings};
 #[must_use]
 pub struct AuthBuilder {
     secrets: Vec<CookieSecret>,
+    backend_secrets: Vec<BackendSecret>,
     public_url: Option<String>,
     base_path: String,
     providers: Vec<Result<Provider, Vec<ProviderFault>>>,
@@ -72,6 +73,7 @@ impl AuthBuilder {
     pub(crate) fn new() -> Self {
         Self {
             secrets: Vec::new(),
+            backend_secrets: Vec::new(),
             public_url: None,
             base_path: "/auth".into(),
             providers: Vec::new(),
@@ -127,6 +129,13 @@ impl AuthBuilder {
     /// Where our endpoints lie; `/auth`.
     pub fn base_path(mut self, path: impl Into<String>) -> Self {
         self.base_path = path.into();
+        self
+    }
+
+    /// Opens `POST /auth/backend/session` to whoever presents this secret, of at least 32 bytes: an application that serves the
+    /// browser itself asks there who its visitor is. Several may be given, so that they can be exchanged one by one.
+    pub fn backend_secret(mut self, secret: BackendSecret) -> Self {
+        self.backend_secrets.push(secret);
         self
     }
 
@@ -395,6 +404,7 @@ impl AuthBuilder {
                 settings,
                 names,
                 chest,
+                backend_secrets: self.backend_secrets,
                 store,
                 edges: Edges { clock: self.clock, random: self.random, http, call_deadline },
                 callbacks: self.callbacks,
@@ -417,6 +427,11 @@ impl AuthBuilder {
         if self.secrets.iter().any(|secret| secret.expose_secret().len() < 16) {
             let remedy = "use at least 16 bytes, better the 32 random ones that `perennial secret` prints";
             faults.push(ConfigFault::new("AUTH_SECRET", self.place, remedy));
+        }
+        if self.backend_secrets.iter().any(|secret| secret.expose_secret().len() < BACKEND_SECRET_BYTES) {
+            let remedy =
+                "use at least 32 bytes, such as the output of `perennial secret`: it opens every visitor's session";
+            faults.push(ConfigFault::new("AUTH_BACKEND_SECRET", self.place, remedy));
         }
     }
 
@@ -597,6 +612,9 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         None => false,
     }
 }
+
+/// A backend secret can be guessed at over the network, where nothing slows a guesser down.
+const BACKEND_SECRET_BYTES: usize = 32;
 
 /// As many as may wait for a slot at a time.
 const AT_ONCE_MAX: u32 = SLOTS_AHEAD as u32;

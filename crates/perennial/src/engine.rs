@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use perennial_core::names::ProviderId;
+use perennial_core::secret::BackendSecret;
 use perennial_core::{SecureRandom, Timestamp};
 use perennial_store::SessionStore;
 use tokio::sync::broadcast;
@@ -29,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) names: CookieNames,
     pub(crate) chest: KeyChest,
+    /// Who knows one of them may ask for a visitor's session; nobody may when there is none.
+    pub(crate) backend_secrets: Vec<BackendSecret>,
     pub(crate) issuers: Vec<IssuerClient>,
     pub(crate) default_provider: ProviderId,
     pub(crate) store: Arc<dyn SessionStore>,

@@ -1,7 +1,7 @@
 //! What Auth.js infers from the environment: `AUTH_SECRET`, `AUTH_URL`, `AUTH_<PROVIDER>_{ID,SECRET,ISSUER}`.
 
 use perennial_core::provider::{PRESETS, Provider};
-use perennial_core::secret::{ClientSecret, CookieSecret};
+use perennial_core::secret::{BackendSecret, ClientSecret, CookieSecret};
 
 use crate::builder::AuthBuilder;
 use crate::config_error::ConfigFault;
@@ -11,6 +11,7 @@ impl AuthBuilder {
     ///
     /// - `AUTH_SECRET`, and `AUTH_SECRET_3`, `_2`, `_1` before it, the highest being the newest;
     /// - `AUTH_URL`: the public URL, and the base path if it has one;
+    /// - `AUTH_BACKEND_SECRET`: see [`backend_secret`](Self::backend_secret), ours;
     /// - for each preset, `AUTH_<PROVIDER>_ID`, `_SECRET`, `_ISSUER` and our `_SCOPE`, the provider's id in upper case with `_`
     ///   for `-`: `AUTH_OIDC_ID`, `AUTH_MICROSOFT_ENTRA_ID_ID`.
     ///
@@ -37,6 +38,9 @@ impl AuthBuilder {
             if let Some(secret) = value(name) {
                 builder = builder.secret(CookieSecret::new(secret));
             }
+        }
+        if let Some(secret) = value("AUTH_BACKEND_SECRET") {
+            builder = builder.backend_secret(BackendSecret::new(secret));
         }
         if let Some(url) = value("AUTH_URL") {
             builder = builder.auth_url(url);

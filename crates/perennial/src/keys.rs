@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use perennial_core::Timestamp;
 use perennial_core::cookie::{Front, KeyRing, KeyRingError, RecordKeys, front, note_name};
+use perennial_core::identity::IdentityKeys;
 use perennial_core::secret::CookieSecret;
 use perennial_store::{RecordKey, StoreError, Swap};
 
@@ -20,6 +21,8 @@ pub(crate) struct Keys {
     pub(crate) other_session: KeyRing,
     pub(crate) flow: KeyRing,
     pub(crate) record: RecordKeys,
+    /// Of the statements about who is there: the first secret signs, the public halves of all are published.
+    pub(crate) identity: IdentityKeys,
 }
 
 impl Keys {
@@ -33,6 +36,7 @@ impl Keys {
             other_session: session(format.other(), &names.other_session)?,
             flow: KeyRing::new(secrets, &names.flow_prefix)?,
             record: RecordKeys::new(secrets)?,
+            identity: IdentityKeys::new(secrets)?,
         })
     }
 }

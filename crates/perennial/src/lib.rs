@@ -62,6 +62,7 @@ pub use metrics::METRICS_CONTENT_TYPE;
 pub use pages::{Color, ColorScheme, Theme};
 pub use perennial_core::condition::Condition;
 pub use perennial_core::id_token::JwsAlgorithm;
+pub use perennial_core::identity;
 pub use perennial_core::provider::{Provider, ProviderBuilder};
 pub use perennial_core::random::random_token;
 pub use perennial_core::renewal::RenewalPolicy;

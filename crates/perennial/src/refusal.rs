@@ -33,6 +33,8 @@ pub enum Refusal {
     AudienceRefused,
     /// Another site sent this request with the user's cookies.
     CrossSite,
+    /// An endpoint for applications was asked by a browser, or without the secret they share with us.
+    BackendOnly,
     /// The CSRF token that came with the request is not the one in the cookie.
     CsrfMismatch,
     /// No such endpoint.
@@ -95,6 +97,11 @@ impl Refusal {
                 StatusCode::FORBIDDEN,
                 "cross_site",
                 "This request came from another site; send it from a page of this one.",
+            ),
+            Self::BackendOnly => (
+                StatusCode::FORBIDDEN,
+                "backend_only",
+                "Only the application's server may ask here, with the backend secret as its bearer token; browsers may not.",
             ),
             Self::CsrfMismatch => (
                 StatusCode::FORBIDDEN,

@@ -137,6 +137,16 @@ impl Session {
         }
     }
 
+    /// When the access token expires, if that is known: of the token that [`bearer`](Self::bearer) hands out, or of the session's own
+    /// while it hands out none.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match &self.bearer {
+            Bearer::Audience(token) => token.expires_at,
+            Bearer::AudienceRefused => None,
+            Bearer::Live | Bearer::Absent | Bearer::Refused(_) => self.tokens()?.expires_at,
+        }
+    }
+
     /// The provider's tokens, dead or alive.
     pub fn tokens(&self) -> Option<&TokenSet> {
         self.state.tokens.as_ref()

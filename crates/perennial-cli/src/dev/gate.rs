@@ -14,7 +14,7 @@ use axum::extract::Extension;
 use http::{Request, Response};
 use perennial::secret::{ClientSecret, CookieSecret};
 use perennial::{Auth, Event, Provider, RenewalPolicy, provider::RefreshClass, store};
-use perennial_gateway::{Access, Admin, Config, Gateway, Route, serve};
+use perennial_gateway::{Access, Admin, Config, Gateway, Identity, Route, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::broadcast::Receiver;
@@ -134,6 +134,7 @@ fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
         upstream: upstream.clone(),
         access,
         bearer: true,
+        identity: Identity::Headers,
         audience: None,
     };
     Ok(Config {

@@ -97,7 +97,7 @@ impl std::fmt::Debug for KeyRing {
 }
 
 /// The newest secret and the others, all of them usable.
-pub(super) fn check_secrets(secrets: &[CookieSecret]) -> Result<(&CookieSecret, &[CookieSecret]), KeyRingError> {
+pub(crate) fn check_secrets(secrets: &[CookieSecret]) -> Result<(&CookieSecret, &[CookieSecret]), KeyRingError> {
     if secrets.len() > COOKIE_SECRETS {
         return Err(KeyRingError::TooManySecrets);
     }
@@ -154,7 +154,7 @@ impl<K> Identified<K> {
 }
 
 /// RFC 5869 §2 with SHA-256: `N` bytes of key, which depend on every argument.
-pub(super) fn hkdf_sha256<const N: usize>(secret: &CookieSecret, salt: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
+pub(crate) fn hkdf_sha256<const N: usize>(secret: &CookieSecret, salt: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
     struct Length(usize);
     impl hkdf::KeyType for Length {
         fn len(&self) -> usize {

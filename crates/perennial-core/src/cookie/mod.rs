@@ -56,5 +56,6 @@ pub use at_rest::{RecordKeys, open_at_rest, seal_at_rest};
 pub use chunk::{ChunkWrite, Joined, TooLarge, clear, join, split};
 pub use error::OpenError;
 pub use keyring::{KeyRing, KeyRingError};
+pub(crate) use keyring::{check_secrets, hkdf_sha256};
 pub use roll_out::{Front, front, note_name};
 pub use seal::{Opened, open, seal};

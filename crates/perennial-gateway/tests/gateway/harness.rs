@@ -142,6 +142,11 @@ impl Stage {
         Self { time, provider, upstream, gateway, provider_runs }
     }
 
+    /// As browsers write it.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.gateway.address)
+    }
+
     pub(crate) fn browser(&self) -> Browser {
         Browser::new(self.gateway.address)
     }

@@ -9,6 +9,7 @@ mod identity;
 mod invalid_token;
 mod outage;
 mod sign_in;
+mod statement;
 mod streams;
 mod upgrade;
 mod upstream;

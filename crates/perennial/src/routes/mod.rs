@@ -1,5 +1,6 @@
 //! The HTTP endpoints: Auth.js's under the base path, `POST /refresh` beside them, and the recipe's four `/api` routes.
 
+mod backend;
 mod callback;
 mod compat;
 mod csrf;
@@ -34,6 +35,7 @@ impl Auth {
     /// | GET `/auth/callback/{provider}` | ends a sign-in |
     /// | GET, POST `/auth/signout` | asks, signs out |
     /// | POST `/auth/refresh` | renews now |
+    /// | POST `/auth/backend/session` | tells an application's server who its visitor is |
     /// | GET `/auth/error`, `/auth/verify-request` | say what happened |
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let base = &self.inner.settings.base_path;
@@ -46,6 +48,7 @@ impl Auth {
             .route("/callback/{provider}", get(callback::by_query))
             .route("/signout", get(signout::page).post(signout::sign_out))
             .route("/refresh", post(refresh::renew_now))
+            .route("/backend/session", post(backend::session))
             .route("/error", get(pages::error))
             .route("/verify-request", get(pages::verify_request))
             .route("/style.css", get(pages::style))
@@ -120,7 +123,8 @@ pub fn wants_page(headers: &HeaderMap) -> bool {
 }
 
 /// The first segments below the base path that [`Auth::router`] serves.
-const ENDPOINTS: [&str; 10] = [
+const ENDPOINTS: [&str; 11] = [
+    "backend",
     "providers",
     "csrf",
     "session",

@@ -17,7 +17,7 @@ use crate::hall::Door;
 use crate::iso8601::iso8601;
 use crate::ledger::Amended;
 use crate::refusal::Refusal;
-use crate::session::user_of;
+use crate::session::{Session, user_of};
 use crate::settings::SessionStrategy;
 
 /// GET `/session`: always 200; `null` for a stranger. A provider outage is no reason to look signed out: clients of
@@ -104,6 +104,13 @@ pub(super) async fn keep(
     };
     let cookies = inner.cookies_of_stored(&newest, &inner.present(headers));
     Ok(Some((newest, cookies)))
+}
+
+impl Auth {
+    /// The session as the browser may see it: what GET `/auth/session` answers. `null` where the `session` callback hides it.
+    pub async fn view(&self, session: &Session) -> Value {
+        shaped(self, session.state()).await
+    }
 }
 
 /// The default shape through the `session` callback; an error there shows the default.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial::provider::RefreshClass;
-use perennial::secret::{ClientSecret, CookieSecret};
+use perennial::secret::{BackendSecret, ClientSecret, CookieSecret};
 use perennial::store::{EmbeddedStore, MemoryStore, SessionStore};
 use perennial::{Auth, AuthBuilder, Pages, Provider, RenewalPolicy};
 
@@ -21,8 +21,11 @@ fn right() -> AuthBuilder {
 #[tokio::test]
 async fn every_fault_is_told_with_key_and_remedy_and_no_secret() {
     type Spoil = fn(AuthBuilder) -> AuthBuilder;
-    let cases: [(&str, Spoil); 14] = [
+    let cases: [(&str, Spoil); 15] = [
         ("AUTH_SECRET", |auth| auth.secret(CookieSecret::new("planted-short"))),
+        ("AUTH_BACKEND_SECRET", |auth| {
+            auth.backend_secret(BackendSecret::new("planted-31-bytes-long-is-too-short"[..31].to_owned()))
+        }),
         ("public_url", |auth| auth.public_url("app.example")),
         ("public_url", |auth| auth.public_url("http://app.example")),
         ("public_url", |auth| auth.public_url("ftp://app.example")),

@@ -10,6 +10,7 @@ mod support;
 
 mod audiences;
 mod authjs;
+mod backends;
 mod callbacks;
 mod carried;
 mod challenge;
