@@ -79,7 +79,8 @@ impl Postgres {
             let done = tokio::time::timeout(self.address.timeout * 4, migrating).await;
             done.unwrap_or(Err(Failure::TimedOut)).map_err(|failure| failure.told().before_writing())
         });
-        migrated.await.map(|()| ())
+        migrated.await?;
+        Ok(())
     }
 
     /// Runs a statement once.

@@ -25,11 +25,11 @@ pub(super) struct Address {
 }
 
 pub(super) enum Target {
-    One(Client),
+    One(Box<Client>),
     /// Whichever server the Sentinels call master when they are asked.
     Sentinel(Box<tokio::sync::Mutex<SentinelClient>>),
     Cluster {
-        client: ClusterClient,
+        client: Box<ClusterClient>,
         /// Every node tells what any node publishes.
         nodes: Vec<Client>,
     },
@@ -84,7 +84,7 @@ impl Dialled {
             return Err(bad("redis:// names one host; for several there are redis+sentinel:// and redis+cluster://"));
         };
         let db = database(&url.path)?;
-        Ok((Target::One(self.client(url, host, 6379, db)?), db))
+        Ok((Target::One(Box::new(self.client(url, host, 6379, db)?)), db))
     }
 
     /// The path is the master's name, then perhaps the database.
@@ -148,7 +148,7 @@ impl Dialled {
         if let Some(certificates) = self.tls_certificates() {
             builder = builder.certs(certificates);
         }
-        let client = builder.build().map_err(|error| unusable(&error))?;
+        let client = Box::new(builder.build().map_err(|error| unusable(&error))?);
         Ok((Target::Cluster { client, nodes }, 0))
     }
 

@@ -198,7 +198,7 @@ impl Link {
         attempt: usize,
     ) -> RedisResult<MultiplexedConnection> {
         let client: Client = match &self.address.target {
-            Target::One(client) => client.clone(),
+            Target::One(client) => (**client).clone(),
             Target::Sentinel(client) => client.lock().await.async_get_client().await?,
             Target::Cluster { nodes, .. } => nodes[attempt % nodes.len()].clone(),
         };
