@@ -13,7 +13,17 @@ git|git|lists the files that the house check reads
 node|nodejs|runs the end-to-end suite
 npm|npm|fetches what the end-to-end suite is written with
 chromium|chromium|the browser of the end-to-end suite
+redis-server|redis-server|started by the tests of the stores: alone, with TLS and as a cluster
+redis-sentinel|redis-sentinel|started by the tests of the stores, for fail-overs
+/usr/lib/postgresql|postgresql|started by the tests of the stores
+setpriv|util-linux|runs PostgreSQL as another user than root
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf|fonts-dejavu-core|letters in the screenshots
+redis-server|redis-server|a store that several gateways share
+redis-cli|redis-tools|asks Redis and Sentinel how they are
+redis-sentinel|redis-sentinel|names another Redis when the first one dies
+/usr/lib/postgresql|postgresql|another store that several gateways share
+setpriv|util-linux|starts PostgreSQL as somebody who is not root
+/usr/share/doc/libfaketime|libfaketime|lets a day pass in seconds
 '
 
 missing=()
@@ -35,6 +45,14 @@ fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
   echo "Install these, then run this again: apt-get install --no-install-recommends ${missing[*]}" >&2
   exit 1
+fi
+
+# Tests start servers of their own: an installed one must not begin to run, and take the usual ports, because of that.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  trap 'rm -f "$policy"' EXIT
 fi
 
 export DEBIAN_FRONTEND=noninteractive

@@ -8,12 +8,19 @@ import Provider from 'oidc-provider'
 
 import { freePort } from './processes.mjs'
 import { gate } from './wait.mjs'
+import { Witness } from './witness.mjs'
+
+/** In seconds. */
+const MONTH = 30 * 86_400
 
 const ACCOUNTS = { alice: 'Alice Adams', bob: 'Bob Baker' }
 
-export class ForeignProvider {
+export class ForeignProvider extends Witness {
   clientId = 'perennial-e2e'
   clientSecret = 'a secret with spaces, 100 % & plus+signs/that must be form-urlencoded first'
+
+  /** What the upstream behind the gateway answers with the provider's word on the bearer token. */
+  resource = '/whoami'
 
   /** Answers of the token endpoint, oldest first: `{ grant, outcome, at }`, the outcome being `success` or the error code. */
   tokenCalls = []
@@ -56,7 +63,7 @@ export class ForeignProvider {
         },
       ],
       rotateRefreshToken: () => true,
-      ttl: { AccessToken: accessTokenLifetime, AuthorizationCode: 60, Grant: 86_400, IdToken: 3_600, Interaction: 600, RefreshToken: 86_400, Session: 86_400 },
+      ttl: { AccessToken: accessTokenLifetime, AuthorizationCode: 60, Grant: MONTH, IdToken: 3_600, Interaction: 600, RefreshToken: MONTH, Session: MONTH },
       claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
       scopes: ['openid', 'offline_access', 'profile', 'email'],
       // A token is dead the moment it expires, so that one served too long shows.
@@ -74,6 +81,7 @@ export class ForeignProvider {
     const note = (outcome) => (ctx, error) => {
       this.tokenCalls.push({ grant: ctx.oidc.params?.grant_type, outcome: outcome ?? error.error, at: Date.now() })
       if (error) this.refusals.push(error.error_detail ?? error.message)
+      this.#witness(ctx, error)
     }
     provider.on('grant.success', note('success'))
     provider.on('grant.error', note())
@@ -83,6 +91,18 @@ export class ForeignProvider {
     })
     provider.on('server_error', (_, error) => this.refusals.push(String(error.stack)))
     return provider
+  }
+
+  /** Tells of a token request in the words of the development provider. */
+  #witness(ctx, error) {
+    const { grant_type: grant } = ctx.oidc.params ?? {}
+    const { Grant, RotatedRefreshToken, RefreshToken } = ctx.oidc.entities
+    const spent = error ? RefreshToken : RotatedRefreshToken
+    let outcome = 'issued'
+    if (error) outcome = error.error_detail === 'refresh token already used' ? 'reuse_detected_family_revoked' : 'rejected'
+    else if (grant === 'refresh_token') outcome = ctx.req.replyIsLost ? 'reply_lost' : 'rotated'
+    const serial = grant === 'refresh_token' && spent ? (spent.rotations ?? 0) + 1 : null
+    this.tell({ family: Grant?.jti ?? RefreshToken?.grantId ?? null, serial, outcome, at_ms: Date.now(), duration_ms: Date.now() - ctx.req.arrivedAt })
   }
 
   /** Refresh grants that were answered with tokens. */
@@ -100,6 +120,7 @@ export class ForeignProvider {
     const handle = this.provider.callback()
     this.#server = http.createServer(async (request, response) => {
       if (request.url.startsWith('/interaction/')) return this.#signIn(request, response)
+      request.arrivedAt = Date.now()
       if (request.url.startsWith('/token') && (await this.#fault(request, response))) return
       handle(request, response)
     })
@@ -121,6 +142,28 @@ export class ForeignProvider {
     this.#fault = async (_, response) => {
       this.faults += 1
       response.writeHead(status, { 'content-type': 'text/plain', ...headers }).end('out of order')
+      return true
+    }
+  }
+
+  /** The next `times` token requests are carried out and their answers never arrive. */
+  loseReplies(times) {
+    this.#fault = async (request, response) => {
+      if ((times -= 1) <= 0) this.mend()
+      request.replyIsLost = true
+      this.faults += 1
+      response.write = () => true
+      response.end = () => request.socket.destroy()
+      return false
+    }
+  }
+
+  /** The next `times` token requests are lost on the way: the connection breaks and nothing was done. */
+  loseRequests(times) {
+    this.#fault = async (request) => {
+      if ((times -= 1) <= 0) this.mend()
+      this.faults += 1
+      request.socket.destroy()
       return true
     }
   }

@@ -6,11 +6,12 @@ import net from 'node:net'
 /**
  * Sends one request and reads the whole answer: `{ status, headers, setCookies, text, json() }`.
  * `headers` may hold arrays for repeated fields; what is `undefined` is left out. An aborted `signal` hangs up.
+ * Each request has a connection of its own unless there is an `agent`.
  */
-export function send(url, { method = 'GET', headers = {}, body, signal, timeout = 30_000 } = {}) {
+export function send(url, { method = 'GET', headers = {}, body, signal, timeout = 30_000, agent = false } = {}) {
   return new Promise((resolve, reject) => {
     const sent = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined))
-    const request = http.request(url, { method, headers: sent, signal, agent: false, maxHeaderSize: 256 << 10 })
+    const request = http.request(url, { method, headers: sent, signal, agent, maxHeaderSize: 256 << 10 })
     request.setTimeout(timeout, () => request.destroy(new Error(`${method} ${url}: no answer within ${timeout} ms`)))
     request.once('error', reject)
     request.once('response', (response) => {

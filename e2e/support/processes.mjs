@@ -42,10 +42,13 @@ export async function freePort() {
   }
 }
 
+const folders = new Set()
+process.on('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
+
 /** A new folder that is removed when this test process ends. */
 export function temporaryFolder() {
   const folder = mkdtempSync(path.join(tmpdir(), 'perennial-e2e-'))
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  folders.add(folder)
   return folder
 }
 
@@ -106,8 +109,8 @@ export class Program {
   }
 
   /** Ends the program as an operator would, and as the kernel would when that does not help in time. */
-  async stop({ within = 10_000 } = {}) {
-    this.kill('SIGTERM')
+  async stop({ within = 10_000, signal = 'SIGTERM' } = {}) {
+    this.kill(signal)
     const insist = setTimeout(() => this.kill('SIGKILL'), within)
     const how = await this.exited
     clearTimeout(insist)
@@ -115,7 +118,7 @@ export class Program {
   }
 
   /** Waits until `url` answers 200; fails at once when the program ends before that. */
-  async ready(url, { within = 20_000 } = {}) {
+  async ready(url, { within = 20_000, every = 25 } = {}) {
     await until(
       `${this.name} to answer at ${url}`,
       async () => {
@@ -123,7 +126,7 @@ export class Program {
         const answer = await send(url, { timeout: 1_000 })
         return answer.status === 200
       },
-      { within },
+      { within, every },
     ).catch((error) => {
       throw new Error(`${error.message}\n${this.#log}`, { cause: error })
     })

@@ -39,6 +39,7 @@ export class Upstream {
     const { authorization } = headers
     if (!authorization) return answer(401, { reason: 'no bearer token' })
     const userinfo = await send(`${this.provider.issuer}/me`, { headers: { authorization } }).catch(() => undefined)
+    if (userinfo?.status === 401) response.setHeader('www-authenticate', 'Bearer error="invalid_token"')
     if (userinfo?.status !== 200) return answer(userinfo ? 401 : 502, { reason: 'the provider does not know this token' })
     answer(200, { ...userinfo.json(), token: authorization.replace(/^Bearer /, '') })
   }

@@ -127,6 +127,26 @@ pub fn due_at(id: SessionId, generation: Generation, tokens: &TokenSet, policy: 
     }
 }
 
+/// From when on no cookie of the session is [`Fresh`](Verdict::Fresh) any more, so that whoever opens one asks the record.
+///
+/// It counts from `now`, because an older generation may be about, includes the tokens for other audiences, and allows clocks
+/// to differ by a minute. A session
+/// without a known end of freshness has the cookie's, `max_age`.
+pub fn fresh_until(state: &SessionState, policy: &RenewalPolicy, max_age: Duration, now: Timestamp) -> Timestamp {
+    let own = state.tokens.as_ref().and_then(|tokens| {
+        let lifetime = tokens.expires_at.map(|expires_at| expires_at.since(tokens.issued_at));
+        let aged = policy.renew_after.filter(|_| tokens.refresh_token.is_some());
+        [lifetime, aged].into_iter().flatten().min()
+    });
+    let lifetime = |token: &AudienceToken| token.expires_at.map(|expires_at| expires_at.since(token.issued_at));
+    let all = std::iter::once(own).chain(state.audiences.iter().map(lifetime));
+    let longest = all.map(|fresh| fresh.unwrap_or(max_age)).max().unwrap_or(max_age);
+    now + longest.min(max_age) + CLOCKS_APART
+}
+
+/// How far the clocks of two replicas may lie apart without a copied cookie outliving its session on one of them.
+const CLOCKS_APART: Duration = Duration::from_secs(60);
+
 /// A number in [0, 1) that all replicas derive alike: ids are random, so mixing in the generation is all it takes.
 fn spread(id: SessionId, generation: Generation) -> f64 {
     // splitmix64, whose output is uniform for every input.
@@ -181,6 +201,32 @@ mod tests {
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_unix_seconds(seconds as i64)
+    }
+
+    #[test]
+    fn nothing_is_fresh_beyond_the_life_of_a_token_that_is_issued_now() {
+        let hour = Duration::from_secs(3600);
+        let month = hour * 24 * 30;
+        let table = [
+            (Some(300), None, 300),
+            (Some(300), Some(100), 100),
+            (None, Some(100), 100),
+            (None, None, 30 * 24 * 3600),
+            (Some(u64::from(u32::MAX)), None, 30 * 24 * 3600),
+        ];
+        for (lifetime, renew_after, expected) in table {
+            let policy =
+                RenewalPolicy { renew_after: renew_after.map(Duration::from_secs), ..RenewalPolicy::default() };
+            let state = session(1, lifetime, true);
+            let until = fresh_until(&state, &policy, month, at(50));
+            assert_eq!(until, at(50 + expected + 60), "{lifetime:?}, {renew_after:?}");
+            // The newest token could have been issued at that very moment.
+            let mut newest = state;
+            if let Some(tokens) = newest.tokens.as_mut() {
+                (tokens.issued_at, tokens.expires_at) = (at(50), lifetime.map(|lifetime| at(50 + lifetime)));
+            }
+            assert!(expected > 1_000_000 || decide(&newest, &policy, until) != Verdict::Fresh, "{lifetime:?}");
+        }
     }
 
     #[test]

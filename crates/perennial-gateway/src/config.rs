@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use perennial::secret::CookieSecret;
+use perennial::store::{OpenError, SessionStore};
 use perennial::{
     Audience, Auth, AuthBuilder, ConfigError, ConfigFault, IdleFedBy, Pages, RenewalPolicy, SessionStrategy,
 };
@@ -22,7 +23,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where [`Admin`](crate::Admin) is to listen, if it is wanted; who serves the gateway serves that as well.
     pub admin: Option<SocketAddr>,
-    /// Where sessions are kept: `memory:`, a path, later `redis://…` or `postgres://…`.
+    /// Where sessions are kept: `memory:`, a path, `redis://…` or `postgres://…`.
     pub store: String,
     /// The engine; its store is still to be opened and given to it.
     pub auth: AuthBuilder,
@@ -50,6 +51,14 @@ pub struct QuickStart {
 }
 
 impl Config {
+    /// The store's name for people to read: of a URL its scheme alone, because the rest may hold a password.
+    pub fn store_shown(&self) -> &str {
+        match self.store.split_once("://") {
+            Some((scheme, _)) if scheme != "file" => scheme,
+            _ => &self.store,
+        }
+    }
+
     /// Builds the quick start; `variables` are usually `std::env::vars()`.
     ///
     /// # Errors
@@ -115,7 +124,14 @@ impl Config {
         let listen_remedy = "write address and port, such as \"127.0.0.1:4200\"";
         let listen = file.parsed("listen", listen_remedy, &mut faults, |text| text.parse().ok());
         let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4200)));
+        let store_place = file.place_of("store");
         let store = file.text("store", &mut faults).unwrap_or_else(|| "perennial.redb".into());
+        if let Some(opened) = on_a_server(&store) {
+            match opened {
+                Ok(opened) => auth = auth.store(opened),
+                Err(error) => faults.push(ConfigFault::new("store", store_place, error.to_string())),
+            }
+        }
         let place = file.place_of("secret_files");
         for secret_file in file.texts("secret_files", &mut faults).unwrap_or_default() {
             auth = with_secret_file(auth, &secret_file, &place, &mut faults);
@@ -139,6 +155,13 @@ impl Config {
     }
 }
 
+/// The store that `name` names, if it is one on a server: it contacts nobody before its first call, so that a check finds what
+/// is wrong with its URL. Files are opened by the gateway alone.
+pub(crate) fn on_a_server(name: &str) -> Option<Result<Arc<dyn SessionStore>, OpenError>> {
+    let here = !name.contains("://") || name.starts_with("file:") || name.starts_with("memory:");
+    (!here).then(|| perennial::store::open(name))
+}
+
 /// What was found here together with all that the engine finds, so that nobody has to correct a file twice.
 fn all_faults(auth: AuthBuilder, faults: Vec<ConfigFault>) -> ConfigError {
     let found = faults.clone();
@@ -154,6 +177,7 @@ const TOP: &[&str] = &[
     "public_url",
     "base_path",
     "store",
+    "replicas",
     "secret_files",
     "compat_routes",
     "return_origins",
@@ -174,6 +198,9 @@ fn engine_settings(mut auth: AuthBuilder, file: &mut Reader<'_>, faults: &mut Ve
     }
     if let Some(path) = file.text("base_path", faults) {
         auth = auth.base_path(path);
+    }
+    if let Some(replicas) = file.whole_number("replicas", faults) {
+        auth = auth.replicas(replicas);
     }
     if let Some(on) = file.flag("compat_routes", faults) {
         auth = auth.compat_routes(on);

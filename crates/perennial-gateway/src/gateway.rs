@@ -157,6 +157,11 @@ impl Inner {
                 self.dress(repeated.headers_mut(), route, Some(&renewed));
                 self.proxy.pass(repeated, &route.upstream, self.auth.settings(), peer).await
             }
+            // Our token has died on its way, or the session is over: that is ours to say, and an outage is no "signed out".
+            renewed if route.access == Access::Required => {
+                let (parts, _) = repeated.into_parts();
+                self.auth.require(&parts, renewed.as_ref()).await.unwrap_or(response)
+            }
             _ => response,
         };
         with_cookies(response, set_cookies)

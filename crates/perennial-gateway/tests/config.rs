@@ -49,6 +49,21 @@ fn a_good_file_has_no_faults() {
 }
 
 #[test]
+fn a_store_on_a_server_can_be_shared_and_a_fault_in_its_url_has_its_line() {
+    for (store, expected) in [
+        ("redis://h", None),
+        ("rediss+sentinel://u:pl4nted-s3cret@a,b/main", None),
+        ("postgres://u:pl4nted-s3cret@localhost/d", None),
+        ("redis://u:pl4nted-s3cret@h?prefixx=1", Some("store perennial.toml:2")),
+        ("mysql://u:pl4nted-s3cret@h", Some("store perennial.toml:2")),
+    ] {
+        let text = with("replicas = 3").replace("memory:", store);
+        assert_eq!(told(&text).first().map(String::as_str), expected, "{store}");
+        assert_eq!(told(&text).len(), usize::from(expected.is_some()), "{store}");
+    }
+}
+
+#[test]
 fn each_fault_names_its_key_its_line_and_what_to_do() {
     // lines of the file from line 3 on, key, line, a word of the remedy
     for (lines, key, line, remedy) in [
@@ -64,6 +79,10 @@ fn each_fault_names_its_key_its_line_and_what_to_do() {
         ("return_origins = [\"https://www.app.example\", 1]", "return_origins", 3, "brackets"),
         ("return_origins = [\"https://www.app.example/x\"]", "return_origins", 3, "without a path"),
         ("return_origins = [\"https://u:pl4nted-s3cret@a.example/x\"]", "return_origins", 3, "without a path"),
+        ("replicas = 3", "replicas", 3, "redis:// or postgres://"),
+        ("replicas = 0", "replicas", 3, "1 or more"),
+        ("replicas = \"3\"", "replicas", 3, "whole number"),
+        ("replicas = -1", "replicas", 3, "whole number"),
         ("base_path = \"auth\"", "base_path", 3, "plain path"),
         ("base_path = \"/\"", "base_path", 3, "plain path"),
         ("secret_files = [\"/nowhere/at/all\"]", "secret_files", 3, "readable"),
@@ -262,7 +281,7 @@ fn the_quick_start_tells_all_faults_at_once_too() {
     assert_eq!(told(start.clone()), ["upstream", "AUTH_SECRET", "public_url", "providers"]);
     let exposed = QuickStart { admin: "10.0.0.1:9420".parse().ok(), ..start.clone() };
     assert_eq!(told(exposed), ["upstream", "admin.listen", "AUTH_SECRET", "public_url", "providers"]);
-    let start = QuickStart { upstream: "http://h".into(), store: format!("redis://u:{PLANTED}@h"), ..start };
+    let start = QuickStart { upstream: "http://h".into(), store: format!("mysql://u:{PLANTED}@h"), ..start };
     assert_eq!(told(start), ["store", "AUTH_SECRET", "public_url", "providers"]);
 }
 

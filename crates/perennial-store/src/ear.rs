@@ -17,7 +17,7 @@ use crate::{Announcement, News, RecordKey, StoreError, Version, Versioned, limit
 /// A server that can tell what happens in it.
 pub(crate) trait Server: Send + Sync + 'static {
     /// What happens from the moment this resolves until the connection is lost, which ends the stream. The server's
-    /// silence is told from a connection's death: within [`limits::HEARTBEAT`] and one timeout.
+    /// silence is told from a connection's death: within two [`limits::HEARTBEAT`]s.
     fn subscribe(&self) -> BoxFuture<'_, Result<BoxStream<'static, Heard>, StoreError>>;
 
     /// Every announcement that still matters.
@@ -143,6 +143,7 @@ impl Hearing {
                     tracing::warn!(
                         "the connection that tells of changes in the session store was lost; connecting again"
                     );
+                    tokio::time::sleep(BREATH).await;
                     continue;
                 }
                 Err(error) if !complained => {
@@ -174,6 +175,9 @@ impl Hearing {
         }
     }
 }
+
+/// Between a lost connection and the next, so that a server that takes each and drops it is not stormed.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// How long until this process's clock says that `moment` has come; a little, when it was there already.
 fn until(moment: Timestamp) -> Duration {

@@ -9,6 +9,8 @@
 //! |---|---|---|---|
 //! | [`MemoryStore`] | nothing | no | `memory:` |
 //! | [`EmbeddedStore`] | SIGKILL, power loss as far as the disk keeps its promises | no | a path, or `file:` and a path |
+//! | `RedisStore` (feature `redis`) | what the server is set up to survive | yes | `redis:` and its kin |
+//! | `PostgresStore` (feature `postgres`) | what the server is set up to survive | yes | `postgres:` |
 //!
 //! ```
 //! use perennial_core::Timestamp;

@@ -37,8 +37,8 @@ pub const LISTENING_PAUSE: Duration = Duration::from_secs(1);
 /// One call to a store's server, connecting included, unless the URL says otherwise: a person waits for it.
 pub const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection on which a server tells of changes is asked for a sign of life this often: a dead one looks like a quiet
-/// one, and what is announced meanwhile goes unheard.
+/// A connection on which a server tells of changes is asked for a sign of life this often, and has as long to
+/// give it: a dead one looks like a quiet one, and what is announced meanwhile goes unheard.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// How far the clocks of a store's server and of this process may lie apart without harm to announcements.

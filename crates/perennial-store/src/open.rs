@@ -49,11 +49,13 @@ pub fn open(url: &str) -> Result<Arc<dyn SessionStore>, OpenError> {
 pub enum OpenError {
     /// Another process, or this one, has the file open.
     #[error(
-        "{place}: the file is in use by another process, and only one may use it: stop that one, or give all replicas redis:// or postgres://"
+        "{place}: the file is in use by {holder}, and only one may use it: stop that one, or give all replicas redis:// or postgres://"
     )]
     InUse {
         /// The file.
         place: String,
+        /// Who has it: `process 4711`, or `another process` where the system does not tell.
+        holder: String,
     },
     /// The file holds something else.
     #[error("{place} is not a session store of Perennial: name another file")]

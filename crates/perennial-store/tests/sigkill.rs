@@ -69,6 +69,9 @@ fn kill_after(acks: usize, path: &Path, acknowledged: &mut Acknowledged) {
         if seen == 1 {
             let refused = EmbeddedStore::open(path).expect_err("two processes opened one file");
             assert!(matches!(refused, OpenError::InUse { .. }), "{refused}");
+            if cfg!(target_os = "linux") {
+                assert!(refused.to_string().contains(&format!("process {}", victim.id())), "{refused}");
+            }
         }
         if seen == acks {
             victim.kill().unwrap();

@@ -32,6 +32,8 @@ pub enum AlarmCode {
     RecordUnreadable,
     /// The store has forgotten a write that it acknowledged.
     StoreLostAWrite,
+    /// The store cannot tell what other replicas do.
+    StoreOutOfTouch,
     /// The store fails.
     StoreUnavailable,
     /// Received tokens did not reach the store, so that only cookies hold them.
@@ -40,7 +42,7 @@ pub enum AlarmCode {
 
 impl AlarmCode {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AudienceRefused,
         Self::CookieTooLarge,
         Self::ProviderRefusesClient,
@@ -50,6 +52,7 @@ impl AlarmCode {
         Self::RecordSealedElsewhere,
         Self::RecordUnreadable,
         Self::StoreLostAWrite,
+        Self::StoreOutOfTouch,
         Self::StoreUnavailable,
         Self::TokensUnsaved,
     ];
@@ -105,6 +108,10 @@ impl AlarmCode {
             Self::StoreLostAWrite => (
                 "store_lost_a_write",
                 "Have the store acknowledge a write once it is safe: see the advice on durability for yours.",
+            ),
+            Self::StoreOutOfTouch => (
+                "store_out_of_touch",
+                "See whether the store is up and lets this process subscribe: until then ends elsewhere are noticed late.",
             ),
             Self::StoreUnavailable => {
                 ("store_unavailable", "Bring the store back: until then nothing renews, and living tokens serve on.")

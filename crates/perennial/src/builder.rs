@@ -8,11 +8,11 @@ use perennial_core::SecureRandom;
 use perennial_core::limits::HISTORY_WORD_CHARS;
 use perennial_core::names::ProviderId;
 use perennial_core::outage::{PER_SECOND_MAX, SLOTS_AHEAD};
-use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault};
+use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault, RefreshClass};
 use perennial_core::renewal::RenewalPolicy;
 use perennial_core::secret::CookieSecret;
 use perennial_core::session::{Epoch, IdleFedBy};
-use perennial_store::{MemoryStore, SessionStore};
+use perennial_store::{Durability, MemoryStore, SessionStore};
 use url::Url;
 
 use crate::alarm::Alarms;
@@ -40,6 +40,7 @@ pub struct AuthBuilder {
     base_path: String,
     providers: Vec<Result<Provider, Vec<ProviderFault>>>,
     store: Option<Arc<dyn SessionStore>>,
+    replicas: u32,
     strategy: SessionStrategy,
     max_age: Duration,
     update_age: Duration,
@@ -72,6 +73,7 @@ impl AuthBuilder {
             base_path: "/auth".into(),
             providers: Vec::new(),
             store: None,
+            replicas: 1,
             strategy: SessionStrategy::default(),
             max_age: DAY * 30,
             update_age: DAY,
@@ -132,6 +134,13 @@ impl AuthBuilder {
     /// Where sessions are kept; in memory unless said otherwise, which forgets sign-outs at a restart.
     pub fn store(mut self, store: Arc<dyn SessionStore>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// How many processes serve this site, 1 unless said otherwise. More than one need a store that they can share; a
+    /// [`build`](Self::build) with another is refused, because each would redeem the same refresh token.
+    pub fn replicas(mut self, replicas: u32) -> Self {
+        self.replicas = replicas;
         self
     }
 
@@ -310,6 +319,7 @@ impl AuthBuilder {
         self.check_paths_and_times(&mut faults);
         let return_origins = self.checked_return_origins(&mut faults);
         let providers = self.checked_providers(&mut faults);
+        self.check_replicas(&providers, &mut faults);
         let http = match self.http.take() {
             Some(client) => Some(client),
             None => match HyperClient::new(self.renewal.call_deadline / 3) {
@@ -460,6 +470,20 @@ impl AuthBuilder {
         }
     }
 
+    fn check_replicas(&self, providers: &[Provider], faults: &mut Vec<ConfigFault>) {
+        // A store that did not open has a fault of its own.
+        let opened = self.store.is_some() || !faults.iter().any(|fault| fault.key == "store");
+        let durability = self.store.as_ref().map(|store| store.durability());
+        let shared = self.store.as_ref().is_some_and(|store| store.shared());
+        let told = match self.replicas {
+            0 => "say how many processes serve this site, 1 or more".to_owned(),
+            1 => return,
+            _ if shared || !opened => return,
+            replicas => not_shared(replicas, durability, providers),
+        };
+        faults.push(ConfigFault::new("replicas", self.place, told));
+    }
+
     fn checked_return_origins(&self, faults: &mut Vec<ConfigFault>) -> Vec<url::Origin> {
         let mut parsed = Vec::new();
         for origin in &self.return_origins {
@@ -505,6 +529,27 @@ impl AuthBuilder {
 fn dated(client: Arc<dyn HttpClient>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Arc<dyn HttpClient> {
     let listener = Box::new(move |host: &str, ahead: f64| metrics.clock_skew(host, ahead));
     Arc::new(DatedClient { client, clock, listener })
+}
+
+/// What to do about several replicas on a store of one process, and what would happen otherwise.
+fn not_shared(replicas: u32, durability: Option<Durability>, providers: &[Provider]) -> String {
+    let store = match durability {
+        Some(Durability::Process) => "memory: is",
+        Some(_) => "the file is",
+        None => "memory: and files are",
+    };
+    let remedy = format!(
+        "give all {replicas} replicas one store, redis:// or postgres:// ({store} for one process), or run one replica"
+    );
+    let harmless = |class| matches!(class, RefreshClass::Reusable | RefreshClass::Acknowledged);
+    let endangered = providers.iter().filter(|provider| !harmless(provider.class)).map(|provider| provider.id.as_str());
+    match endangered.collect::<Vec<_>>()[..] {
+        [] => remedy,
+        ref ids => format!(
+            "{remedy}; each replica would redeem the same refresh token, and {} may then end the session everywhere",
+            ids.join(", ")
+        ),
+    }
 }
 
 fn missing_secret(place: &str) -> ConfigFault {

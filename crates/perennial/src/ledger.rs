@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::record::{EndReason, Joined, Phase, Record, Unreadable, What, join, open_state, seal_state};
+use perennial_core::renewal::fresh_until;
 use perennial_core::session::{Handle, SessionId, SessionState};
-use perennial_store::{RecordKey, StoreError, StoreErrorKind, Swap, Version, Versioned};
+use perennial_store::{Announcement, RecordKey, StoreError, StoreErrorKind, Swap, Version, Versioned};
 use tokio::time::Instant;
 
 use crate::alarm::AlarmCode;
@@ -164,9 +165,14 @@ impl Inner {
             let stale_cookies = self.stale_cookies.pending(state.id);
             let entry = self.entry(&newest, What::Ended(reason), stale_cookies);
             let tombstone = Record::ended(standing.record.as_ref(), newest.generation, reason, now).noting(entry);
+            // Before the record: should this process die in between, no copy of the cookie passes elsewhere.
+            let announced = reason != EndReason::Refused && self.announce_end(&newest).await;
             match self.swap(state, standing.version, &tombstone).await {
                 Ok(Swap::Stored(_)) => {
                     self.bury(state.id, reason);
+                    if !announced {
+                        self.announce_end(&newest).await;
+                    }
                     self.stale_cookies.told(state.id, stale_cookies);
                     let (session, provider) = (state.id.fingerprint(), newest.provider.to_string());
                     self.emit(Event::Ended { at: now, session, reason, provider, loss });
@@ -290,11 +296,23 @@ impl Inner {
         Outcome::Kept { state, retry_after: Duration::from_secs(1) }
     }
 
+    /// Tells all replicas that the session is over, for as long as one of them could serve it without asking the store.
+    /// Whether it was told.
+    async fn announce_end(&self, newest: &SessionState) -> bool {
+        let now = self.now();
+        let until = fresh_until(newest, &self.settings.renewal, self.settings.max_age, now);
+        let told = self.store.announce(Announcement { key: record_key(newest), until }, now).await;
+        if let Err(error) = &told {
+            tracing::error!(%error, session = newest.id.fingerprint(), "the end of a session was not told to other replicas");
+        }
+        told.is_ok()
+    }
+
     /// Notes in this process that a session is over.
     pub(crate) fn bury(&self, id: SessionId, reason: EndReason) {
         let now = self.now();
         self.audience_tokens.forget(id);
-        self.tombstones.insert(id, reason, now + self.settings.max_age, now);
+        self.tombstones.insert(RecordKey::from_digest(id.record_key()), reason, now + self.settings.max_age, now);
     }
 }
 

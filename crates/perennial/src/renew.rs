@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use perennial_core::Timestamp;
 use perennial_core::condition::Progress;
+use perennial_core::limits::REPLICA_CLOCK_SKEW;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
     Attempt, Attempted, Circumstances, EndReason, Entry, Intent, Phase, Plan, Record, RenewalEntry, RenewalVerdict,
@@ -154,8 +155,10 @@ impl Inner {
             Verdict::Due | Verdict::Expired => true,
             Verdict::Bare => false,
             Verdict::Fresh => {
-                // A clock that was set back must not bar renewal until it has caught up.
-                let settled = issued_at.is_some_and(|at| now < at || now.since(at) >= policy.min_interval);
+                // A clock that was set back must not bar renewal until it has caught up; one that is merely behind the clock of
+                // the replica that renewed last must not renew again at once.
+                let set_back = |at| now + REPLICA_CLOCK_SKEW < at;
+                let settled = issued_at.is_some_and(|at| set_back(at) || now.since(at) >= policy.min_interval);
                 ask.seen.is_some_and(|seen| seen >= minted) && renewable && settled
             }
         }
@@ -239,6 +242,8 @@ impl Inner {
         let mut unsaved = None;
         let called_at = self.now();
         let answer = tokio::select! {
+            // In this order, and not by tokio's own dice: a simulation replays it.
+            biased;
             answer = issuer.refresh(&self.edges, provider, refresh_token, ask.audience.as_deref(), intent, pass) => answer,
             never = self.keep_lease(newest, intent) => match never {},
         };

@@ -15,23 +15,29 @@ struct Room {
 
 const PROVIDER: &str = "perennial-provider";
 
+/// Starts Redis and PostgreSQL for tests; nothing that is shipped uses it.
+const SERVERS: &str = "perennial-testservers";
+
 /// The plan of the house. The provider shares no code with core, so that both sides cannot agree on one mistake.
 const ROOMS: &[Room] = &[
     Room { name: "perennial-core", may_use: &[], tests_may_use: &[] },
-    Room { name: "perennial-store", may_use: &["perennial-core"], tests_may_use: &[] },
-    Room { name: "perennial", may_use: &["perennial-core", "perennial-store"], tests_may_use: &[PROVIDER] },
+    // Its tests use itself with every feature.
+    Room { name: "perennial-store", may_use: &["perennial-core"], tests_may_use: &["perennial-store", SERVERS] },
+    Room { name: "perennial", may_use: &["perennial-core", "perennial-store"], tests_may_use: &[PROVIDER, SERVERS] },
     Room {
         name: "perennial-gateway",
         may_use: &["perennial-core", "perennial-store", "perennial"],
-        tests_may_use: &[PROVIDER],
+        tests_may_use: &[PROVIDER, SERVERS],
     },
     Room { name: PROVIDER, may_use: &[], tests_may_use: &[] },
+    Room { name: SERVERS, may_use: &[], tests_may_use: &[] },
     Room {
         name: "perennial-cli",
         may_use: &["perennial-core", "perennial-store", "perennial", "perennial-gateway", PROVIDER],
-        tests_may_use: &[],
+        tests_may_use: &[SERVERS],
     },
     Room { name: "example-axum", may_use: &["perennial"], tests_may_use: &[PROVIDER] },
+    Room { name: "perennial-sim", may_use: &["perennial-core", "perennial-store", "perennial"], tests_may_use: &[] },
     Room { name: "xtask", may_use: &[], tests_may_use: &[] },
 ];
 

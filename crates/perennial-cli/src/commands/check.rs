@@ -22,7 +22,7 @@ pub(crate) async fn run(args: ConfigArgs) -> Result<(), Fault> {
         1 => "1 route".to_owned(),
         count => format!("{count} routes"),
     };
-    let mut report = format!("configuration: good ({routes}, store {}, not opened)\n", config.store);
+    let mut report = format!("configuration: good ({routes}, store {}, not opened)\n", config.store_shown());
     let gateway = Gateway::build(config)?;
     let auth = gateway.auth();
     let settings = auth.settings();

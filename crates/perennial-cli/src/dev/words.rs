@@ -142,6 +142,7 @@ pub(super) fn end(reason: EndReason) -> &'static str {
         }
         EndReason::Callback => "The app ended the session. Please sign in again.",
         EndReason::SecretGone => "The session lies under a secret that is gone. Please sign in again.",
+        EndReason::Elsewhere => "The session was ended at another replica. Please sign in again.",
         EndReason::TooOld => "The session has reached its absolute age. Please sign in again.",
         EndReason::Unproven => "The session could not be proven at the provider. Please sign in again.",
     }
@@ -271,11 +272,11 @@ mod tests {
         Renewal {
             provider: "dev".into(),
             attempt: "a1b2c3".into(),
-            resend: None,
             at: Timestamp::from_unix_millis(7),
             session: "s".into(),
             generation: serde_json::from_str("3").expect("a generation is a number"),
             reason: RenewalReason::Expired,
+            resend: None,
             provider_time: Duration::from_millis(9),
             waiters: 49,
             outcome,

@@ -170,6 +170,8 @@ pub enum EndReason {
     Callback,
     /// For the one who asked: the newest generation lies sealed under a secret that is no longer configured.
     SecretGone,
+    /// For the one who asked: another process has ended it and told so; the record says why.
+    Elsewhere,
     /// The session reached its absolute lifetime.
     TooOld,
     /// The session is of an older epoch and has no refresh token by which its provider could vouch for it.
@@ -185,6 +187,7 @@ impl EndReason {
             Self::IdentityChanged => "identity_changed",
             Self::Callback => "callback",
             Self::SecretGone => "secret_gone",
+            Self::Elsewhere => "elsewhere",
             Self::TooOld => "too_old",
             Self::Unproven => "unproven",
         }

@@ -66,6 +66,23 @@ async fn one_retry_is_all_an_upstream_gets() {
     assert!(alice.has_session(), "the session is kept");
 }
 
+/// The last request of an access token's life was answered 401 by the app while the provider was down, which looked like being signed out.
+#[tokio::test]
+async fn a_token_that_dies_on_its_way_in_an_outage_is_an_outage_and_no_sign_out() {
+    let stage = Stage::quick().await;
+    let (mut alice, _) = refused(&stage).await;
+    let asking = tokio::spawn(async move {
+        let answer = alice.fetch("/strict/401/invalid_token?hold").await;
+        (alice, answer)
+    });
+    stage.upstream.told.until_reached().await;
+    stage.outage();
+    stage.upstream.told.go_on.notify_one();
+    let (alice, answer) = asking.await.unwrap();
+    assert_eq!(answer.verdict(), (503, "renewal_suspended".into()));
+    assert!(alice.has_session(), "the session is kept");
+}
+
 #[tokio::test]
 async fn the_browser_ends_up_with_the_newest_of_two_generations_made_by_one_request() {
     let stage = Stage::quick().await;

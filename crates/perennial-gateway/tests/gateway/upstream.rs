@@ -104,12 +104,16 @@ async fn echo(request: Request) -> Response {
     axum::Json(told).into_response()
 }
 
-/// Refuses the spent `Authorization` with this status and this `error`, and echoes any other.
+/// Refuses the spent `Authorization` with this status and this `error`, and echoes any other; with `?hold` when the test says so.
 async fn strict(
     State(told): State<Arc<Told>>,
     Path((status, error)): Path<(u16, String)>,
     request: Request,
 ) -> Response {
+    if request.uri().query() == Some("hold") {
+        told.reached.notify_one();
+        told.go_on.notified().await;
+    }
     let spent = told.spent.lock().expect("not poisoned").clone();
     if spent.is_some() && request.headers().get(AUTHORIZATION) == spent.as_ref() {
         let challenge = format!("Bearer realm=\"app\", error=\"{error}\"");

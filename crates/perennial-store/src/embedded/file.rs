@@ -127,12 +127,34 @@ fn is_full(error: &io::Error) -> bool {
 
 fn unreadable(place: String, error: redb::Error) -> OpenError {
     match error {
-        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => OpenError::InUse { place },
+        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
+            OpenError::InUse { holder: holder(&place), place }
+        }
         redb::Error::UpgradeRequired(_) => OpenError::NotAStore { place },
         redb::Error::Io(error) if error.kind() == ErrorKind::InvalidData => OpenError::NotAStore { place },
         redb::Error::Io(error) if error.kind() != ErrorKind::UnexpectedEof => not_opened(place, error),
         error => OpenError::Corrupt { place, source: Some(Box::new(error)) },
     }
+}
+
+/// Who holds the file's lock, as Linux tells in `/proc/locks`: `1: FLOCK ADVISORY WRITE <process> <device>:<inode> 0 EOF`.
+fn holder(place: &str) -> String {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt;
+
+        let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+        let inode = std::fs::metadata(place).map(|file| format!(":{}", file.ino())).unwrap_or_default();
+        let holds = |line: &&str| line.split_whitespace().nth(5).is_some_and(|file| file.ends_with(&inode));
+        // Other locks of the same process come with no number.
+        let process = |line: &str| line.split_whitespace().nth(4)?.parse().ok().filter(|process: &u32| *process > 0);
+        let process = locks.lines().filter(|_| !inode.is_empty()).filter(holds).find_map(process);
+        if let Some(process) = process {
+            return format!("process {process}");
+        }
+    }
+    let _ = place;
+    "another process".to_owned()
 }
 
 fn not_opened(place: String, source: io::Error) -> OpenError {

@@ -58,7 +58,7 @@ impl Server for Postgres {
                         }
                     }
                 });
-                let line = Subscription { client, notices, driver, timeout };
+                let line = Subscription { client, notices, driver };
                 line.client.batch_execute(&self.sql.listen).await?;
                 Ok(line)
             };
@@ -87,7 +87,6 @@ struct Subscription {
     client: Client,
     notices: mpsc::UnboundedReceiver<Heard>,
     driver: JoinHandle<()>,
-    timeout: std::time::Duration,
 }
 
 impl Subscription {
@@ -98,8 +97,7 @@ impl Subscription {
             if let Ok(heard) = quiet {
                 return heard;
             }
-            let alive = tokio::time::timeout(self.timeout, self.client.simple_query("")).await;
-            alive.ok()?.ok()?;
+            tokio::time::timeout(limits::HEARTBEAT, self.client.simple_query("")).await.ok()?.ok()?;
         }
     }
 }

@@ -47,6 +47,11 @@ pub(super) fn failure(error: &RedisError) -> StoreError {
     if is_refusal(error) { failure.before_writing() } else { failure }
 }
 
+/// A write that stands on the master, and whose replicas did not confirm it.
+pub(super) fn unconfirmed() -> RedisError {
+    RedisError::from((ErrorKind::Client, "unconfirmed"))
+}
+
 /// Whether the server, or this side before it sent anything, has said no.
 pub(super) fn is_refusal(error: &RedisError) -> bool {
     matches!(
@@ -56,7 +61,6 @@ pub(super) fn is_refusal(error: &RedisError) -> bool {
             | ErrorKind::AuthenticationFailed
             | ErrorKind::InvalidClientConfig
             | ErrorKind::MasterNameNotFoundBySentinel
-            | ErrorKind::ClusterConnectionNotFound
     )
 }
 
@@ -70,7 +74,7 @@ pub(super) fn is_of_the_connection(error: &RedisError) -> bool {
                 | ServerErrorKind::BusyLoading
                 | ServerErrorKind::ClusterDown
         ),
-        ErrorKind::Extension => false,
+        ErrorKind::Extension | ErrorKind::Client => false,
         _ => true,
     }
 }

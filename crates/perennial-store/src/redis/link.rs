@@ -9,7 +9,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, RedisResult, ServerE
 use tokio::sync::{Mutex, watch};
 
 use super::address::{Address, Target};
-use super::failure::{failure, is_of_the_connection};
+use super::failure::{failure, is_of_the_connection, unconfirmed};
 use super::scripts::Script;
 use crate::{StoreError, StoreErrorKind};
 
@@ -98,6 +98,11 @@ impl Link {
             Err(error) => error,
         };
         self.let_go(&line, &error).await;
+        // A cluster's connection has tried several times by itself, and tells of the last one alone.
+        let no_script = error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript);
+        if matches!(line.to, To::Cluster(_)) && repeat == Repeat::Telling && !no_script {
+            return Err(Refused::Unsure(error));
+        }
         // Somebody who waited for one timeout does not wait for another.
         if !error.is_io_error() || error.is_timeout() {
             return Err(Refused::By(error));
@@ -141,8 +146,7 @@ impl Link {
         }?;
         match confirmed {
             Value::Int(replicas) if replicas >= i64::from(wanted) => Ok(()),
-            // An I/O error, because it is unknown what becomes of the write.
-            _ => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+            _ => Err(unconfirmed()),
         }
     }
 
@@ -238,7 +242,7 @@ enum Refused {
     /// There was no connection to send it on.
     Unreached(StoreError),
     By(RedisError),
-    /// The second try failed, whatever became of the first.
+    /// The last try failed, whatever became of those before.
     Unsure(RedisError),
 }
 

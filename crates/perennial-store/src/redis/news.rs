@@ -108,8 +108,9 @@ impl Subscription {
                     _ => {}
                 },
                 () = tokio::time::sleep(limits::HEARTBEAT) => {
-                    // It has a timeout of its own.
-                    redis::cmd("PING").query_async::<()>(&mut self.connection).await.ok()?;
+                    let ping = redis::cmd("PING");
+                    let answer = ping.query_async::<()>(&mut self.connection);
+                    tokio::time::timeout(limits::HEARTBEAT, answer).await.ok()?.ok()?;
                 }
                 () = replaced(&mut self.moved) => return None,
             }

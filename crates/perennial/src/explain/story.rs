@@ -84,6 +84,8 @@ fn ended(record: &Record, at: Timestamp, reason: EndReason, now: Timestamp) -> S
                 "Signed out {at} because the newest generation lies sealed under a secret that is no longer configured."
             )
         }
+        // Replicas hear that of each other and never write it down.
+        EndReason::Elsewhere => format!("Signed out {at} by another replica."),
         EndReason::TooOld => format!("Signed out {at} because the session had reached its absolute lifetime."),
         EndReason::Unproven => {
             format!(

@@ -54,6 +54,7 @@ impl Auth {
     /// refresh token to buy one with.
     pub async fn for_audience(&self, session: &Session, audience: &Arc<Audience>) -> Result<Session, Refusal> {
         let state = session.state();
+        self.inner.hear_what_ended().await;
         let (found, bearer) = match self.inner.tombstones.find(state.id) {
             Some(reason) => (Found::Ended(reason), Bearer::Absent),
             None => self.inner.bearer_for(state, Door::Ordinary, audience).await,

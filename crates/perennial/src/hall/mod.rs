@@ -84,7 +84,8 @@ impl Auth {
     /// Takes a request's method and headers through the hall.
     ///
     /// Waits only when the access token has died, for at most `RenewalPolicy::wait_max`; the request that starts a renewal
-    /// ahead of time waits for it up to `RenewalPolicy::patience`.
+    /// ahead of time waits for it up to `RenewalPolicy::patience`. The first requests of a process also wait, for at most 2 s,
+    /// until the store has told which sessions ended before.
     pub async fn enter(&self, method: &Method, headers: &HeaderMap, door: Door) -> Entry {
         let inner = &self.inner;
         match inner.arrive(headers).await {
@@ -155,6 +156,7 @@ impl Inner {
     async fn arrive(self: &Arc<Self>, headers: &HeaderMap) -> Result<(Opened, Arc<SessionState>, Source), Box<Entry>> {
         self.learn_of_secrets();
         let Some(opened) = self.open(headers) else { return Err(Entry::stranger().into()) };
+        self.hear_what_ended().await;
         let known = match self.tombstones.find(opened.id()) {
             Some(reason) => Known::Over(reason),
             None => self.recognise(&opened).await,
@@ -175,13 +177,17 @@ impl Inner {
             return found;
         }
         let policy = &self.settings.renewal;
+        // Where a refresh kills the previous access token at once, an older generation is of no use to anybody: neither is one
+        // that looks good by its age, nor one whose successor somebody is just fetching.
+        let lasting = !self.at_kill(&state.provider);
         let as_it_is = |condition| Found::Serve { state: state.clone(), renewed: false, condition };
         match (door, decide(state, policy, self.now())) {
             // What was just read from the record is the newest there is.
             (Door::Ordinary, Verdict::Fresh | Verdict::Bare) if source == Source::Record => as_it_is(Condition::Fresh),
-            // Where a refresh kills the previous access token at once, an older generation is of no use to anybody.
-            (Door::Ordinary, Verdict::Fresh) if !self.at_kill(&state.provider) => as_it_is(Condition::Fresh),
-            (Door::Ordinary, Verdict::Due) if self.flights.under_way(state.id) => as_it_is(Condition::Renewing),
+            (Door::Ordinary, Verdict::Fresh) if lasting => as_it_is(Condition::Fresh),
+            (Door::Ordinary, Verdict::Due) if lasting && self.flights.under_way(state.id) => {
+                as_it_is(Condition::Renewing)
+            }
             (Door::Ordinary, Verdict::Fresh | Verdict::Due) => {
                 self.fly(state, Ask::due(RenewalReason::AheadOfTime), policy.patience).await
             }

@@ -81,7 +81,9 @@ impl RefreshGate {
                     let gate = self.clone();
                     waited |= !wait.is_zero();
                     let pass = RefreshPass { gate, pass, waited, reported: false, _seat: seat };
-                    tokio::time::sleep(wait).await;
+                    if !wait.is_zero() {
+                        tokio::time::sleep(wait).await;
+                    }
                     // The breaker may have opened during the wait.
                     return match self.breaker().held_until(edges.now()) {
                         Some(until) => Err(until),

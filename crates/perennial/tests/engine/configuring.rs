@@ -1,12 +1,14 @@
 //! Configurations: all faults at once, the environment as Auth.js reads it, an application's own pages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use perennial::provider::RefreshClass;
 use perennial::secret::{ClientSecret, CookieSecret};
+use perennial::store::{EmbeddedStore, MemoryStore, SessionStore};
 use perennial::{Auth, AuthBuilder, Pages, Provider, RenewalPolicy};
 
-use crate::support::{SECRET, World};
+use crate::support::{Flaky, SECRET, World};
 
 fn right() -> AuthBuilder {
     let provider = Provider::preset("oidc").expect("a preset").issuer("https://id.example").client_id("app");
@@ -54,6 +56,34 @@ async fn every_fault_is_told_with_key_and_remedy_and_no_secret() {
     }
     let nothing = Auth::builder().build().expect_err("nothing is set");
     assert!(nothing.to_string().contains("AUTH_SECRET") && nothing.to_string().contains("public_url"), "{nothing}");
+}
+
+#[tokio::test]
+async fn several_replicas_need_a_store_that_they_share() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("sessions.redb");
+    let file = EmbeddedStore::open(file).expect("a new file");
+    let stores: [(Arc<dyn SessionStore>, u32, Option<&str>); 6] = [
+        (Arc::new(MemoryStore::new()), 1, None),
+        (Arc::new(MemoryStore::new()), 0, Some("1 or more")),
+        (Arc::new(MemoryStore::new()), 2, Some("memory: is for one process")),
+        (Arc::new(MemoryStore::new()), 2, Some("oidc may then end the session everywhere")),
+        (Arc::new(file), 3, Some("the file is for one process")),
+        (Flaky::new(), 3, None),
+    ];
+    for (store, replicas, expected) in stores {
+        match (right().store(store).replicas(replicas).build(), expected) {
+            (Ok(_), None) => {}
+            (Err(error), Some(part)) => {
+                assert_eq!(error.faults.len(), 1, "{error}");
+                assert_eq!(error.faults[0].key, "replicas");
+                assert!(error.faults[0].remedy.contains(part), "{part}: {error}");
+            }
+            (built, _) => panic!("{replicas} replicas, {expected:?}: {:?}", built.err().map(|error| error.to_string())),
+        }
+    }
+    let unsaid = right().replicas(2).build().expect_err("the default store is of one process");
+    assert!(unsaid.to_string().contains("redis:// or postgres://"), "{unsaid}");
 }
 
 #[tokio::test]

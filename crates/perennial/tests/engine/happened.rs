@@ -288,13 +288,16 @@ async fn an_outage_of_the_store_is_counted_and_its_alarm_told_once_a_minute() {
 #[tokio::test]
 async fn a_suspended_request_is_counted_and_the_provider_is_shown_as_held() {
     let world = World::of(RefreshClass::Reusable, impatient).await;
-    let browser = world.alice().await;
-    world.provider.script("respond_status=429,grant=refresh_token").expect("a script");
+    // So many failures in a row concern everybody.
+    let browsers = [world.alice().await, world.alice().await, world.alice().await];
+    world.provider.script("respond_status=429,retry_after_seconds=3,grant=refresh_token").expect("a script");
     world.clock.advance(DEAD);
-    assert_eq!(browser.get("/data").await.status, 503);
+    for browser in &browsers {
+        assert_eq!(browser.get("/data").await.status, 503);
+    }
     let metrics = world.engine.auth.metrics();
     for series in
-        [r#"perennial_requests_suspended_total{provider="oidc"} 1"#, r#"perennial_provider_held{provider="oidc"} 1"#]
+        [r#"perennial_requests_suspended_total{provider="oidc"} 3"#, r#"perennial_provider_held{provider="oidc"} 1"#]
     {
         assert!(counted(&world.engine, series), "{series} in {metrics}");
     }

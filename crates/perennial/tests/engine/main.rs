@@ -16,6 +16,8 @@ mod clocks;
 mod configuring;
 mod crash;
 mod doubt;
+mod dumps;
+mod elsewhere;
 mod ending;
 mod endpoints;
 mod epoch;

@@ -65,7 +65,11 @@ fn each_refusal_names_the_place_and_the_remedy() {
         ("newer", "store_newer_schema", "schema 7, this one reads 1"),
         ("folder", "store_unreadable", "name a file in this folder"),
         ("missing/sessions", "store_unreadable", "create its folder first"),
-        ("held", "store_in_use", "the file is in use by another process: replicas need redis:// or postgres://"),
+        (
+            "held",
+            "store_in_use",
+            "and only one may use it: stop that one, or give all replicas redis:// or postgres://",
+        ),
     ];
     for (name, code, remedy) in table {
         let error = refused(&at(name));

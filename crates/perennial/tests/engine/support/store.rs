@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::stream::{self, BoxStream};
 use perennial::Timestamp;
 use perennial::store::{
     Announcement, Durability, KeyPrefix, MemoryStore, News, RecordKey, Removal, SessionStore, StoreError,
@@ -22,6 +23,8 @@ pub(crate) struct Flaky {
     /// Swaps asked for so far.
     pub(crate) swaps: AtomicUsize,
     last_key: Mutex<Option<RecordKey>>,
+    /// All that was ever written.
+    pub(crate) written: Mutex<Vec<u8>>,
 }
 
 impl Flaky {
@@ -79,6 +82,7 @@ impl SessionStore for Flaky {
     ) -> BoxFuture<'_, Result<Swap, StoreError>> {
         self.swaps.fetch_add(1, Ordering::SeqCst);
         *self.last_key.lock().expect("no panic while locked") = Some(key);
+        self.written.lock().expect("no panic while locked").extend(key.as_bytes().iter().chain(&bytes));
         if self.no_swap.load(Ordering::SeqCst) {
             return failure();
         }
@@ -106,6 +110,9 @@ impl SessionStore for Flaky {
     }
 
     fn announcements(&self, now: Timestamp) -> BoxStream<'static, News> {
+        if self.no_load.load(Ordering::SeqCst) {
+            return stream::once(ready(News::OutOfTouch)).chain(stream::pending()).boxed();
+        }
         self.store.announcements(now)
     }
 

@@ -1,0 +1,328 @@
+//! The proof: the model, and real processes among faults, in their long forms and in one table.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::{machine, run};
+
+/// What to play, and where to put the outcome.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Play only this. May be given several times; --list says what there is.
+    #[arg(long, value_name = "NAME", conflicts_with = "write")]
+    only: Vec<String>,
+    /// Say what there is, and play nothing.
+    #[arg(long)]
+    list: bool,
+    /// Play the sizes of the gate: minutes instead of the better part of an hour.
+    #[arg(long, conflicts_with = "write")]
+    short: bool,
+    /// Put the release build to the proof.
+    #[arg(long)]
+    release: bool,
+    /// Put the table into docs/proof.md, if all of it holds.
+    #[arg(long)]
+    write: bool,
+}
+
+/// One line of the table.
+#[derive(Debug, PartialEq)]
+struct Row {
+    name: String,
+    what: String,
+    count: String,
+    /// Sessions lost that the protocol could have saved; none where nothing is counted by session.
+    savable: Option<u64>,
+    /// Sessions lost whose successor nobody but the provider had.
+    unsavable: Option<u64>,
+    /// The most redemptions that one refresh token saw.
+    redemptions: Option<u64>,
+    sign_outs: Option<u64>,
+    seconds: f64,
+    /// What should have held and did not.
+    broken: Vec<String>,
+}
+
+/// Plays what was chosen, one after the other, and prints the table.
+pub(crate) fn run(root: &Path, options: &Options) -> ExitCode {
+    match play(root, options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn play(root: &Path, options: &Options) -> Result<bool, String> {
+    let artifacts = root.join("target/ci-artifacts");
+    std::fs::create_dir_all(&artifacts).map_err(|error| format!("{}: {error}", artifacts.display()))?;
+    let log = artifacts.join("proof.log");
+    let log = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let mut stage = Stage { root, options, artifacts, node: PathBuf::new(), log };
+    stage.prepare()?;
+    let parts = stage.parts()?;
+    if options.list {
+        for (name, what) in &parts {
+            println!("{name:24}{what}");
+        }
+        return Ok(true);
+    }
+    if let Some(unknown) = options.only.iter().find(|name| !parts.iter().any(|(known, _)| known == *name)) {
+        return Err(format!("There is no `{unknown}`. `cargo xtask proof --list` says what there is."));
+    }
+    let began = Instant::now();
+    let mut rows = Vec::new();
+    for (name, what) in parts {
+        if !options.only.is_empty() && !options.only.contains(&name) {
+            continue;
+        }
+        println!("\n== {name}: {what}");
+        let row = if name == MODEL { stage.model(what)? } else { stage.scenario(name, what)? };
+        println!("-- {}: {}", row.name, if row.broken.is_empty() { "holds" } else { "BROKEN" });
+        rows.push(row);
+    }
+    let table = table(&rows);
+    println!("\n{table}\nafter {:.0} min", began.elapsed().as_secs_f64() / 60.0);
+    let broken: Vec<_> = rows.iter().flat_map(|row| row.broken.iter().map(|what| (&row.name, what))).collect();
+    for (name, what) in &broken {
+        println!("BROKEN {name}: {what}. Alone: cargo xtask proof --only {name}");
+    }
+    if options.write && broken.is_empty() {
+        write(&root.join("docs/proof.md"), &passage(&table, options)?)?;
+    }
+    Ok(broken.is_empty())
+}
+
+/// The scenario that is no process: the model checker, with its long bounds.
+const MODEL: &str = "model";
+
+struct Stage<'a> {
+    root: &'a Path,
+    options: &'a Options,
+    artifacts: PathBuf,
+    node: PathBuf,
+    log: File,
+}
+
+impl Stage<'_> {
+    /// Has what the scenarios are played with: system packages, our programs, Node and its packages.
+    fn prepare(&mut self) -> Result<(), String> {
+        if !self.options.list {
+            let mut system = Command::new("bash");
+            self.must(system.arg("xtask/machine.sh").current_dir(self.root))?;
+            let mut build = run::cargo(self.root);
+            build.args(["build", "-p", "perennial-cli"]);
+            if self.options.release {
+                build.arg("--release");
+            }
+            self.must(&mut build)?;
+        }
+        if !self.root.join("e2e/node_modules").exists() {
+            machine::npm(self.root, &["ci", "--prefix", "e2e"], &mut self.log)?;
+        }
+        self.node = machine::node(self.root, &mut self.log)?;
+        Ok(())
+    }
+
+    fn must(&mut self, command: &mut Command) -> Result<String, String> {
+        let output = run::streamed(command, &mut self.log).map_err(|error| error.to_string())?;
+        if output.success { Ok(output.text) } else { Err(format!("`{}` failed", run::display(command))) }
+    }
+
+    /// Names and what they are about, in the order of the table.
+    fn parts(&self) -> Result<Vec<(String, String)>, String> {
+        let output = Command::new(&self.node)
+            .args(["proof/run.mjs", "--list"])
+            .current_dir(self.root.join("e2e"))
+            .output()
+            .map_err(|error| format!("node: {error}"))?;
+        let listed: Value = serde_json::from_slice(&output.stdout)
+            .map_err(|error| format!("{error}: {}", String::from_utf8_lossy(&output.stderr)))?;
+        let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
+        let scenarios = listed.as_array().into_iter().flatten().map(|one| (text(one, "name"), text(one, "what")));
+        let model = (MODEL.to_owned(), "every interleaving of a model around the engine's own decisions".to_owned());
+        Ok(std::iter::once(model).chain(scenarios).collect())
+    }
+
+    fn model(&mut self, what: String) -> Result<Row, String> {
+        let mut command = run::cargo(self.root);
+        command.args(["test", "-p", "perennial-core", "--test", "model", "--", "--nocapture"]);
+        if !self.options.short {
+            command.env("PERENNIAL_MODEL_FAULTS", "2");
+        }
+        let began = Instant::now();
+        let output = run::streamed(&mut command, &mut self.log).map_err(|error| error.to_string())?;
+        Ok(Row {
+            name: MODEL.into(),
+            what,
+            count: explored(&output.text),
+            savable: None,
+            unsavable: None,
+            redemptions: None,
+            sign_outs: None,
+            seconds: began.elapsed().as_secs_f64(),
+            broken: if output.success { Vec::new() } else { vec!["a law does not hold".into()] },
+        })
+    }
+
+    fn scenario(&mut self, name: String, what: String) -> Result<Row, String> {
+        let profile = if self.options.release { "release" } else { "debug" };
+        let mut command = Command::new(&self.node);
+        command
+            .current_dir(self.root.join("e2e"))
+            .args(["proof/run.mjs", &name, if self.options.short { "short" } else { "long" }])
+            .env("PERENNIAL_BIN", run::target(self.root).join(profile).join("perennial"))
+            .env("E2E_ARTIFACTS", &self.artifacts);
+        let output = run::streamed(&mut command, &mut self.log).map_err(|error| error.to_string())?;
+        let row = output.text.lines().rev().find_map(|line| line.strip_prefix("PROOF "));
+        let Some(row) = row.and_then(|row| serde_json::from_str(row).ok()) else {
+            let broken = vec!["it did not come to its end".to_owned()];
+            return Ok(Row { broken, ..Row::of(name, what, &Value::Null) });
+        };
+        Ok(Row::of(name, what, &row))
+    }
+}
+
+impl Row {
+    /// A scenario's last words.
+    fn of(name: String, what: String, told: &Value) -> Self {
+        let number = |name: &str| told[name].as_u64();
+        Self {
+            name,
+            what,
+            count: told["count"].as_str().unwrap_or("–").to_owned(),
+            savable: number("savable"),
+            unsavable: number("unsavable"),
+            redemptions: number("redemptions"),
+            sign_outs: number("signOuts"),
+            seconds: told["seconds"].as_f64().unwrap_or_default(),
+            broken: told["broken"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|one| one.as_str().map(str::to_owned))
+                .collect(),
+        }
+    }
+}
+
+/// Sums what the model's runs say of themselves: `Family: 2 replicas, …: 182743 states, 40 deep`.
+fn explored(output: &str) -> String {
+    let states = output.lines().filter_map(|line| {
+        let (before, _) = line.split_once(" states, ")?;
+        before.rsplit(' ').next()?.parse::<u64>().ok()
+    });
+    let (runs, states) = states.fold((0, 0), |(runs, sum), states| (runs + 1, sum + states));
+    format!("{} states in {runs} runs", grouped(states))
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = String::from(
+        "| name | what | how many | lost, savable | lost, not savable | redemptions of one token at strict providers, at most | sign-outs | time |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    let cell = |number: Option<u64>| number.map_or("–".to_owned(), grouped);
+    for row in rows {
+        let time = if row.broken.is_empty() { format!("{:.0} s", row.seconds) } else { "BROKEN".to_owned() };
+        // Writing into a string cannot fail.
+        let _ = writeln!(
+            table,
+            "| `{}` | {} | {} | {} | {} | {} | {} | {time} |",
+            row.name,
+            row.what,
+            row.count,
+            cell(row.savable),
+            cell(row.unsavable),
+            cell(row.redemptions),
+            cell(row.sign_outs),
+        );
+    }
+    table
+}
+
+/// The table with the command that made it, and when and on what.
+fn passage(table: &str, options: &Options) -> Result<String, String> {
+    let date = Command::new("date").args(["-u", "+%Y-%m-%d"]).output().map_err(|error| format!("date: {error}"))?;
+    let date = String::from_utf8_lossy(&date.stdout).trim().to_owned();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let build = if options.release { " --release" } else { "" };
+    Ok(format!("`cargo xtask proof{build} --write`, {date}, {cores} cores:\n\n{table}"))
+}
+
+const BEGIN: &str = "<!-- The table of `cargo xtask proof --write` begins here. -->\n";
+const END: &str = "<!-- And ends here. -->";
+
+fn write(page: &Path, passage: &str) -> Result<(), String> {
+    let say = |error| format!("{}: {error}", page.display());
+    let text = std::fs::read_to_string(page).map_err(say)?;
+    let replaced = replaced(&text, passage).ok_or_else(|| format!("{} has lost its markers", page.display()))?;
+    std::fs::write(page, replaced).map_err(say)
+}
+
+/// `text` with what stands between the markers replaced.
+fn replaced(text: &str, passage: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{passage}\n{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_models_states_are_summed() {
+        let output = "Family: 2 replicas, 2 renewals, 1 faults: 13470 states, 31 deep\nnoise\n\
+                      Reusable: 2 replicas, 2 renewals, 1 faults: 1018574 states, 30 deep\ntest result: ok.\n";
+        assert_eq!(explored(output), "1,032,044 states in 2 runs");
+        assert_eq!(explored("nothing"), "0 states in 0 runs");
+    }
+
+    #[test]
+    fn a_scenarios_last_words_become_a_line() {
+        let told = serde_json::json!({
+            "count": "200 kills", "savable": 0, "unsavable": 31, "redemptions": 1, "signOuts": 31, "seconds": 12.4, "broken": [],
+        });
+        let row = Row::of("kills".into(), "killed".into(), &told);
+        assert!(table(&[row]).ends_with("| `kills` | killed | 200 kills | 0 | 31 | 1 | 31 | 12 s |\n"));
+        let broken = serde_json::json!({ "count": "1", "broken": ["something"] });
+        let row = Row::of("kills".into(), "killed".into(), &broken);
+        assert!(table(&[row]).ends_with("| `kills` | killed | 1 | – | – | – | – | BROKEN |\n"));
+    }
+
+    #[test]
+    fn the_page_keeps_all_but_what_is_between_its_markers() {
+        let page = format!("before\n{BEGIN}old\n{END}\nafter\n");
+        let once = replaced(&page, "new").expect("markers");
+        assert_eq!(once, format!("before\n{BEGIN}\nnew\n{END}\nafter\n"));
+        assert_eq!(replaced(&once, "new"), Some(once.clone()));
+        assert_eq!(replaced("no markers", "new"), None);
+    }
+
+    #[test]
+    fn the_page_of_the_proof_has_its_markers() {
+        let page = include_str!("../../docs/proof.md");
+        assert!(replaced(page, "").is_some());
+    }
+}
