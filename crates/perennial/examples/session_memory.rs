@@ -8,7 +8,7 @@ use std::error::Error;
 
 use perennial::cookie::RecordKeys;
 use perennial::names::{ProviderId, Scope};
-use perennial::record::{Record, seal_state};
+use perennial::record::{Entry, Record, What, seal_state};
 use perennial::secret::{AccessToken, CookieSecret, IdToken, RefreshToken};
 use perennial::store::{MemoryStore, RecordKey, SessionStore, Swap};
 use perennial::{Clock, SystemClock, SystemRandom, Timestamp, random_token};
@@ -32,7 +32,11 @@ async fn filled(id_token_chars: usize) -> Result<usize, Box<dyn Error>> {
     let before = resident()?;
     for _ in 0..SESSIONS {
         let session = session(id_token_chars, now);
-        let record = Record::idle(session.generation, seal_state(&keys, &session, &SystemRandom));
+        let expires_at = session.tokens.as_ref().and_then(|tokens| tokens.expires_at);
+        let signed_in =
+            Entry { at: now, generation: session.generation, expires_at, stale_cookies: 0, what: What::SignedIn };
+        let sealed = seal_state(&keys, &session, &SystemRandom);
+        let record = Record::idle(session.generation, sealed).noting(signed_in);
         let key = RecordKey::from_digest(session.id.record_key());
         let expires = now + std::time::Duration::from_secs(3600);
         match store.compare_and_swap(key, None, record.encode(), expires, now).await? {
