@@ -1,4 +1,5 @@
-//! Everything about this repository that a machine does: the gate, the house check, formatting, fuzzing, the proof.
+//! Everything about this repository that a machine does: the gate, the house check, formatting, fuzzing, the simulation, the
+//! proof.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program of the terminal")]
 
 mod fuzz;
@@ -7,6 +8,7 @@ mod house;
 mod machine;
 mod proof;
 mod run;
+mod sim;
 mod tally;
 
 use std::path::PathBuf;
@@ -47,6 +49,12 @@ enum Chore {
     /// and end in one table: what was done, how many sessions were lost that the protocol can save (it must be none) and that
     /// no protocol can, how often one refresh token was redeemed. Every figure is what the provider saw. docs/proof.md explains it.
     Proof(proof::Options),
+    /// Run the engine in virtual time among seeded faults, and watch the laws it promises to keep.
+    ///
+    /// Builds in release. All that follows goes to the simulation: `--seeds N` (10,000), `--from SEED`, `--seed S` for one
+    /// of them, `--trace` for its whole log. A seed that breaks a law is printed with the end of its log and the command
+    /// that replays it. docs/proof.md says what is simulated.
+    Sim(sim::Options),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +65,7 @@ fn main() -> ExitCode {
         Chore::Fmt => run::status(run::cargo(&root).args(["fmt", "--all"])),
         Chore::Fuzz(options) => fuzz::run(&root, &options),
         Chore::Proof(options) => proof::run(&root, &options),
+        Chore::Sim(options) => sim::run(&root, &options),
     }
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use perennial::secret::CookieSecret;
 use perennial::store::{OpenError, SessionStore};
-use perennial::{Audience, Auth, AuthBuilder, ConfigError, ConfigFault, Pages, RenewalPolicy};
+use perennial::{
+    Audience, Auth, AuthBuilder, ConfigError, ConfigFault, IdleFedBy, Pages, RenewalPolicy, SessionStrategy,
+};
 use url::Url;
 
 use crate::provider_settings::provider;
@@ -122,11 +124,12 @@ impl Config {
         let listen_remedy = "write address and port, such as \"127.0.0.1:4200\"";
         let listen = file.parsed("listen", listen_remedy, &mut faults, |text| text.parse().ok());
         let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 4200)));
+        let store_place = file.place_of("store");
         let store = file.text("store", &mut faults).unwrap_or_else(|| "perennial.redb".into());
         if let Some(opened) = on_a_server(&store) {
             match opened {
                 Ok(opened) => auth = auth.store(opened),
-                Err(error) => faults.push(ConfigFault::new("store", file.place_of("store"), error.to_string())),
+                Err(error) => faults.push(ConfigFault::new("store", store_place, error.to_string())),
             }
         }
         let place = file.place_of("secret_files");
@@ -254,7 +257,22 @@ fn session_settings(mut auth: AuthBuilder, mut section: Reader<'_>, faults: &mut
     if let Some(age) = section.duration("absolute_max_age", faults) {
         auth = auth.absolute_max_age(age);
     }
-    section.close(&["max_age", "update_age", "absolute_max_age"], faults);
+    if let Some(time) = section.duration("secret_roll_out", faults) {
+        auth = auth.secret_roll_out(time);
+    }
+    let strategies = [("jwt", SessionStrategy::Jwt), ("database", SessionStrategy::Database)];
+    if let Some(strategy) = section.choice("strategy", &strategies, faults) {
+        auth = auth.strategy(strategy);
+    }
+    let feeders = [("interactive", IdleFedBy::Interactive), ("any", IdleFedBy::Any)];
+    if let Some(which) = section.choice("idle_fed_by", &feeders, faults) {
+        auth = auth.idle_fed_by(which);
+    }
+    if let Some(epoch) = section.whole_number("epoch", faults) {
+        auth = auth.epoch(epoch.into());
+    }
+    let known = ["strategy", "max_age", "update_age", "absolute_max_age", "idle_fed_by", "epoch", "secret_roll_out"];
+    section.close(&known, faults);
     auth
 }
 

@@ -106,7 +106,12 @@ impl Gateway {
 
 impl Inner {
     async fn with_session(&self, request: Request<Body>, route: &Route, peer: SocketAddr) -> Response<Body> {
-        let Entry { session, set_cookies, challenge, .. } = self.enter(request.headers(), Door::Ordinary, route).await;
+        let Entry { session, set_cookies, challenge, unavailable, .. } =
+            self.enter(request.method(), request.headers(), Door::Ordinary, route).await;
+        if let Some(refusal) = unavailable {
+            let (parts, _) = request.into_parts();
+            return with_cookies(self.auth.refuse(&parts, refusal), set_cookies);
+        }
         if let Some(Err(refusal @ Refusal::AudienceRefused)) = session.as_ref().map(Session::bearer) {
             return with_cookies(refusal.into_response(), set_cookies);
         }
@@ -146,7 +151,7 @@ impl Inner {
         }
         // What this second entry sets replaces what the first wanted to: a browser keeps the last cookie of a name.
         let Entry { session: renewed, set_cookies, .. } =
-            self.enter(&original, Door::Unauthorized(session.generation()), route).await;
+            self.enter(repeated.method(), &original, Door::Unauthorized(session.generation()), route).await;
         let response = match renewed {
             Some(renewed) if renewed.generation() > session.generation() => {
                 self.dress(repeated.headers_mut(), route, Some(&renewed));
@@ -163,10 +168,10 @@ impl Inner {
     }
 
     /// Into the hall, for whatever access token the route's upstream wants.
-    async fn enter(&self, headers: &HeaderMap, door: Door, route: &Route) -> Entry {
+    async fn enter(&self, method: &Method, headers: &HeaderMap, door: Door, route: &Route) -> Entry {
         match &route.audience {
-            None => self.auth.enter(headers, door).await,
-            Some(audience) => self.auth.enter_for(headers, door, audience).await,
+            None => self.auth.enter(method, headers, door).await,
+            Some(audience) => self.auth.enter_for(method, headers, door, audience).await,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration is told all at once, each fault with key, place and remedy, and no secret is repeated.
 
-use perennial::{ConfigError, ConfigFault};
+use perennial::{ConfigError, ConfigFault, Epoch, IdleFedBy, SessionStrategy};
 use perennial_gateway::{Access, Config, Gateway, QuickStart};
 
 /// What no message may ever contain.
@@ -96,6 +96,11 @@ fn each_fault_names_its_key_its_line_and_what_to_do() {
         ("[session]\nmax_age = \"59s\"", "session.max_age", 4, "1 minute to 400 days"),
         ("[session]\nmax_age = \"401d\"", "session.max_age", 4, "1 minute to 400 days"),
         ("[session]\n\nupdate_age = \"40d\"", "session.update_age", 5, "less than"),
+        ("[session]\nstrategy = \"cookie\"", "session.strategy", 4, "\"database\""),
+        ("[session]\nidle_fed_by = true", "session.idle_fed_by", 4, "\"interactive\""),
+        ("[session]\nepoch = \"1\"", "session.epoch", 4, "whole number"),
+        ("[session]\nepoch = -1", "session.epoch", 4, "whole number"),
+        ("[session]\nsecret_roll_out = 10", "session.secret_roll_out", 4, "unit"),
         ("session = 3", "session", 3, "[session]"),
         ("[renewal]\ncall_deadline = \"61s\"", "renewal.call_deadline", 4, "100 ms to 60 s"),
         ("[renewal]\ncall_deadline = \"99ms\"", "renewal.call_deadline", 4, "100 ms to 60 s"),
@@ -296,6 +301,10 @@ dangerous_allow_http = true
 listen = "0.0.0.0:9420"
 dangerous_admin_public = true
 [session]
+strategy = "database"
+idle_fed_by = "any"
+epoch = 3
+secret_roll_out = "1m"
 max_age = "7d"
 update_age = "1h"
 absolute_max_age = "2w"
@@ -365,6 +374,8 @@ fn every_documented_key_is_read() {
     let seconds = |duration: std::time::Duration| duration.as_secs_f64();
     assert_eq!([settings.max_age, settings.update_age].map(seconds), [604_800.0, 3600.0]);
     assert_eq!(settings.absolute_max_age.map(seconds), Some(1_209_600.0));
+    assert_eq!((settings.strategy, settings.idle_fed_by), (SessionStrategy::Database, IdleFedBy::Any));
+    assert_eq!((settings.epoch, seconds(settings.secret_roll_out)), (Epoch(3), 60.0));
     let renewal = &settings.renewal;
     assert_eq!([renewal.renew_before, renewal.call_deadline, renewal.wait_max].map(seconds), [90.0, 0.5, 20.0]);
     assert_eq!([renewal.patience, renewal.min_interval].map(seconds), [2.0, 3.0]);

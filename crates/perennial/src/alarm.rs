@@ -24,6 +24,8 @@ pub enum AlarmCode {
     ProviderUnreachable,
     /// A session's record opens under none of the secrets.
     RecordSealedElsewhere,
+    /// The store knows nothing of a session that lies in it alone.
+    RecordMissing,
     /// A session's record was written by a later version.
     RecordNewer,
     /// A session's record is damaged.
@@ -40,11 +42,12 @@ pub enum AlarmCode {
 
 impl AlarmCode {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AudienceRefused,
         Self::CookieTooLarge,
         Self::ProviderRefusesClient,
         Self::ProviderUnreachable,
+        Self::RecordMissing,
         Self::RecordNewer,
         Self::RecordSealedElsewhere,
         Self::RecordUnreadable,
@@ -77,7 +80,7 @@ impl AlarmCode {
             ),
             Self::CookieTooLarge => (
                 "cookie_too_large",
-                "Keep fewer claims in the jwt callback, or have the provider issue smaller tokens.",
+                "Keep fewer claims in the jwt callback, have the provider issue smaller tokens, or keep sessions in the store.",
             ),
             Self::ProviderRefusesClient => (
                 "provider_refuses_client",
@@ -90,6 +93,10 @@ impl AlarmCode {
             Self::RecordSealedElsewhere => (
                 "record_sealed_elsewhere",
                 "Put the secret that was taken out back at the end of the list, on every replica, until its sessions are over.",
+            ),
+            Self::RecordMissing => (
+                "record_missing",
+                "Find out how the store lost it, and restore it if you can: its user is a stranger until then.",
             ),
             Self::RecordNewer => {
                 ("record_newer", "Update this replica, or take the later version back: their sessions wait until then.")

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use perennial_core::SecureRandom;
-use perennial_core::cookie::{KeyRing, RecordKeys};
 use perennial_core::limits::HISTORY_WORD_CHARS;
 use perennial_core::names::ProviderId;
 use perennial_core::outage::{PER_SECOND_MAX, SLOTS_AHEAD};
 use perennial_core::provider::{Provider, ProviderBuilder, ProviderFault, RefreshClass};
 use perennial_core::renewal::RenewalPolicy;
 use perennial_core::secret::CookieSecret;
+use perennial_core::session::{Epoch, IdleFedBy};
 use perennial_store::{Durability, MemoryStore, SessionStore};
 use url::Url;
 
@@ -28,8 +28,9 @@ use crate::event::Event;
 use crate::flight::Flights;
 use crate::happened::StaleCookies;
 use crate::issuer::IssuerClient;
+use crate::keys::KeyChest;
 use crate::metrics::Metrics;
-use crate::settings::{Pages, Settings};
+use crate::settings::{Pages, SessionStrategy, Settings};
 
 /// Collects a configuration; [`build`](Self::build) checks it.
 #[must_use]
@@ -40,9 +41,13 @@ pub struct AuthBuilder {
     providers: Vec<Result<Provider, Vec<ProviderFault>>>,
     store: Option<Arc<dyn SessionStore>>,
     replicas: u32,
+    strategy: SessionStrategy,
     max_age: Duration,
     update_age: Duration,
     absolute_max_age: Option<Duration>,
+    idle_fed_by: IdleFedBy,
+    epoch: Epoch,
+    secret_roll_out: Duration,
     renewal: RenewalPolicy,
     return_origins: Vec<String>,
     updatable_claims: Vec<String>,
@@ -69,9 +74,13 @@ impl AuthBuilder {
             providers: Vec::new(),
             store: None,
             replicas: 1,
+            strategy: SessionStrategy::default(),
             max_age: DAY * 30,
             update_age: DAY,
             absolute_max_age: None,
+            idle_fed_by: IdleFedBy::default(),
+            epoch: Epoch::default(),
+            secret_roll_out: Duration::from_secs(600),
             renewal: RenewalPolicy::default(),
             return_origins: Vec::new(),
             updatable_claims: ["name", "nickname", "picture", "locale"].map(String::from).to_vec(),
@@ -94,6 +103,13 @@ impl AuthBuilder {
     /// one in front and keep the old until its sessions are over.
     pub fn secret(mut self, secret: CookieSecret) -> Self {
         self.secrets.push(secret);
+        self
+    }
+
+    /// How long replicas that share a store may take until all of them know a new secret; 10 minutes. Until then the secret
+    /// behind the first goes on sealing. A process that has its store for itself changes over at once.
+    pub fn secret_roll_out(mut self, time: Duration) -> Self {
+        self.secret_roll_out = time;
         self
     }
 
@@ -128,6 +144,13 @@ impl AuthBuilder {
         self
     }
 
+    /// Where sessions lie: in their cookies unless said otherwise. Changing it signs nobody out: a session moves at its next
+    /// visit.
+    pub fn strategy(mut self, strategy: SessionStrategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
     /// How long a session lasts without a visit; 30 days, from 1 minute to 400 days.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
@@ -137,6 +160,20 @@ impl AuthBuilder {
     /// How old a cookie gets before a visit sets it anew; 1 day, less than `max_age`.
     pub fn update_age(mut self, update_age: Duration) -> Self {
         self.update_age = update_age;
+        self
+    }
+
+    /// Which requests count as a visit: those that speak for a person unless said otherwise. Choose [`IdleFedBy::Any`] for a
+    /// single-page application whose users only cause GETs by script.
+    pub fn idle_fed_by(mut self, which: IdleFedBy) -> Self {
+        self.idle_fed_by = which;
+        self
+    }
+
+    /// The deployment's epoch; 0. Raise it by one after the store was restored from a backup, which has forgotten sign-outs:
+    /// every session of an older epoch is then renewed once at its provider before it is served again.
+    pub fn epoch(mut self, epoch: u64) -> Self {
+        self.epoch = Epoch(epoch);
         self
     }
 
@@ -300,11 +337,8 @@ impl AuthBuilder {
             return Err(ConfigError { faults });
         };
         let names = CookieNames::new(public_url.scheme() == "https");
-        let keys = |salt: &str| KeyRing::new(&self.secrets, salt);
-        let (Ok(session_keys), Ok(flow_keys)) = (keys(&names.session), keys(&names.flow_prefix)) else {
-            return Err(ConfigError { faults: vec![missing_secret(self.place)] });
-        };
-        let Ok(record_keys) = RecordKeys::new(&self.secrets) else {
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
+        let Ok(chest) = KeyChest::new(self.secrets, &names, store.shared(), self.secret_roll_out) else {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let call_deadline = self.renewal.call_deadline;
@@ -313,9 +347,13 @@ impl AuthBuilder {
         let settings = Settings {
             public_url,
             base_path: self.base_path,
+            strategy: self.strategy,
             max_age: self.max_age,
             update_age: self.update_age,
             absolute_max_age: self.absolute_max_age,
+            idle_fed_by: self.idle_fed_by,
+            epoch: self.epoch,
+            secret_roll_out: self.secret_roll_out,
             renewal: self.renewal,
             return_origins,
             updatable_claims: self.updatable_claims,
@@ -329,11 +367,8 @@ impl AuthBuilder {
                 issuers: providers.into_iter().map(|each| IssuerClient::new(each, &settings.renewal)).collect(),
                 settings,
                 names,
-                session_keys,
-                flow_keys,
-                record_keys,
-                secrets: self.secrets,
-                store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::default())),
+                chest,
+                store,
                 edges: Edges { clock: self.clock, random: self.random, http, call_deadline },
                 callbacks: self.callbacks,
                 stale_cookies: StaleCookies::default(),

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use perennial_core::cookie::{KeyRing, RecordKeys};
 use perennial_core::names::ProviderId;
-use perennial_core::secret::CookieSecret;
 use perennial_core::{SecureRandom, Timestamp};
 use perennial_store::SessionStore;
 use tokio::sync::broadcast;
@@ -18,6 +16,7 @@ use crate::event::Event;
 use crate::flight::Flights;
 use crate::happened::StaleCookies;
 use crate::issuer::IssuerClient;
+use crate::keys::KeyChest;
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::settings::Settings;
@@ -29,10 +28,7 @@ pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) names: CookieNames,
-    pub(crate) secrets: Vec<CookieSecret>,
-    pub(crate) session_keys: KeyRing,
-    pub(crate) flow_keys: KeyRing,
-    pub(crate) record_keys: RecordKeys,
+    pub(crate) chest: KeyChest,
     pub(crate) issuers: Vec<IssuerClient>,
     pub(crate) default_provider: ProviderId,
     pub(crate) store: Arc<dyn SessionStore>,

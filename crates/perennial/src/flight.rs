@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use perennial_core::session::SessionId;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// The flights under way, by session.
 pub(crate) struct Flights<T> {
@@ -20,8 +20,29 @@ pub(crate) struct Flights<T> {
 }
 
 struct Entry<T> {
-    outcome: watch::Receiver<Option<Arc<T>>>,
+    landing: Arc<Landing<T>>,
     passengers: Arc<AtomicUsize>,
+}
+
+/// Where passengers wait. They are woken in the order in which they came aboard, which tokio's `watch` leaves to chance: a
+/// simulation must be able to replay it.
+struct Landing<T> {
+    state: Mutex<State<T>>,
+    landed: Notify,
+}
+
+enum State<T> {
+    Aloft,
+    Told(Arc<T>),
+    /// Lost without an outcome.
+    Lost,
+}
+
+impl<T> Landing<T> {
+    fn state(&self) -> std::sync::MutexGuard<'_, State<T>> {
+        // The state is replaced in one step, so that a panic elsewhere leaves it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a request finds at the gate.
@@ -47,13 +68,13 @@ impl<T: Send + Sync + 'static> Flights<T> {
         let mut shard = self.shard(id);
         if let Some(entry) = shard.get(&id) {
             entry.passengers.fetch_add(1, Ordering::Relaxed);
-            return Gate::Aboard(Passenger { outcome: entry.outcome.clone() });
+            return Gate::Aboard(Passenger { landing: entry.landing.clone() });
         }
-        let (sender, outcome) = watch::channel(None);
+        let landing = Arc::new(Landing { state: Mutex::new(State::Aloft), landed: Notify::new() });
         let passengers = Arc::new(AtomicUsize::new(0));
-        shard.insert(id, Entry { outcome: outcome.clone(), passengers: passengers.clone() });
+        shard.insert(id, Entry { landing: landing.clone(), passengers: passengers.clone() });
         self.aloft.fetch_add(1, Ordering::SeqCst);
-        Gate::First(Departure { id, flights: self.clone(), sender, passengers, seat: Passenger { outcome } })
+        Gate::First(Departure { id, flights: self.clone(), landing, passengers })
     }
 
     /// Whether a flight for `id` is under way.
@@ -88,15 +109,14 @@ impl<T: Send + Sync + 'static> Flights<T> {
 pub(crate) struct Departure<T> {
     id: SessionId,
     flights: Arc<Flights<T>>,
-    sender: watch::Sender<Option<Arc<T>>>,
+    landing: Arc<Landing<T>>,
     passengers: Arc<AtomicUsize>,
-    seat: Passenger<T>,
 }
 
 impl<T> Departure<T> {
     /// A seat for the request that started the flight.
     pub(crate) fn seat(&self) -> Passenger<T> {
-        self.seat.clone()
+        Passenger { landing: self.landing.clone() }
     }
 
     /// How many others are aboard by now.
@@ -106,7 +126,8 @@ impl<T> Departure<T> {
 
     /// Tells everyone aboard, and whoever boards before the flight is dropped, which opens the gate for the next.
     pub(crate) fn tell(&self, outcome: T) {
-        self.sender.send_replace(Some(Arc::new(outcome)));
+        *self.landing.state() = State::Told(Arc::new(outcome));
+        self.landing.landed.notify_waiters();
     }
 }
 
@@ -116,25 +137,34 @@ impl<T> Drop for Departure<T> {
         self.flights.shards[index].lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
         self.flights.aloft.fetch_sub(1, Ordering::SeqCst);
         self.flights.landed.notify_waiters();
+        let mut state = self.landing.state();
+        if matches!(*state, State::Aloft) {
+            *state = State::Lost;
+        }
+        drop(state);
+        self.landing.landed.notify_waiters();
     }
 }
 
 /// Waits for a flight's outcome.
 pub(crate) struct Passenger<T> {
-    outcome: watch::Receiver<Option<Arc<T>>>,
-}
-
-impl<T> Clone for Passenger<T> {
-    fn clone(&self) -> Self {
-        Self { outcome: self.outcome.clone() }
-    }
+    landing: Arc<Landing<T>>,
 }
 
 impl<T> Passenger<T> {
     /// The outcome, or `None` if the flight was lost without one.
-    pub(crate) async fn arrival(mut self) -> Option<Arc<T>> {
-        let outcome = self.outcome.wait_for(Option::is_some).await.ok()?;
-        outcome.clone()
+    pub(crate) async fn arrival(self) -> Option<Arc<T>> {
+        loop {
+            let mut landed = std::pin::pin!(self.landing.landed.notified());
+            // Before the look, so that nothing is told in between.
+            landed.as_mut().enable();
+            match &*self.landing.state() {
+                State::Aloft => {}
+                State::Told(outcome) => return Some(outcome.clone()),
+                State::Lost => return None,
+            }
+            landed.await;
+        }
     }
 }
 

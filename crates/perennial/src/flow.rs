@@ -19,7 +19,7 @@ impl Inner {
         let mut claims = Map::new();
         // Strings and a number: serialising them cannot fail.
         claims.insert(FLOW.into(), serde_json::to_value(pending).unwrap_or(Value::Null));
-        let sealed = cookie::seal(&self.flow_keys, &claims, self.now(), SIGN_IN_MAX_AGE, self.random());
+        let sealed = cookie::seal(&self.keys().flow, &claims, self.now(), SIGN_IN_MAX_AGE, self.random());
         let cookies = RequestCookies::read(headers);
         let mut others: Vec<_> = cookies
             .iter()
@@ -48,7 +48,7 @@ impl Inner {
     pub(crate) fn remember_challenge(&self, challenge: &Challenge) -> Option<HeaderValue> {
         let claims: Map<String, Value> = serde_json::from_str(&challenge.0).ok()?;
         let claims = Map::from_iter([(CHALLENGE.to_owned(), Value::Object(claims))]);
-        let sealed = cookie::seal(&self.flow_keys, &claims, self.now(), CHALLENGE_MAX_AGE, self.random());
+        let sealed = cookie::seal(&self.keys().flow, &claims, self.now(), CHALLENGE_MAX_AGE, self.random());
         Some(self.names.set(&self.names.challenge, &sealed, Life::For(CHALLENGE_MAX_AGE)))
     }
 
@@ -56,7 +56,7 @@ impl Inner {
     pub(crate) fn challenge_of(&self, headers: &HeaderMap) -> Option<Challenge> {
         let cookies = RequestCookies::read(headers);
         let sealed = cookies.first(&self.names.challenge)?;
-        let mut opened = cookie::open(&self.flow_keys, sealed, self.now()).ok()?;
+        let mut opened = cookie::open(&self.keys().flow, sealed, self.now()).ok()?;
         opened.claims.remove(CHALLENGE).map(|claims| Challenge(claims.to_string()))
     }
 
@@ -67,7 +67,7 @@ impl Inner {
     }
 
     fn opened_flow(&self, value: &str) -> Option<PendingSignIn> {
-        let mut opened = cookie::open(&self.flow_keys, value, self.now()).ok()?;
+        let mut opened = cookie::open(&self.keys().flow, value, self.now()).ok()?;
         serde_json::from_value(opened.claims.remove(FLOW)?).ok()
     }
 

@@ -64,9 +64,9 @@ where
             if auth.is_endpoint(request.uri().path()) {
                 return inner.call(request).await.map(IntoResponse::into_response);
             }
-            let entry = auth.enter(request.headers(), Door::Ordinary).await;
+            let entry = auth.enter(request.method(), request.headers(), Door::Ordinary).await;
             let target = request.uri().clone();
-            request.extensions_mut().insert(Visitor { session: entry.session, target });
+            request.extensions_mut().insert(Visitor { session: entry.session, unavailable: entry.unavailable, target });
             if let Some(challenge) = entry.challenge {
                 request.extensions_mut().insert(challenge);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use perennial_core::record::{EndReason, Joined, Phase, Record, Unreadable, What, join, open_state, seal_state};
 use perennial_core::renewal::fresh_until;
-use perennial_core::session::SessionState;
+use perennial_core::session::{Handle, SessionId, SessionState};
 use perennial_store::{Announcement, RecordKey, StoreError, StoreErrorKind, Swap, Version, Versioned};
 use tokio::time::Instant;
 
@@ -26,6 +26,28 @@ pub(crate) struct Standing {
     behind: bool,
 }
 
+/// What a record says of its session.
+pub(crate) enum Recorded {
+    /// The newest generation.
+    Open(Arc<SessionState>),
+    /// The session is over.
+    Over(EndReason),
+    /// There is no record, or a damaged one.
+    Missing,
+    /// The newest generation lies sealed under a secret that is not configured here.
+    SealedElsewhere,
+}
+
+/// What became of a change.
+pub(crate) enum Amended {
+    /// It is in the record.
+    Written(Arc<SessionState>),
+    /// The store would not take it; this is what it would have been.
+    Unwritten(Arc<SessionState>),
+    /// The session is over.
+    Over(EndReason),
+}
+
 impl Inner {
     /// Joins cookie and record. `Ok(Err(_))`: the session is over.
     pub(crate) async fn standing(&self, cookie: &Arc<SessionState>) -> Result<Result<Standing, EndReason>, StoreError> {
@@ -36,12 +58,12 @@ impl Inner {
         let alive = cookie.tokens.as_ref().is_some_and(|tokens| tokens.alive_at(self.now()));
         let (newest, phase) = match (join(cookie.generation, record.as_ref()), &record) {
             (Joined::Ended(reason), _) => {
-                self.bury(cookie, reason);
+                self.bury(cookie.id, reason);
                 return Ok(Err(reason));
             }
             // The record's claims are at least as new as those of a cookie of the same generation.
             (_, Some(record)) if record.generation >= cookie.generation => match self.opened(record, cookie) {
-                Some(state) => (Arc::new(state), Some(record.phase.clone())),
+                Some(state) => (Arc::new(state.active(cookie.active_at)), Some(record.phase.clone())),
                 None if record.generation == cookie.generation => (cookie.clone(), Some(record.phase.clone())),
                 // The cookie's refresh token is spent and its successor cannot be read: it must not be sent again. Nothing is
                 // written either, because a replica with the right secrets may be serving this session well.
@@ -54,16 +76,45 @@ impl Inner {
         Ok(Ok(Standing { newest, phase, record, version, behind }))
     }
 
-    /// Changes the newest generation, whichever that is by then, and answers with it. `Err`: the session is over.
+    /// What the record alone says of a session whose cookie is a handle.
+    pub(crate) async fn recorded(&self, handle: &Handle) -> Result<Recorded, StoreError> {
+        let stored = self.store.load(RecordKey::from_digest(handle.id.record_key()), self.now()).await?;
+        Ok(match self.readable(stored.as_ref())? {
+            None => Recorded::Missing,
+            Some(Record { phase: Phase::Ended { reason, .. }, .. }) => {
+                self.bury(handle.id, reason);
+                Recorded::Over(reason)
+            }
+            Some(record) => match self.opened_with(&record, handle) {
+                Some(state) => Recorded::Open(Arc::new(state)),
+                None => Recorded::SealedElsewhere,
+            },
+        })
+    }
+
+    /// Changes the newest generation, whichever that is by then, and answers with it. `Err`: the session is over. What the
+    /// store would not take the cookie alone carries.
     pub(crate) async fn amend(
         &self,
         cookie: &Arc<SessionState>,
         change: impl Fn(&SessionState) -> SessionState,
     ) -> Result<Arc<SessionState>, EndReason> {
+        match self.amended(cookie, change).await {
+            Amended::Written(state) | Amended::Unwritten(state) => Ok(state),
+            Amended::Over(reason) => Err(reason),
+        }
+    }
+
+    /// Changes the newest generation, whichever that is by then, and says whether the store took it.
+    pub(crate) async fn amended(
+        &self,
+        cookie: &Arc<SessionState>,
+        change: impl Fn(&SessionState) -> SessionState,
+    ) -> Amended {
         for _ in 0..SWAPS_MAX {
             let standing = match self.standing(cookie).await {
                 Ok(Ok(standing)) => standing,
-                Ok(Err(reason)) => return Err(reason),
+                Ok(Err(reason)) => return Amended::Over(reason),
                 Err(error) => {
                     self.store_failed(cookie.clone(), &error);
                     break;
@@ -73,11 +124,11 @@ impl Inner {
                 break;
             }
             let changed = change(&standing.newest);
-            let sealed = seal_state(&self.record_keys, &changed, self.random());
+            let sealed = seal_state(&self.keys().record, &changed, self.random());
             let phase = standing.phase.unwrap_or(Phase::IDLE);
             let record = Record::following(standing.record.as_ref(), changed.generation, sealed, phase);
             match self.swap(&changed, standing.version, &record).await {
-                Ok(Swap::Stored(_)) => return Ok(Arc::new(changed)),
+                Ok(Swap::Stored(_)) => return Amended::Written(Arc::new(changed)),
                 Ok(Swap::Conflict(_)) => {}
                 Err(error) => {
                     self.store_failed(cookie.clone(), &error);
@@ -85,8 +136,7 @@ impl Inner {
                 }
             }
         }
-        // The cookie alone carries the change then.
-        Ok(Arc::new(change(cookie)))
+        Amended::Unwritten(Arc::new(change(cookie)))
     }
 
     /// Marks the session as over in the record, for good. Answers with the newest generation, whose refresh token is to
@@ -94,7 +144,7 @@ impl Inner {
     pub(crate) async fn end(&self, state: &Arc<SessionState>, reason: EndReason) -> Option<Arc<SessionState>> {
         // A refusal may prove out of date, so that only the written one counts.
         if reason != EndReason::Refused {
-            self.bury(state, reason);
+            self.bury(state.id, reason);
         }
         for _ in 0..SWAPS_MAX {
             let standing = match self.standing(state).await {
@@ -119,7 +169,7 @@ impl Inner {
             let announced = reason != EndReason::Refused && self.announce_end(&newest).await;
             match self.swap(state, standing.version, &tombstone).await {
                 Ok(Swap::Stored(_)) => {
-                    self.bury(state, reason);
+                    self.bury(state.id, reason);
                     if !announced {
                         self.announce_end(&newest).await;
                     }
@@ -138,6 +188,23 @@ impl Inner {
         Some(state.clone())
     }
 
+    /// The same for a session whose cookie is a handle. While the store fails this process alone remembers the end.
+    pub(crate) async fn end_recorded(&self, handle: &Handle, reason: EndReason) -> Option<Arc<SessionState>> {
+        match self.recorded(handle).await {
+            Ok(Recorded::Open(state)) => self.end(&state, reason).await,
+            Ok(Recorded::Over(_) | Recorded::Missing) => None,
+            Ok(Recorded::SealedElsewhere) => {
+                self.bury(handle.id, reason);
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, session = handle.id.fingerprint(), "a session could not be ended in the store");
+                self.bury(handle.id, reason);
+                None
+            }
+        }
+    }
+
     /// Ends a session and has the provider forget it.
     pub(crate) async fn end_and_revoke(&self, state: &Arc<SessionState>, reason: EndReason) {
         if let Some(newest) = self.end(state, reason).await
@@ -151,7 +218,7 @@ impl Inner {
     /// Ends a session without keeping the request that noticed waiting.
     pub(crate) fn end_in_background(self: &Arc<Self>, state: Arc<SessionState>, reason: EndReason) {
         if reason != EndReason::Refused {
-            self.bury(&state, reason);
+            self.bury(state.id, reason);
         }
         let inner = self.clone();
         tokio::spawn(async move { inner.end_and_revoke(&state, reason).await });
@@ -209,7 +276,11 @@ impl Inner {
 
     /// The record's generation; `None` if it was sealed under a secret that is gone.
     pub(crate) fn opened(&self, record: &Record, cookie: &SessionState) -> Option<SessionState> {
-        let opened = open_state(&self.record_keys, record, cookie.id, &cookie.share, &self.default_provider).ok();
+        self.opened_with(record, &cookie.handle())
+    }
+
+    fn opened_with(&self, record: &Record, handle: &Handle) -> Option<SessionState> {
+        let opened = open_state(&self.keys().record, record, handle).ok();
         if opened.is_none() {
             self.alarm(
                 AlarmCode::RecordSealedElsewhere,
@@ -237,10 +308,11 @@ impl Inner {
         told.is_ok()
     }
 
-    fn bury(&self, state: &SessionState, reason: EndReason) {
+    /// Notes in this process that a session is over.
+    pub(crate) fn bury(&self, id: SessionId, reason: EndReason) {
         let now = self.now();
-        self.audience_tokens.forget(state.id);
-        self.tombstones.insert(record_key(state), reason, now + self.settings.max_age, now);
+        self.audience_tokens.forget(id);
+        self.tombstones.insert(RecordKey::from_digest(id.record_key()), reason, now + self.settings.max_age, now);
     }
 }
 

@@ -41,6 +41,8 @@ impl Ask {
 pub(crate) enum Outcome {
     /// The newest generation there is, whether it was just made or found in the record.
     Newest { state: Arc<SessionState>, renewed: bool },
+    /// The newest generation, just received, which the store would not take: cookies have to carry it.
+    Unsaved { state: Arc<SessionState> },
     /// No news: the newest generation known, and when to try again.
     Kept { state: Arc<SessionState>, retry_after: Duration },
     /// The provider gives no access token for this audience; the session is as good as before.
@@ -59,6 +61,7 @@ impl Outcome {
     pub(crate) fn state(&self) -> Option<&Arc<SessionState>> {
         match self {
             Self::Newest { state, .. }
+            | Self::Unsaved { state }
             | Self::Kept { state, .. }
             | Self::AudienceRefused { state, .. }
             | Self::Reauthenticate { state }
@@ -67,11 +70,19 @@ impl Outcome {
         }
     }
 
+    /// The same outcome when the store would not take what was received.
+    pub(crate) fn unsaved(self) -> Self {
+        match self {
+            Self::Newest { state, .. } => Self::Unsaved { state },
+            other => other,
+        }
+    }
+
     /// Whether somebody who asked for `ask` and came aboard late still has to fly: the flight was about another token, or began
     /// before anything was due.
     pub(crate) fn leaves_undone(&self, ask: &Ask, now: Timestamp) -> bool {
         let state = match self {
-            Self::Newest { state, .. } => state,
+            Self::Newest { state, .. } | Self::Unsaved { state } => state,
             Self::AudienceRefused { state, audience } if ask.audience.as_ref() != Some(audience) => state,
             Self::AudienceRefused { .. }
             | Self::Kept { .. }

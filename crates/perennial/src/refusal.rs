@@ -19,6 +19,11 @@ pub enum Refusal {
         /// Try again after this long.
         retry_after: Duration,
     },
+    /// The session lies in a store that does not answer. The session is kept.
+    SessionUnavailable {
+        /// Try again after this long.
+        retry_after: Duration,
+    },
     /// The access token has died, and the refresh token, which may be spent, must not be tried at this provider: it must see
     /// the user. The session is kept.
     ReauthenticationRequired,
@@ -65,6 +70,11 @@ impl Refusal {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "renewal_suspended",
                 "The sign-in provider cannot be reached; you are still signed in: repeat the request a little later.",
+            ),
+            Self::SessionUnavailable { .. } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "session_unavailable",
+                "The session store cannot be reached; if you were signed in, you still are: repeat the request a little later.",
             ),
             Self::ReauthenticationRequired => (
                 StatusCode::UNAUTHORIZED,
@@ -123,7 +133,7 @@ impl IntoResponse for Refusal {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Self::RenewalSuspended { retry_after } = self {
+        if let Self::RenewalSuspended { retry_after } | Self::SessionUnavailable { retry_after } = self {
             headers.insert(RETRY_AFTER, retry_after_seconds(retry_after));
         }
         response

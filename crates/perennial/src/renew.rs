@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use perennial_core::Timestamp;
 use perennial_core::condition::Progress;
+use perennial_core::limits::REPLICA_CLOCK_SKEW;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{
     Attempt, Attempted, Circumstances, EndReason, Entry, Intent, Phase, Plan, Record, RenewalEntry, RenewalVerdict,
@@ -133,6 +134,9 @@ impl Inner {
     }
 
     fn is_due(&self, newest: &SessionState, ask: &Ask, now: Timestamp) -> bool {
+        if newest.epoch < self.settings.epoch && newest.is_renewable() {
+            return true;
+        }
         let policy = &self.settings.renewal;
         let renewable = newest.tokens.as_ref().is_some_and(|tokens| tokens.refresh_token.is_some());
         // The token that is asked for: the verdict on it, since when it is there, and at which generation it came.
@@ -151,8 +155,10 @@ impl Inner {
             Verdict::Due | Verdict::Expired => true,
             Verdict::Bare => false,
             Verdict::Fresh => {
-                // A clock that was set back must not bar renewal until it has caught up.
-                let settled = issued_at.is_some_and(|at| now < at || now.since(at) >= policy.min_interval);
+                // A clock that was set back must not bar renewal until it has caught up; one that is merely behind the clock of
+                // the replica that renewed last must not renew again at once.
+                let set_back = |at| now + REPLICA_CLOCK_SKEW < at;
+                let settled = issued_at.is_some_and(|at| set_back(at) || now.since(at) >= policy.min_interval);
                 ask.seen.is_some_and(|seen| seen >= minted) && renewable && settled
             }
         }
@@ -183,7 +189,7 @@ impl Inner {
         version: Option<Version>,
         entry: Option<Entry>,
     ) -> Result<Swap, StoreError> {
-        let sealed = seal_state(&self.record_keys, newest, self.random());
+        let sealed = seal_state(&self.keys().record, newest, self.random());
         let record = Record::following(previous, newest.generation, sealed, phase);
         let told = entry.as_ref().map_or(0, |entry| entry.stale_cookies);
         let swapped = match entry {
@@ -236,6 +242,8 @@ impl Inner {
         let mut unsaved = None;
         let called_at = self.now();
         let answer = tokio::select! {
+            // In this order, and not by tokio's own dice: a simulation replays it.
+            biased;
             answer = issuer.refresh(&self.edges, provider, refresh_token, ask.audience.as_deref(), intent, pass) => answer,
             never = self.keep_lease(newest, intent) => match never {},
         };
@@ -250,6 +258,7 @@ impl Inner {
                 None => self.note_failure(newest, &call, &failure).await,
             },
         };
+        let outcome = if unsaved.is_some() { outcome.unsaved() } else { outcome };
         self.report(newest, &outcome, told, &entry);
         let unsaved = unsaved.map(|next| (next, entry));
         (outcome, unsaved)
@@ -296,10 +305,11 @@ impl Inner {
         // The record keeps the ID token that was verified; a new one takes its place in the cookie once it is.
         let id_token = response.id_token.take();
         let extra = response.extra.clone();
-        let mut next = match &ask.audience {
+        let next = match &ask.audience {
             None => spent.renewed(response, lifetime),
             Some(audience) => spent.renewed_for(audience, response, lifetime),
         };
+        let mut next = next.proven_in(self.settings.epoch);
         match self.settle_tokens(spent, intent, &mut next, entry).await {
             Ok(Landed::Written) => {}
             Ok(Landed::Superseded) => return self.superseded(spent).await,
@@ -497,7 +507,7 @@ impl Inner {
             if let Some(kept) = kept.and_then(|record| self.opened(record, spent)) {
                 *next = next.with_claims(kept.claims);
             }
-            let sealed = seal_state(&self.record_keys, next, self.random());
+            let sealed = seal_state(&self.keys().record, next, self.random());
             let entry = self.entry(next, What::Renewal(entry.clone()), 0);
             (Attempted::Tokens { generation: next.generation, sealed }, entry)
         })
@@ -590,7 +600,7 @@ impl Inner {
 /// What a renewal's end says about the next one.
 fn progress_after(outcome: &Outcome) -> Progress {
     match outcome {
-        Outcome::Newest { .. } | Outcome::AudienceRefused { .. } => Progress::Quiet,
+        Outcome::Newest { .. } | Outcome::Unsaved { .. } | Outcome::AudienceRefused { .. } => Progress::Quiet,
         Outcome::Kept { .. } | Outcome::Reauthenticate { .. } => Progress::Failing,
         Outcome::Refused { .. } => Progress::Refused,
         Outcome::Ended(_) => Progress::Ended,

@@ -49,11 +49,25 @@ impl Auth {
         match session.map(Session::bearer) {
             None if page => Some(self.to_sign_in(request, None).await),
             None => Some(Refusal::NotSignedIn.into_response()),
-            Some(Err(Refusal::RenewalSuspended { retry_after })) if page => Some(holding_page(retry_after)),
-            Some(Err(refusal @ Refusal::RenewalSuspended { .. })) => Some(refusal.into_response()),
+            Some(Err(refusal @ Refusal::RenewalSuspended { .. })) => Some(self.refuse(request, refusal)),
             Some(Err(Refusal::ReauthenticationRequired)) if page => Some(self.to_sign_in(request, session).await),
             Some(Err(refusal @ Refusal::ReauthenticationRequired)) => Some(refusal.into_response()),
             Some(_) => None,
+        }
+    }
+
+    /// The answer to a request that cannot be served although nobody need sign in again ([`Entry::unavailable`]): for a page
+    /// load a page that tries again by itself, for others the refusal as it is.
+    ///
+    /// [`Entry::unavailable`]: crate::Entry::unavailable
+    pub fn refuse(&self, request: &Parts, refusal: Refusal) -> Response {
+        match refusal {
+            Refusal::RenewalSuspended { retry_after } | Refusal::SessionUnavailable { retry_after }
+                if wants_page(&request.headers) && request.method.is_safe() =>
+            {
+                holding_page(refusal, retry_after)
+            }
+            refusal => refusal.into_response(),
         }
     }
 
@@ -78,7 +92,7 @@ impl Auth {
         let (location, cookies) = match provider {
             Some(provider) => match self.send_to_provider(&request.headers, provider, &return_to, &[], wish).await {
                 Ok(start) => (start.location, start.set_cookies),
-                Err(Refusal::RenewalSuspended { retry_after }) => return holding_page(retry_after),
+                Err(refusal @ Refusal::RenewalSuspended { .. }) => return self.refuse(request, refusal),
                 Err(refusal) => return refusal.into_response(),
             },
             None => {
@@ -101,13 +115,17 @@ impl Auth {
     }
 }
 
-/// The page a browser gets while the provider is out of reach: it says so and tries again by itself.
-fn holding_page(retry_after: Duration) -> Response {
+/// The page a browser gets while the provider or the store is out of reach: it says so and tries again by itself.
+fn holding_page(refusal: Refusal, retry_after: Duration) -> Response {
+    let whom = match refusal {
+        Refusal::SessionUnavailable { .. } => "session store",
+        _ => "sign-in provider",
+    };
     let seconds = retry_after.as_millis().div_ceil(1000).clamp(1, 60);
     let page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <meta name=\"color-scheme\" content=\"light dark\"><meta http-equiv=\"refresh\" content=\"{seconds}\"><title>One moment</title></head>\
-         <body><h1>One moment</h1><p>The sign-in provider cannot be reached. If you were signed in, you still are; this page tries \
+         <body><h1>One moment</h1><p>The {whom} cannot be reached. If you were signed in, you still are; this page tries \
          again by itself.</p></body></html>"
     );
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, page).into_response();
@@ -160,8 +178,14 @@ where
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let session = Visitor::of(&parts.extensions).and_then(|visitor| visitor.session.clone());
-            match auth.require(&parts, session.as_ref()).await {
+            let visitor = Visitor::of(&parts.extensions);
+            let unavailable = visitor.and_then(|visitor| visitor.unavailable);
+            let session = visitor.and_then(|visitor| visitor.session.clone());
+            let refused = match unavailable {
+                Some(refusal) => Some(auth.refuse(&parts, refusal)),
+                None => auth.require(&parts, session.as_ref()).await,
+            };
+            match refused {
                 Some(refused) => Ok(refused),
                 None => inner.call(Request::from_parts(parts, body)).await,
             }

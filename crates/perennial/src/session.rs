@@ -8,13 +8,14 @@ use perennial_core::Timestamp;
 use perennial_core::condition::Condition;
 use perennial_core::names::ProviderId;
 use perennial_core::secret::AccessToken;
-use perennial_core::session::{AudienceToken, Generation, SessionState, TokenSet};
+use perennial_core::session::{AudienceToken, Generation, Lifetimes, SessionState, TokenSet};
 use serde_json::Value;
 
 use crate::callbacks::{Claims, User};
 use crate::refusal::Refusal;
 
-/// An open session. As an axum extractor it answers 401 to strangers; use `Option<Session>` to let them in.
+/// An open session. As an axum extractor it answers 401 to strangers; use `Option<Session>` to let them in. While the store
+/// that alone knows who is there does not answer, both answer 503 with `Retry-After`.
 ///
 /// ```
 /// use perennial::Session;
@@ -27,6 +28,7 @@ use crate::refusal::Refusal;
 #[derive(Clone, Debug)]
 pub struct Session {
     state: Arc<SessionState>,
+    lifetimes: Lifetimes,
     bearer: Bearer,
     condition: Condition,
 }
@@ -48,17 +50,17 @@ pub(crate) enum Bearer {
 
 impl Session {
     /// A session whose access token is judged at `now`.
-    pub(crate) fn new(state: Arc<SessionState>, now: Timestamp, condition: Condition) -> Self {
+    pub(crate) fn new(state: Arc<SessionState>, lifetimes: Lifetimes, now: Timestamp, condition: Condition) -> Self {
         let bearer = match &state.tokens {
             Some(tokens) if tokens.alive_at(now) => Bearer::Live,
             _ => Bearer::Absent,
         };
-        Self { state, bearer, condition }
+        Self { state, lifetimes, bearer, condition }
     }
 
     /// A session whose access token has died and cannot be replaced just now, and why.
-    pub(crate) fn suspended(state: Arc<SessionState>, why: Refusal) -> Self {
-        Self { state, bearer: Bearer::Refused(why), condition: Condition::Suspended }
+    pub(crate) fn suspended(state: Arc<SessionState>, lifetimes: Lifetimes, why: Refusal) -> Self {
+        Self { state, lifetimes, bearer: Bearer::Refused(why), condition: Condition::Suspended }
     }
 
     /// The same session, handing out another access token.
@@ -101,6 +103,23 @@ impl Session {
         self.state.started_at
     }
 
+    /// When the session ends unless a person uses it: `max_age` from the last visit that was noted. A visit is noted when the
+    /// last note is `update_age` old.
+    pub fn idle_until(&self) -> Timestamp {
+        self.lifetimes.idle_until(&self.state)
+    }
+
+    /// When the session ends whatever happens, counted from sign-in; `None` for never.
+    pub fn absolute_until(&self) -> Option<Timestamp> {
+        self.lifetimes.absolute_until(&self.state)
+    }
+
+    /// When the refresh token dies, where the provider says so: unless it gives another by then, the session ends when the
+    /// access token does. The session's cookie promises nothing beyond.
+    pub fn renewable_until(&self) -> Option<Timestamp> {
+        self.state.tokens.as_ref()?.refresh_token_expires_at
+    }
+
     /// The access token, if a live one can be handed out: the session's own, or that of the audience it was asked for with
     /// ([`Auth::enter_for`](crate::Auth::enter_for)).
     ///
@@ -132,6 +151,8 @@ impl Session {
 #[derive(Clone, Debug)]
 pub(crate) struct Visitor {
     pub(crate) session: Option<Session>,
+    /// Why nobody can say who is there.
+    pub(crate) unavailable: Option<Refusal>,
     pub(crate) target: http::Uri,
 }
 
@@ -152,15 +173,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        visitor(parts).ok_or(Refusal::NotSignedIn)
+        visitor(parts)?.ok_or(Refusal::NotSignedIn)
     }
 }
 
 impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
-    type Rejection = std::convert::Infallible;
+    type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
-        Ok(visitor(parts))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Refusal> {
+        visitor(parts)
     }
 }
 
@@ -175,13 +196,17 @@ impl<S: Send + Sync> FromRequestParts<S> for BearerToken {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let session = visitor(parts).ok_or(Refusal::NotSignedIn)?;
+        let session = visitor(parts)?.ok_or(Refusal::NotSignedIn)?;
         session.bearer().cloned().map(Self)
     }
 }
 
-fn visitor(parts: &Parts) -> Option<Session> {
-    Visitor::of(&parts.extensions)?.session.clone()
+fn visitor(parts: &Parts) -> Result<Option<Session>, Refusal> {
+    match Visitor::of(&parts.extensions) {
+        Some(Visitor { unavailable: Some(refusal), .. }) => Err(*refusal),
+        Some(visitor) => Ok(visitor.session.clone()),
+        None => Ok(None),
+    }
 }
 
 pub(crate) fn user_of(claims: &Claims) -> User {

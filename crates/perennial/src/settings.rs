@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use perennial_core::renewal::RenewalPolicy;
+use perennial_core::session::{Epoch, IdleFedBy, Lifetimes};
 use url::Url;
 
 /// What an engine was built with, secrets aside.
@@ -13,10 +14,18 @@ pub struct Settings {
     pub public_url: Url,
     /// Where our endpoints lie: `/auth`, or `/api/auth` for clients of next-auth.
     pub base_path: String,
+    /// Where sessions lie: in their cookies, or in the store.
+    pub strategy: SessionStrategy,
     /// How long a session lasts without an interactive visit; 30 days, at most 400 (browsers keep cookies no longer).
     pub max_age: Duration,
     /// How old a cookie gets before a visit renews its `max_age`; 1 day.
     pub update_age: Duration,
+    /// Which requests count as a visit; those that speak for a person.
+    pub idle_fed_by: IdleFedBy,
+    /// The deployment's epoch; 0. Raised after the store was restored from a backup: see [`crate::AuthBuilder::epoch`].
+    pub epoch: Epoch,
+    /// How long replicas that share a store may take until all of them know a new secret; 10 minutes.
+    pub secret_roll_out: Duration,
     /// How long a session lasts at all; `None` (the default) for no end.
     pub absolute_max_age: Option<Duration>,
     /// When and how sessions renew.
@@ -33,6 +42,17 @@ pub struct Settings {
     pub replica_name: Option<String>,
 }
 
+/// Where sessions lie; the names are Auth.js's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionStrategy {
+    /// Whole in the cookie. The store keeps the newest generation beside it, and is asked only when something is due.
+    #[default]
+    Jwt,
+    /// In the store alone: the cookie is a handle with half of the key, small and never chunked. Every request asks the
+    /// store, so that a sign-out is known everywhere at once, and nobody is served while the store is out of reach.
+    Database,
+}
+
 /// Pages of the application that stand in for ours (Auth.js `pages`): paths of this site, such as `/login`.
 ///
 /// A sign-in page gets `callbackUrl`, and `error` after a failure; the error page gets `error`.
@@ -47,6 +67,11 @@ pub struct Pages {
 }
 
 impl Settings {
+    /// The lifetimes of sessions.
+    pub fn lifetimes(&self) -> Lifetimes {
+        Lifetimes { idle: self.max_age, absolute: self.absolute_max_age, note_after: self.update_age }
+    }
+
     /// The origin of `public_url`, as browsers write it.
     pub fn origin(&self) -> String {
         self.public_url.origin().ascii_serialization()

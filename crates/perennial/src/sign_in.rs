@@ -1,11 +1,14 @@
 //! Signing in, as a sequence of awaits: from a stranger to an authorization URL, and from a provider's answer to a session.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue};
 use perennial_core::authorize::{self, CallbackError, Manner, PendingSignIn, SignInRequest};
 use perennial_core::names::ProviderId;
 use perennial_core::origin::ReturnUrl;
 use perennial_core::record::{Record, What, seal_state};
 use perennial_core::session::{SessionState, TokenSet};
+use perennial_store::Swap;
 
 use crate::alarm::AlarmCode;
 use crate::auth::Auth;
@@ -15,6 +18,7 @@ use crate::event::Event;
 use crate::hall::Challenge;
 use crate::issuer::IssuerClient;
 use crate::refusal::Refusal;
+use crate::settings::SessionStrategy;
 
 /// Where a browser has to go to sign in, and what it has to remember meanwhile.
 #[derive(Clone, Debug)]
@@ -44,6 +48,8 @@ pub(crate) enum SignInFailure {
     Noticed(String),
     /// The answer belongs to no sign-in of this browser, or to one that took too long.
     UnknownFlow,
+    /// The session would lie in a store that does not take it.
+    StoreUnavailable,
     /// Something on our side or between us and the provider.
     Configuration,
 }
@@ -136,9 +142,13 @@ impl Inner {
         })?;
         let extra = response.extra.clone();
         let tokens = TokenSet::new(response, issuer.lifetime(&self.settings.renewal));
-        match self.admit(issuer, tokens.clone(), extra, &pending).await {
+        let admitted = self.admit(issuer, tokens.clone(), extra, &pending).await;
+        let begun = match admitted {
+            Ok(session) => self.begin_record(&session).await.map(|()| session),
+            Err(failure) => Err(failure),
+        };
+        match begun {
             Ok(session) => {
-                self.begin_record(&session).await;
                 self.emit(Event::SignedIn {
                     at: self.now(),
                     session: session.id.fingerprint(),
@@ -193,17 +203,36 @@ impl Inner {
         };
         let claims = self.callbacks.jwt(ask).await.map_err(|error| log("jwt callback", &*error))?;
         let claims = claims.ok_or(SignInFailure::AccessDenied)?;
-        Ok(SessionState::begin(provider, claims, tokens, self.now(), self.random()))
+        Ok(SessionState::begin(provider, claims, tokens, self.now(), self.random()).proven_in(self.settings.epoch))
     }
 
-    /// Writes the session's first record. Without it the cookie alone carries the session: that is enough to go on.
-    async fn begin_record(&self, session: &SessionState) {
-        let sealed = seal_state(&self.record_keys, session, self.random());
+    /// Writes the session's first record. Where the cookie carries the session, it is enough to go on without; where the
+    /// record is the session, there is none without it.
+    async fn begin_record(&self, session: &SessionState) -> Result<(), SignInFailure> {
+        let sealed = seal_state(&self.keys().record, session, self.random());
         let record = Record::idle(session.generation, sealed).noting(self.entry(session, What::SignedIn, 0));
-        if let Err(error) = self.swap(session, None, &record).await {
-            tracing::error!(%error, "a new session could not be put into the store");
-            let message = "The session store fails: sessions live in their cookies alone until it is back.";
-            self.alarm(AlarmCode::StoreUnavailable, message);
+        let mut tries = FIRST_WRITES;
+        let error = loop {
+            tries -= 1;
+            match self.swap(session, None, &record).await {
+                // Nobody else knows this session: a conflict is our own write, of which the store said that it had failed.
+                Ok(Swap::Stored(_) | Swap::Conflict(_)) => return Ok(()),
+                Err(error) if tries > 0 && error.is_retryable() => tokio::time::sleep(FIRST_WRITE_PAUSE).await,
+                Err(error) => break error,
+            }
+        };
+        tracing::error!(%error, "a new session could not be put into the store");
+        match self.settings.strategy {
+            SessionStrategy::Jwt => {
+                let message = "The session store fails: sessions live in their cookies alone until it is back.";
+                self.alarm(AlarmCode::StoreUnavailable, message);
+                Ok(())
+            }
+            SessionStrategy::Database => {
+                let message = "The session store fails: nobody can sign in until it is back.";
+                self.alarm(AlarmCode::StoreUnavailable, message);
+                Err(SignInFailure::StoreUnavailable)
+            }
         }
     }
 }
@@ -216,6 +245,12 @@ fn first_claims(user: &User) -> Claims {
     claims.insert("sub".into(), user.id.clone().into());
     claims
 }
+
+/// How often the first record of a session is written before the store counts as failing.
+const FIRST_WRITES: u32 = 3;
+
+/// What lies between two of these tries: a store that changes its master may need a moment.
+const FIRST_WRITE_PAUSE: Duration = Duration::from_millis(100);
 
 fn log(what: &'static str, error: &(impl std::fmt::Display + ?Sized)) -> SignInFailure {
     tracing::error!(%error, what, "a sign-in failed");

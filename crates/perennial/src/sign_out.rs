@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue};
 use perennial_core::cookie;
 use perennial_core::record::EndReason;
+use perennial_core::session::Carried;
 
 use crate::auth::Auth;
 use crate::cookies::RequestCookies;
@@ -17,10 +18,13 @@ impl Auth {
     pub async fn sign_out(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
         let inner = &self.inner;
         if let Some(opened) = inner.open(headers)
-            && inner.tombstones.find(opened.state.id).is_none()
+            && inner.tombstones.find(opened.id()).is_none()
         {
-            let newest = inner.end(&opened.state, EndReason::SignedOut).await;
-            inner.emit(Event::SignedOut { at: inner.now(), session: opened.state.id.fingerprint() });
+            let newest = match &opened.carried {
+                Carried::Whole(state) => inner.end(state, EndReason::SignedOut).await,
+                Carried::Handle(handle) => inner.end_recorded(handle, EndReason::SignedOut).await,
+            };
+            inner.emit(Event::SignedOut { at: inner.now(), session: opened.id().fingerprint() });
             if let Some(newest) = newest {
                 let inner = inner.clone();
                 // The user need not wait for the provider to take note.

@@ -37,6 +37,7 @@ const ROOMS: &[Room] = &[
         tests_may_use: &[SERVERS],
     },
     Room { name: "example-axum", may_use: &["perennial"], tests_may_use: &[PROVIDER] },
+    Room { name: "perennial-sim", may_use: &["perennial-core", "perennial-store", "perennial"], tests_may_use: &[] },
     Room { name: "xtask", may_use: &[], tests_may_use: &[] },
 ];
 

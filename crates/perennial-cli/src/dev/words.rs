@@ -144,6 +144,7 @@ pub(super) fn end(reason: EndReason) -> &'static str {
         EndReason::SecretGone => "The session lies under a secret that is gone. Please sign in again.",
         EndReason::Elsewhere => "The session was ended at another replica. Please sign in again.",
         EndReason::TooOld => "The session has reached its absolute age. Please sign in again.",
+        EndReason::Unproven => "The session could not be proven at the provider. Please sign in again.",
     }
 }
 
@@ -192,6 +193,7 @@ fn opening(reason: RenewalReason, generation: u64) -> String {
         RenewalReason::Unauthorized => {
             format!("The app answered 401; renewed to generation {generation} and asked again.")
         }
+        RenewalReason::Epoch => format!("Proven at the provider in a new epoch: generation {generation}."),
     }
 }
 
@@ -210,6 +212,7 @@ fn why(reason: RenewalReason) -> &'static str {
         RenewalReason::OnDemand => "button",
         RenewalReason::Audience => "another audience",
         RenewalReason::Unauthorized => "the app said 401",
+        RenewalReason::Epoch => "a new epoch",
     }
 }
 
@@ -219,6 +222,7 @@ fn kind(reason: RenewalReason) -> &'static str {
         RenewalReason::Expired | RenewalReason::Audience => "demand",
         RenewalReason::OnDemand => "manual",
         RenewalReason::Unauthorized => "unauthorized",
+        RenewalReason::Epoch => "demand",
     }
 }
 
@@ -272,6 +276,7 @@ mod tests {
             session: "s".into(),
             generation: serde_json::from_str("3").expect("a generation is a number"),
             reason: RenewalReason::Expired,
+            resend: None,
             provider_time: Duration::from_millis(9),
             waiters: 49,
             outcome,

@@ -49,10 +49,12 @@ pub mod chunk;
 mod content_encryption;
 mod error;
 pub mod keyring;
+mod roll_out;
 pub mod seal;
 
 pub use at_rest::{RecordKeys, open_at_rest, seal_at_rest};
 pub use chunk::{ChunkWrite, Joined, TooLarge, clear, join, split};
 pub use error::OpenError;
 pub use keyring::{KeyRing, KeyRingError};
+pub use roll_out::{Front, front, note_name};
 pub use seal::{Opened, open, seal};

@@ -174,6 +174,8 @@ pub enum EndReason {
     Elsewhere,
     /// The session reached its absolute lifetime.
     TooOld,
+    /// The session is of an older epoch and has no refresh token by which its provider could vouch for it.
+    Unproven,
 }
 
 impl EndReason {
@@ -187,6 +189,7 @@ impl EndReason {
             Self::SecretGone => "secret_gone",
             Self::Elsewhere => "elsewhere",
             Self::TooOld => "too_old",
+            Self::Unproven => "unproven",
         }
     }
 }
@@ -367,6 +370,7 @@ mod tests {
             EndReason::IdentityChanged,
             EndReason::Callback,
             EndReason::TooOld,
+            EndReason::Unproven,
         ] {
             let tombstone = Record::ended(Some(&record(3, Phase::IDLE)), Generation(3), reason, at(8));
             assert!(tombstone.sealed.is_empty(), "a tombstone keeps no tokens");

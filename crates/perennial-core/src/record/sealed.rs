@@ -1,34 +1,28 @@
 //! The newest generation as it lies in the record: sealed under a key that needs a share which only the cookie carries.
 
 use crate::cookie::{RecordKeys, open_at_rest, seal_at_rest};
-use crate::names::ProviderId;
 use crate::random::SecureRandom;
-use crate::session::{Generation, KeyShare, SessionId, SessionState};
+use crate::session::{Generation, Handle, SessionId, SessionState};
 
 use super::{CorruptRecord, Record};
 
 /// Seals a generation for its record.
 pub fn seal_state(keys: &RecordKeys, state: &SessionState, random: &dyn SecureRandom) -> Vec<u8> {
-    let plain = zeroize::Zeroizing::new(serde_json::to_vec(&state.to_record_claims()).unwrap_or_default());
+    let plain = zeroize::Zeroizing::new(serde_json::to_vec(&state.to_handled_claims()).unwrap_or_default());
     seal_at_rest(keys, state.share.expose_secret(), &associated(state.id, state.generation), &plain, random)
 }
 
-/// Opens the generation that `record` holds, with the share of a cookie of the same session.
+/// Opens the generation that `record` holds, with what a cookie of the same session carries.
 ///
 /// # Errors
 /// [`CorruptRecord`] when no secret opens it or it holds something else.
-pub fn open_state(
-    keys: &RecordKeys,
-    record: &Record,
-    id: SessionId,
-    share: &KeyShare,
-    provider: &ProviderId,
-) -> Result<SessionState, CorruptRecord> {
-    let plain = open_at_rest(keys, share.expose_secret(), &associated(id, record.generation), &record.sealed)
-        .map_err(|_| CorruptRecord)?;
+pub fn open_state(keys: &RecordKeys, record: &Record, handle: &Handle) -> Result<SessionState, CorruptRecord> {
+    let plain =
+        open_at_rest(keys, handle.share.expose_secret(), &associated(handle.id, record.generation), &record.sealed)
+            .map_err(|_| CorruptRecord)?;
     let claims = serde_json::from_slice(&plain).map_err(|_| CorruptRecord)?;
-    let state = SessionState::from_claims(claims, provider).map_err(|_| CorruptRecord)?;
-    if state.id == id && state.generation == record.generation { Ok(state) } else { Err(CorruptRecord) }
+    let state = SessionState::from_handled_claims(claims, handle).map_err(|_| CorruptRecord)?;
+    if state.generation == record.generation { Ok(state) } else { Err(CorruptRecord) }
 }
 
 fn associated(id: SessionId, generation: Generation) -> Vec<u8> {
@@ -39,8 +33,9 @@ fn associated(id: SessionId, generation: Generation) -> Vec<u8> {
 mod tests {
     use super::super::fixtures::*;
     use super::*;
+    use crate::names::ProviderId;
     use crate::secret::{AccessToken, CookieSecret, RefreshToken};
-    use crate::session::TokenSet;
+    use crate::session::{KeyShare, TokenSet};
 
     fn session(random: u8) -> SessionState {
         let tokens = TokenSet {
@@ -67,7 +62,7 @@ mod tests {
         let sealed = seal_state(&keys(&["a-secret-of-32-bytes-for-testing"]), &ours, &Fixed(5));
         let kept = |generation| Record::idle(Generation(generation), sealed.clone());
         let open = |secrets: &[&str], generation, id, share: &KeyShare| {
-            open_state(&keys(secrets), &kept(generation), id, share, &ProviderId::new("p"))
+            open_state(&keys(secrets), &kept(generation), &Handle { id, share: share.clone() })
                 .map(|state| state.generation)
         };
         let secret = "a-secret-of-32-bytes-for-testing";
@@ -85,7 +80,7 @@ mod tests {
         assert!(!String::from_utf8_lossy(&kept(0).encode()).contains("rt"), "sealed is not clear");
         let mut torn = kept(0);
         torn.sealed.pop();
-        let opened = open_state(&keys(&[secret]), &torn, ours.id, &ours.share, &ProviderId::new("p"));
+        let opened = open_state(&keys(&[secret]), &torn, &ours.handle());
         assert_eq!(opened.map(|state| state.generation), Err(CorruptRecord));
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! The claims are flat and carry Auth.js's names (`name`, `email`, `picture`, `sub`, and `access_token`,
 //! `refresh_token`, `expires_at` as in its refresh guide), so that an Auth.js app on the same secret reads them. What is
-//! ours alone lies under one name, `perennial`. A cookie without it was begun by Auth.js and is adopted.
+//! ours alone lies under one name, `perennial`. A cookie without it was begun by Auth.js and is adopted. A cookie whose
+//! session lies in the store holds that name alone, with what opens the record: a [`Handle`].
+
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::audience::AudienceClaims;
 use super::identity::derive;
-use super::{AudienceToken, Generation, KeyShare, SessionId, SessionState, TokenSet};
+use super::{AudienceToken, Epoch, Generation, Handle, KeyShare, SessionId, SessionState, TokenSet};
 use crate::names::ProviderId;
 use crate::time::Timestamp;
 
@@ -35,6 +38,8 @@ impl SessionState {
             gen_: self.generation.0,
             provider: self.provider.clone(),
             started: self.started_at,
+            active: (self.active_at != self.started_at).then_some(self.active_at),
+            epoch: self.epoch,
             issued: None,
             expires: None,
             refresh_expires: None,
@@ -49,6 +54,28 @@ impl SessionState {
         // Plain strings, numbers and options: serialising them cannot fail.
         claims.insert(OWN.into(), serde_json::to_value(own).unwrap_or(Value::Null));
         claims
+    }
+
+    /// The same without what whoever opens the record must know already.
+    pub(crate) fn to_handled_claims(&self) -> Map<String, Value> {
+        let mut claims = self.to_record_claims();
+        if let Some(Value::Object(own)) = claims.get_mut(OWN) {
+            own.retain(|member, _| !HANDLE_MEMBERS.contains(&member.as_str()));
+        }
+        claims
+    }
+
+    /// Reads the claims of a record that `handle` has opened.
+    ///
+    /// # Errors
+    /// [`NotASession`] when they are something else.
+    pub(crate) fn from_handled_claims(mut claims: Map<String, Value>, handle: &Handle) -> Result<Self, NotASession> {
+        let Some(Value::Object(own)) = claims.get_mut(OWN) else { return Err(NotASession) };
+        if let Some(Value::Object(known)) = handle.to_claims().remove(OWN) {
+            own.extend(known.into_iter().filter(|(member, _)| HANDLE_MEMBERS.contains(&member.as_str())));
+        }
+        // Our own part says which provider: nothing falls back.
+        Self::from_claims(claims, &ProviderId::new(""))
     }
 
     /// Reads sealed claims back.
@@ -74,6 +101,8 @@ impl SessionState {
                     generation: Generation(own.gen_),
                     provider: own.provider,
                     started_at: own.started,
+                    active_at: own.active.unwrap_or(own.started),
+                    epoch: own.epoch,
                     claims: without_reserved(claims),
                     tokens,
                     audiences: own.audiences.into_iter().map(AudienceToken::from).collect(),
@@ -107,10 +136,51 @@ impl SessionState {
             generation: Generation(0),
             provider,
             started_at: issued_at,
+            active_at: issued_at,
+            epoch: Epoch::default(),
             claims: without_reserved(claims),
             tokens,
             audiences: Vec::new(),
         })
+    }
+}
+
+/// What a session cookie holds.
+#[derive(Clone, Debug)]
+pub enum Carried {
+    /// The session itself.
+    Whole(Arc<SessionState>),
+    /// The way to its record.
+    Handle(Handle),
+}
+
+impl Carried {
+    /// Reads the claims of a session cookie; `fallback` as in [`SessionState::from_claims`].
+    ///
+    /// # Errors
+    /// [`NotASession`] when our own part is there but of a format this version does not know.
+    pub fn from_claims(claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
+        match claims.get(OWN).and_then(|own| own.get("v")).and_then(Value::as_u64) {
+            Some(HANDLE_FORMAT) => {
+                let own = claims.get(OWN).cloned().unwrap_or_default();
+                let HandleClaims { sid, key, .. } = serde_json::from_value(own).map_err(|_| NotASession)?;
+                Ok(Self::Handle(Handle { id: SessionId(decode(&sid)?), share: KeyShare(decode(&key)?) }))
+            }
+            _ => SessionState::from_claims(claims, fallback).map(|state| Self::Whole(Arc::new(state))),
+        }
+    }
+}
+
+impl Handle {
+    /// The claims to be sealed.
+    pub fn to_claims(&self) -> Map<String, Value> {
+        let own = HandleClaims {
+            v: HANDLE_FORMAT,
+            sid: URL_SAFE_NO_PAD.encode(self.id.0),
+            key: URL_SAFE_NO_PAD.encode(self.share.0).into(),
+        };
+        // Plain strings and a number: serialising them cannot fail.
+        Map::from_iter([(OWN.to_owned(), serde_json::to_value(own).unwrap_or(Value::Null))])
     }
 }
 
@@ -127,6 +197,19 @@ pub const RESERVED_CLAIMS: [&str; 11] =
 const OWN: &str = "perennial";
 const FORMAT: u8 = 1;
 
+/// What the member `v` says of a cookie that is a handle: a version that takes it for a session refuses it.
+const HANDLE_FORMAT: u64 = 2;
+
+/// What of our own part a handle says.
+const HANDLE_MEMBERS: [&str; 2] = ["sid", "key"];
+
+#[derive(Serialize, Deserialize)]
+struct HandleClaims {
+    v: u64,
+    sid: String,
+    key: zeroize::Zeroizing<String>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct OwnClaims {
     v: u8,
@@ -136,6 +219,10 @@ struct OwnClaims {
     gen_: u64,
     provider: ProviderId,
     started: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    active: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "is_first")]
+    epoch: Epoch,
     #[serde(skip_serializing_if = "Option::is_none")]
     issued: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,6 +231,10 @@ struct OwnClaims {
     refresh_expires: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     audiences: Vec<AudienceClaims>,
+}
+
+fn is_first(epoch: &Epoch) -> bool {
+    *epoch == Epoch::default()
 }
 
 pub(super) fn without_reserved(mut claims: Map<String, Value>) -> Map<String, Value> {
@@ -178,6 +269,49 @@ mod tests {
         assert_eq!((kept.issued_at, kept.expires_at), (tokens.issued_at, tokens.expires_at));
         assert_eq!(kept.refresh_token_expires_at, tokens.refresh_token_expires_at);
         assert_eq!(kept.scope.map(|scope| scope.as_str().to_owned()).as_deref(), Some("openid email"));
+    }
+
+    #[test]
+    fn the_clocks_and_the_epoch_survive_and_cost_nothing_while_they_say_nothing() {
+        let used = session().active(at(77)).proven_in(Epoch(4));
+        let back = read(used.to_claims()).expect("our own claims");
+        assert_eq!((back.active_at, back.epoch), (at(77), Epoch(4)));
+        let fresh = session().to_claims();
+        assert!(fresh[OWN].get("active").is_none() && fresh[OWN].get("epoch").is_none(), "{fresh:?}");
+        let back = read(fresh).expect("our own claims");
+        assert_eq!((back.active_at, back.epoch), (back.started_at, Epoch(0)));
+    }
+
+    #[test]
+    fn a_handle_survives_its_claims_and_holds_nothing_but_the_way_to_the_record() {
+        let session = session();
+        let claims = session.handle().to_claims();
+        assert_eq!(claims.keys().collect::<Vec<_>>(), [OWN]);
+        let shown = format!("{claims:?}");
+        assert!(!shown.contains("Ada") && !shown.contains("planted"), "{shown}");
+        let fallback = ProviderId::new("fallback");
+        match Carried::from_claims(claims.clone(), &fallback).expect("our own claims") {
+            Carried::Handle(handle) => assert_eq!(handle, session.handle()),
+            Carried::Whole(state) => panic!("{state:?}"),
+        }
+        assert!(read(claims).is_err(), "not taken for a session");
+        let whole = Carried::from_claims(session.to_claims(), &fallback).expect("our own claims");
+        assert!(matches!(whole, Carried::Whole(state) if state.id == session.id));
+        for own in [json!({ "v": 2 }), json!({ "v": 2, "sid": "x", "key": "y" }), json!({ "v": 3 })] {
+            let broken = Map::from_iter([(OWN.to_owned(), own.clone())]);
+            assert!(Carried::from_claims(broken, &fallback).is_err(), "{own}");
+        }
+    }
+
+    #[test]
+    fn a_record_says_nothing_that_its_handle_says() {
+        let session = session().active(at(9));
+        let kept = session.to_handled_claims();
+        assert!(kept[OWN].get("sid").is_none() && kept[OWN].get("key").is_none(), "{kept:?}");
+        let back = SessionState::from_handled_claims(kept, &session.handle()).expect("our own claims");
+        assert_eq!((back.id, &back.share, back.active_at), (session.id, &session.share, at(9)));
+        assert_eq!(back.provider, session.provider);
+        assert!(SessionState::from_handled_claims(Map::new(), &session.handle()).is_err());
     }
 
     #[test]

@@ -74,6 +74,20 @@ impl Generation {
     }
 }
 
+/// Counts how often the deployment lost what it knew of its sessions, by its operator's word; 0 until the first time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+/// What a cookie carries of a session that lies in the store: its name and the share that opens its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handle {
+    /// Which session.
+    pub id: SessionId,
+    /// The half of the at-rest key that only the cookie carries.
+    pub share: KeyShare,
+}
+
 /// 256 bits that a seed gives under one label and under no other.
 pub(super) fn derive(label: &str, seed: &str) -> [u8; 32] {
     let mut out = [0; 32];

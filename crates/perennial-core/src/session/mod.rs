@@ -2,10 +2,13 @@
 //!
 //! [`SessionState`] is a session at one generation: who it is ([`SessionId`], [`KeyShare`], [`Generation`]) and its
 //! [`TokenSet`]. The same state is sealed into the cookie and into the record, as claims that an Auth.js app can read.
+//! How long it lasts is for [`Lifetimes`] to say, and whether a request speaks for a person, for [`interaction`].
 
 mod audience;
 mod claims;
 mod identity;
+mod interaction;
+mod lifetime;
 mod state;
 mod tokens;
 
@@ -13,7 +16,9 @@ mod tokens;
 mod fixtures;
 
 pub use audience::{Audience, AudienceToken};
-pub use claims::{NotASession, RESERVED_CLAIMS};
-pub use identity::{FINGERPRINT_BYTES, Generation, KeyShare, SessionId};
+pub use claims::{Carried, NotASession, RESERVED_CLAIMS};
+pub use identity::{Epoch, FINGERPRINT_BYTES, Generation, Handle, KeyShare, SessionId};
+pub use interaction::{IdleFedBy, Interaction, interaction};
+pub use lifetime::Lifetimes;
 pub use state::SessionState;
 pub use tokens::TokenSet;

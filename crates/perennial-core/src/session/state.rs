@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::claims::without_reserved;
-use super::{AudienceToken, Generation, KeyShare, SessionId, TokenSet};
+use super::{AudienceToken, Epoch, Generation, Handle, KeyShare, SessionId, TokenSet};
 use crate::names::ProviderId;
 use crate::random::{SecureRandom, random_bytes};
 use crate::secret::{IdToken, RefreshToken};
@@ -25,6 +25,10 @@ pub struct SessionState {
     pub provider: ProviderId,
     /// When the user signed in; the absolute lifetime counts from here.
     pub started_at: Timestamp,
+    /// The last moment known at which a person used it; the idle lifetime counts from here.
+    pub active_at: Timestamp,
+    /// The epoch of the deployment in which the provider last vouched for it.
+    pub epoch: Epoch,
     /// Auth.js's `token` without the provider's tokens: `name`, `email`, `picture`, `sub` and what the `jwt` callback added.
     pub claims: Map<String, Value>,
     /// The provider's tokens, or `None` for a session adopted from a cookie that kept none.
@@ -48,6 +52,8 @@ impl SessionState {
             generation: Generation(0),
             provider,
             started_at: now,
+            active_at: now,
+            epoch: Epoch::default(),
             claims: without_reserved(claims),
             tokens: Some(tokens),
             audiences: Vec::new(),
@@ -82,6 +88,26 @@ impl SessionState {
     pub fn without_id_token(&self) -> Self {
         let tokens = self.tokens.clone().map(|tokens| TokenSet { id_token: None, ..tokens });
         Self { tokens, ..self.clone() }
+    }
+
+    /// The same session, used by a person at `at` or later.
+    pub fn active(&self, at: Timestamp) -> Self {
+        Self { active_at: self.active_at.max(at), ..self.clone() }
+    }
+
+    /// The same session, vouched for by the provider in `epoch` or later.
+    pub fn proven_in(self, epoch: Epoch) -> Self {
+        Self { epoch: self.epoch.max(epoch), ..self }
+    }
+
+    /// Whether it has a refresh token, so that the provider can be asked about it.
+    pub fn is_renewable(&self) -> bool {
+        self.tokens.as_ref().is_some_and(|tokens| tokens.refresh_token.is_some())
+    }
+
+    /// What opens its record.
+    pub fn handle(&self) -> Handle {
+        Handle { id: self.id, share: self.share.clone() }
     }
 
     /// The same session with other claims; names that only the engine may set are dropped.
@@ -142,6 +168,14 @@ mod tests {
         // The old one's expiry says nothing about the new one.
         assert_eq!(tokens.refresh_token_expires_at, None);
         assert_eq!(tokens.id_token, Some(IdToken::new("idt-2")));
+    }
+
+    #[test]
+    fn activity_and_epoch_never_go_back() {
+        let session = session().active(at(50)).proven_in(Epoch(3));
+        assert_eq!((session.started_at, session.active_at, session.epoch), (at(1), at(50), Epoch(3)));
+        let later = session.renewed(response(None, None, None), None).active(at(20)).proven_in(Epoch(2));
+        assert_eq!((later.active_at, later.epoch), (at(50), Epoch(3)), "a renewal is no visit");
     }
 
     #[test]

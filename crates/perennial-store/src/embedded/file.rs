@@ -146,10 +146,9 @@ fn holder(place: &str) -> String {
         let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
         let inode = std::fs::metadata(place).map(|file| format!(":{}", file.ino())).unwrap_or_default();
         let holds = |line: &&str| line.split_whitespace().nth(5).is_some_and(|file| file.ends_with(&inode));
-        let process = locks.lines().filter(|_| !inode.is_empty()).find(holds).and_then(|line| {
-            let process: u32 = line.split_whitespace().nth(4)?.parse().ok()?;
-            (process > 0).then_some(process)
-        });
+        // Other locks of the same process come with no number.
+        let process = |line: &str| line.split_whitespace().nth(4)?.parse().ok().filter(|process: &u32| *process > 0);
+        let process = locks.lines().filter(|_| !inode.is_empty()).filter(holds).find_map(process);
         if let Some(process) = process {
             return format!("process {process}");
         }

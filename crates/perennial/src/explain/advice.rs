@@ -47,6 +47,10 @@ fn ended(record: &Record, reason: EndReason) -> Option<(&'static str, &'static s
             "Put the secret that was taken out back at the end of the list until its sessions are over.",
             "docs/configuration.md#several-secrets",
         )),
+        EndReason::Unproven => Some((
+            "Have the provider issue refresh tokens, by which it can vouch for sessions when the epoch is raised.",
+            "docs/stores.md#after-a-restore-raise-the-epoch",
+        )),
         EndReason::SignedOut | EndReason::Callback | EndReason::Elsewhere | EndReason::TooOld => None,
     }
 }

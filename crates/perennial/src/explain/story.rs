@@ -87,6 +87,11 @@ fn ended(record: &Record, at: Timestamp, reason: EndReason, now: Timestamp) -> S
         // Replicas hear that of each other and never write it down.
         EndReason::Elsewhere => format!("Signed out {at} by another replica."),
         EndReason::TooOld => format!("Signed out {at} because the session had reached its absolute lifetime."),
+        EndReason::Unproven => {
+            format!(
+                "Signed out {at} because the session was of an older epoch and its provider could not vouch for it."
+            )
+        }
     }
 }
 

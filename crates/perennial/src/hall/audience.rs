@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use perennial_core::condition::{Condition, Progress};
 use perennial_core::record::EndReason;
 use perennial_core::renewal::{Verdict, judge_audience_token};
 use perennial_core::session::{Audience, AudienceToken, SessionState};
 
-use super::{Door, Entry, Found, Opened};
+use super::{Door, Entry, Found, RETRY_SOON};
 use crate::auth::Auth;
 use crate::engine::Inner;
 use crate::event::RenewalReason;
@@ -25,14 +25,14 @@ impl Auth {
     ///
     /// The token is fetched at first use and renewed like the session's own. What the provider does not give, `bearer` refuses
     /// with [`Refusal::AudienceRefused`]; the session stays.
-    pub async fn enter_for(&self, headers: &HeaderMap, door: Door, audience: &Arc<Audience>) -> Entry {
-        let Some(opened) = self.inner.open(headers) else { return Entry::stranger() };
-        self.inner.hear_what_ended().await;
-        let (found, bearer) = match self.inner.tombstones.find(opened.state.id) {
-            Some(reason) => (Found::Ended(reason), Bearer::Absent),
-            None => self.inner.find_for(&opened, door, audience).await,
+    pub async fn enter_for(&self, method: &Method, headers: &HeaderMap, door: Door, audience: &Arc<Audience>) -> Entry {
+        let inner = &self.inner;
+        let (opened, state, source) = match inner.arrive(headers).await {
+            Ok(arrived) => arrived,
+            Err(entry) => return *entry,
         };
-        let entry = self.inner.leave(opened, found).await;
+        let (found, bearer) = inner.find_for(&state, door, audience).await;
+        let entry = inner.leave(opened, source, found, inner.visit(method, headers, door)).await;
         Entry { session: entry.session.map(|session| session.with_bearer(bearer)), ..entry }
     }
 
@@ -60,25 +60,35 @@ impl Auth {
             None => self.inner.bearer_for(state, Door::Ordinary, audience).await,
         };
         let (state, condition) = match found {
-            Found::Ended(EndReason::Refused) | Found::Refused { .. } => {
-                self.inner.end_in_background(state.clone(), EndReason::Refused);
+            Found::Refused { state, .. } => {
+                self.inner.end_in_background(state, EndReason::Refused);
                 return Err(Refusal::NotSignedIn);
             }
             Found::Ended(_) => return Err(Refusal::NotSignedIn),
+            Found::Unproven { retry_after } => return Err(Refusal::RenewalSuspended { retry_after }),
             Found::Serve { state, condition, .. } => (state, condition),
+            Found::Unsaved { state } => (state, Condition::Fresh),
             Found::Suspended { state, .. } | Found::Reauthenticate { state } => (state, Condition::Suspended),
         };
-        let session = Session::new(state, self.inner.now(), condition).with_bearer(bearer);
+        let (now, lifetimes) = (self.inner.now(), self.inner.settings.lifetimes());
+        let session = Session::new(state, lifetimes, now, condition).with_bearer(bearer);
         session.bearer()?;
         Ok(session)
     }
 }
 
 impl Inner {
-    async fn find_for(self: &Arc<Self>, opened: &Opened, door: Door, audience: &Arc<Audience>) -> (Found, Bearer) {
-        match self.outlived(&opened.state) {
-            Some(over) => (over, Bearer::Absent),
-            None => self.bearer_for(&opened.state, door, audience).await,
+    async fn find_for(
+        self: &Arc<Self>,
+        state: &Arc<SessionState>,
+        door: Door,
+        audience: &Arc<Audience>,
+    ) -> (Found, Bearer) {
+        match self.barred(state).await {
+            None => self.bearer_for(state, door, audience).await,
+            // The provider has just vouched for it.
+            Some(Found::Serve { state, .. }) => self.bearer_for(&state, door, audience).await,
+            Some(found) => (found, Bearer::Absent),
         }
     }
 
@@ -122,7 +132,9 @@ impl Inner {
                 Bearer::Refused(Refusal::RenewalSuspended { retry_after: *retry_after })
             }
             (None, Outcome::Reauthenticate { .. }) => Bearer::Refused(Refusal::ReauthenticationRequired),
-            (None, Outcome::Newest { .. } | Outcome::Refused { .. } | Outcome::Ended(_)) => Bearer::Absent,
+            (None, Outcome::Newest { .. } | Outcome::Unsaved { .. } | Outcome::Refused { .. } | Outcome::Ended(_)) => {
+                Bearer::Absent
+            }
         };
         (self.found(cookie, &outcome), bearer)
     }
@@ -132,7 +144,7 @@ impl Inner {
         match known.filter(|token| token.alive_at(self.now())) {
             Some(token) => serve(cookie, Some(token), Condition::Renewing),
             None => {
-                let retry_after = super::boarding::RETRY_SOON;
+                let retry_after = RETRY_SOON;
                 let bearer = Bearer::Refused(Refusal::RenewalSuspended { retry_after });
                 (self.without_news(cookie.clone(), retry_after, Progress::UnderWay), bearer)
             }

@@ -8,7 +8,7 @@ use perennial_core::limits::SESSION_AUDIENCES;
 use perennial_core::session::SessionState;
 use tracing::Instrument;
 
-use super::Found;
+use super::{Found, RETRY_SOON};
 use crate::engine::Inner;
 use crate::flight::{Gate, Passenger};
 use crate::outcome::{Ask, Outcome};
@@ -69,6 +69,10 @@ impl Inner {
                 Found::Serve { state, condition, .. } => Found::Serve { state, renewed: *renewed, condition },
                 died_meanwhile => died_meanwhile,
             },
+            Outcome::Unsaved { state } => match self.without_news(state.clone(), RETRY_SOON, Progress::Quiet) {
+                Found::Serve { state, .. } => Found::Unsaved { state },
+                died_meanwhile => died_meanwhile,
+            },
             Outcome::Kept { state, retry_after } => self.without_news(state.clone(), *retry_after, Progress::Failing),
             Outcome::AudienceRefused { state, .. } => self.without_news(state.clone(), RETRY_SOON, Progress::Quiet),
             Outcome::Reauthenticate { state } => {
@@ -77,9 +81,13 @@ impl Inner {
                     serve => serve,
                 }
             }
+            // A session that its provider would not vouch for is not served to the end of its access token.
+            Outcome::Refused { state, claims } if state.epoch < self.settings.epoch => {
+                Found::Refused { state: state.clone(), claims: claims.clone() }
+            }
             Outcome::Refused { state, claims } => {
                 match self.without_news(state.clone(), RETRY_SOON, Progress::Refused) {
-                    Found::Suspended { .. } => Found::Refused { claims: claims.clone() },
+                    Found::Suspended { state, .. } => Found::Refused { state, claims: claims.clone() },
                     serve => serve,
                 }
             }
@@ -104,6 +112,3 @@ impl Inner {
 
 /// Flights one request boards before it takes what there is: each of those before its own may be for another audience.
 const FLIGHTS_MAX: usize = SESSION_AUDIENCES + 2;
-
-/// When nothing better is known about the next attempt.
-pub(super) const RETRY_SOON: Duration = Duration::from_secs(1);

@@ -1,81 +1,176 @@
-//! Steps 5 and 7: the `jwt` callback on reads, and the cookie a request leaves with.
+//! Steps 5 and 7: the `jwt` callback on reads, the visit noted, and the cookie a request leaves with.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderValue;
-use perennial_core::Timestamp;
 use perennial_core::condition::Condition;
 use perennial_core::cookie;
 use perennial_core::record::{EndReason, Loss};
-use perennial_core::session::SessionState;
+use perennial_core::session::{Carried, SessionState};
+use serde_json::{Map, Value};
 
+use super::recognising::Source;
 use super::{Challenge, Entry, Found, Opened};
 use crate::alarm::AlarmCode;
 use crate::callbacks::{Callbacks, JwtCallback};
 use crate::engine::Inner;
 use crate::event::Event;
+use crate::ledger::Amended;
 use crate::refusal::Refusal;
 use crate::session::Session;
+use crate::settings::SessionStrategy;
+
+/// Whether a request feeds the idle clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Visit {
+    /// It does: whoever it speaks for was there.
+    Noted,
+    /// It says nothing about anybody being there.
+    Unnoted,
+}
+
+/// What a session cookie is to carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// The session.
+    Whole,
+    /// The way to its record.
+    Handle,
+}
 
 impl Inner {
-    /// Step 6 and the cookie of step 8.
-    pub(super) async fn leave(self: &Arc<Self>, opened: Opened, found: Found) -> Entry {
-        let now = self.now();
-        let (state, bearer, renewed) = match found {
-            Found::Ended(reason) => return self.over(&opened, reason, None),
-            Found::Refused { claims } => return self.over(&opened, EndReason::Refused, claims.map(Challenge)),
-            Found::Serve { state, renewed, condition } => (state, Ok(condition), renewed),
-            Found::Suspended { state, retry_after } => (state, Err(Refusal::RenewalSuspended { retry_after }), false),
-            Found::Reauthenticate { state } => (state, Err(Refusal::ReauthenticationRequired), false),
+    /// Steps 5 and 7, for a session that was found in `source`.
+    pub(super) async fn leave(self: &Arc<Self>, opened: Opened, source: Source, found: Found, visit: Visit) -> Entry {
+        let (state, bearer, renewed, source) = match found {
+            Found::Ended(reason) => return self.farewell(&opened, reason, None),
+            Found::Refused { state, claims } => {
+                self.end_in_background(state, EndReason::Refused);
+                return self.farewell(&opened, EndReason::Refused, claims.map(Challenge));
+            }
+            Found::Unproven { retry_after } => return Entry::unavailable(Refusal::RenewalSuspended { retry_after }),
+            Found::Serve { state, renewed, condition } => (state, Ok(condition), renewed, source),
+            Found::Unsaved { state } => (state, Ok(Condition::Fresh), true, Source::Cookie),
+            Found::Suspended { state, retry_after } => {
+                self.metrics.suspended(&state.provider);
+                (state, Err(Refusal::RenewalSuspended { retry_after }), false, source)
+            }
+            Found::Reauthenticate { state } => (state, Err(Refusal::ReauthenticationRequired), false, source),
         };
-        if let Err(Refusal::RenewalSuspended { .. }) = bearer {
-            self.metrics.suspended(&state.provider);
-        }
-        if !renewed && state.generation > opened.state.generation {
+        if let Some(presented) = opened.presented().filter(|presented| !renewed && state.generation > *presented) {
             self.stale_cookies.saved(state.id);
             self.emit(Event::StaleCookieSaved {
-                at: now,
+                at: self.now(),
                 session: state.id.fingerprint(),
-                presented: opened.state.generation,
+                presented,
                 newest: state.generation,
             });
         }
         let Some(state) = self.asked_on_read(&state).await else {
             self.end_in_background(state, EndReason::Callback);
-            let writes = cookie::clear(&self.names.session, &opened.names);
-            return Entry { set_cookies: self.names.chunks(&writes, now), ..Entry::stranger() };
+            return self.farewell(&opened, EndReason::Callback, None);
         };
-        let moved = state.generation > opened.state.generation || state.claims != opened.state.claims;
-        let rolling = now >= opened.issued + self.settings.update_age;
-        let set_cookies = if moved || rolling || !opened.newest_secret {
-            self.session_cookies(&state, &opened.names)
-        } else {
-            Vec::new()
+        let (state, set_cookies) = match self.form(source) {
+            Form::Whole => self.leave_whole(&opened, state, visit),
+            Form::Handle => match self.leave_handle(&opened, state, visit).await {
+                Ok(left) => left,
+                Err(reason) => return self.farewell(&opened, reason, None),
+            },
         };
+        let lifetimes = self.settings.lifetimes();
         let session = match bearer {
-            Ok(condition) => Session::new(state, now, condition),
-            Err(why) => Session::suspended(state, why),
+            Ok(condition) => Session::new(state, lifetimes, self.now(), condition),
+            Err(why) => Session::suspended(state, lifetimes, why),
         };
         if session.condition() != Condition::Fresh {
             tracing::debug!(session = session.fingerprint(), condition = session.condition().as_str(), "not fresh");
         }
-        Entry { session: Some(session), set_cookies, renewed, challenge: None }
+        Entry { session: Some(session), set_cookies, renewed, ..Entry::stranger() }
     }
 
     /// A stranger leaves, where a session came in; with what the provider wants of the next sign-in.
-    fn over(self: &Arc<Self>, opened: &Opened, reason: EndReason, challenge: Option<Challenge>) -> Entry {
-        match reason {
-            EndReason::Refused => self.end_in_background(opened.state.clone(), reason),
-            // Nothing is written about it, because other replicas may be able to open the record.
-            EndReason::SecretGone => self.metrics.lost(&opened.state.provider, Loss::SecretGone),
-            _ => {}
+    pub(super) fn farewell(&self, opened: &Opened, reason: EndReason, challenge: Option<Challenge>) -> Entry {
+        // Nothing is written about it, because other replicas may be able to open the record.
+        if let (EndReason::SecretGone, Carried::Whole(state)) = (reason, &opened.carried) {
+            self.metrics.lost(&state.provider, Loss::SecretGone);
         }
-        tracing::info!(session = opened.state.id.fingerprint(), ?reason, "session over, cookie cleared");
+        tracing::info!(session = opened.id().fingerprint(), ?reason, "session over, cookie cleared");
         let writes = cookie::clear(&self.names.session, &opened.names);
         let mut set_cookies = self.names.chunks(&writes, self.now());
         set_cookies.extend(challenge.as_ref().and_then(|challenge| self.remember_challenge(challenge)));
         Entry { set_cookies, challenge, ..Entry::stranger() }
+    }
+
+    /// What the cookie of a session found in `source` is to carry. Tokens that the store would not take go with the cookie,
+    /// whatever the strategy: it is the only other place that outlives this process.
+    fn form(&self, source: Source) -> Form {
+        match (self.settings.strategy, source) {
+            (SessionStrategy::Database, Source::Record) => Form::Handle,
+            (SessionStrategy::Database, Source::Cookie) | (SessionStrategy::Jwt, _) => Form::Whole,
+        }
+    }
+
+    /// `Set-Cookie` lines for a session whose newest generation is in the store.
+    pub(crate) fn cookies_of_stored(&self, state: &SessionState, present: &[String]) -> Vec<HeaderValue> {
+        self.session_cookies(state, self.form(Source::Record), present)
+    }
+
+    /// A cookie that carries the session is set anew when something in it moved, or a visit is to be noted in it.
+    fn leave_whole(
+        self: &Arc<Self>,
+        opened: &Opened,
+        state: Arc<SessionState>,
+        visit: Visit,
+    ) -> (Arc<SessionState>, Vec<HeaderValue>) {
+        let now = self.now();
+        let moved = match &opened.carried {
+            Carried::Whole(before) => state.generation > before.generation || state.claims != before.claims,
+            Carried::Handle(_) => true,
+        };
+        let noted = visit == Visit::Noted && self.settings.lifetimes().wants_note(&state, opened.issued, now);
+        if !moved && !noted && opened.well_sealed {
+            return (state, Vec::new());
+        }
+        let state = if visit == Visit::Noted { Arc::new(state.active(now)) } else { state };
+        if noted {
+            self.note_in_background(state.clone());
+        }
+        let cookies = self.session_cookies(&state, Form::Whole, &opened.names);
+        (state, cookies)
+    }
+
+    /// Brings a visit into the record, so that the answer of a slower request, or a renewal by another cookie of the session,
+    /// knows of it.
+    fn note_in_background(self: &Arc<Self>, state: Arc<SessionState>) {
+        let inner = self.clone();
+        tokio::spawn(async move {
+            // A session that is over has no visits.
+            let _ = inner.amend(&state, |newest| newest.active(state.active_at)).await;
+        });
+    }
+
+    /// A handle stays what it is; it is set anew when a visit is noted in the record. `Err`: the session ended meanwhile.
+    async fn leave_handle(
+        &self,
+        opened: &Opened,
+        state: Arc<SessionState>,
+        visit: Visit,
+    ) -> Result<(Arc<SessionState>, Vec<HeaderValue>), EndReason> {
+        let now = self.now();
+        let noted = visit == Visit::Noted && self.settings.lifetimes().wants_note(&state, opened.issued, now);
+        let mut due = matches!(opened.carried, Carried::Whole(_));
+        let mut state = state;
+        // The record is sealed anew together with its handle, so that an older secret can be taken off the list.
+        if noted || !opened.well_sealed {
+            let active_at = if noted { now } else { state.active_at };
+            match self.amended(&state, |newest| newest.active(active_at)).await {
+                Amended::Written(written) => (state, due) = (written, true),
+                // Not this time; the next visit tries again.
+                Amended::Unwritten(_) => {}
+                Amended::Over(reason) => return Err(reason),
+            }
+        }
+        let cookies = if due { self.session_cookies(&state, Form::Handle, &opened.names) } else { Vec::new() };
+        Ok((state, cookies))
     }
 
     /// Auth.js asks `jwt` on every read. An error leaves the session as it is; `None` ends it.
@@ -117,28 +212,25 @@ impl Inner {
         });
     }
 
-    /// `Set-Cookie` lines that carry `state`, replacing the cookies called `present`.
-    pub(crate) fn session_cookies(&self, state: &SessionState, present: &[String]) -> Vec<HeaderValue> {
+    /// `Set-Cookie` lines that carry `state` in that form, replacing the cookies called `present`.
+    fn session_cookies(&self, state: &SessionState, form: Form, present: &[String]) -> Vec<HeaderValue> {
         let now = self.now();
-        let max_age = self.cookie_max_age(state, now);
-        let written = |state: &SessionState| {
-            let sealed = cookie::seal(&self.session_keys, &state.to_claims(), now, max_age, self.random());
+        let ends_at = self.settings.lifetimes().ends_at(state, now);
+        let sealed = |claims: &Map<String, Value>| {
+            let sealed = cookie::seal(&self.keys().session, claims, now, ends_at.since(now), self.random());
             cookie::split(&self.names.session, &sealed, present)
         };
-        // The ID token is the largest part that a session can do without.
-        match written(state).or_else(|_| written(&state.without_id_token())) {
-            Ok(writes) => self.names.chunks(&writes, now + max_age),
+        let written = match form {
+            Form::Handle => sealed(&state.handle().to_claims()),
+            // The ID token is the largest part that a session can do without.
+            Form::Whole => sealed(&state.to_claims()).or_else(|_| sealed(&state.without_id_token().to_claims())),
+        };
+        match written {
+            Ok(writes) => self.names.chunks(&writes, ends_at),
             Err(_) => {
                 self.alarm(AlarmCode::CookieTooLarge, "A session does not fit into its cookie.");
                 Vec::new()
             }
-        }
-    }
-
-    fn cookie_max_age(&self, state: &SessionState, now: Timestamp) -> Duration {
-        match self.settings.absolute_max_age {
-            Some(age) => self.settings.max_age.min((state.started_at + age).since(now)),
-            None => self.settings.max_age,
         }
     }
 }

@@ -1,30 +1,36 @@
 //! The hall every request goes through: open the cookie, decide, renew if due, say who is there.
 //!
-//! `opening` reads the cookie, `boarding` waits for a renewal, `leaving` writes the cookie; here is what lies between them.
-//! The fast path, an authentic cookie with nothing due, touches no store and takes no lock.
+//! `opening` reads the cookie, `recognising` the record where the session lies there, `boarding` waits for a renewal,
+//! `leaving` writes the cookie; here is what lies between them. The fast path, an authentic cookie that carries its session
+//! with nothing due, touches no store and takes no lock.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use perennial_core::Timestamp;
 use perennial_core::condition::{Condition, Progress};
 use perennial_core::record::EndReason;
 use perennial_core::renewal::{Verdict, decide, due_at};
-use perennial_core::session::{Generation, SessionState};
+use perennial_core::session::{Carried, Generation, SessionState, interaction};
 
 use crate::auth::Auth;
 use crate::engine::Inner;
 use crate::event::RenewalReason;
 use crate::outcome::Ask;
+use crate::refusal::Refusal;
 use crate::session::Session;
 
 mod audience;
 mod boarding;
 mod leaving;
 mod opening;
+mod recognising;
 
 pub(crate) use opening::Opened;
+
+use leaving::Visit;
+use recognising::{Known, Source};
 
 /// Why a request enters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +52,8 @@ pub struct Entry {
     pub set_cookies: Vec<HeaderValue>,
     /// Whether this very request saw a renewal come to a good end.
     pub renewed: bool,
+    /// Somebody is there, but nobody can say who just now: answer with this ([`Auth::refuse`]), not as to a stranger.
+    pub unavailable: Option<Refusal>,
     /// What the provider wants of the next sign-in, where it refused to renew this session; put it into the request's
     /// extensions for [`Auth::require`]. Later requests bring it in a cookie.
     pub challenge: Option<Challenge>,
@@ -73,59 +81,69 @@ pub struct Peek {
 }
 
 impl Auth {
-    /// Takes a request's headers through the hall.
+    /// Takes a request's method and headers through the hall.
     ///
     /// Waits only when the access token has died, for at most `RenewalPolicy::wait_max`; the request that starts a renewal
     /// ahead of time waits for it up to `RenewalPolicy::patience`. The first requests of a process also wait, for at most 2 s,
     /// until the store has told which sessions ended before.
-    pub async fn enter(&self, headers: &HeaderMap, door: Door) -> Entry {
-        let Some(opened) = self.inner.open(headers) else { return Entry::stranger() };
-        self.inner.hear_what_ended().await;
-        let found = match self.inner.tombstones.find(opened.state.id) {
-            Some(reason) => Found::Ended(reason),
-            None => self.inner.find(&opened, door).await,
-        };
-        self.inner.leave(opened, found).await
+    pub async fn enter(&self, method: &Method, headers: &HeaderMap, door: Door) -> Entry {
+        let inner = &self.inner;
+        match inner.arrive(headers).await {
+            Ok((opened, state, source)) => {
+                let found = inner.find(&state, source, door).await;
+                inner.leave(opened, source, found, inner.visit(method, headers, door)).await
+            }
+            Err(entry) => *entry,
+        }
     }
 
-    /// What the cookie says, without a renewal, a store access or a callback. For pages that show a session's state.
+    /// What the cookie says, without a renewal, a store access or a callback. For pages that show a session's state. `None`
+    /// also for a session that lies in the store, or that its provider has yet to vouch for.
     pub fn peek(&self, headers: &HeaderMap) -> Option<Peek> {
         let inner = &self.inner;
         let opened = inner.open(headers)?;
-        if inner.tombstones.find(opened.state.id).is_some() {
+        let Carried::Whole(state) = &opened.carried else { return None };
+        if inner.tombstones.find(state.id).is_some() || state.epoch < inner.settings.epoch {
             return None;
         }
-        let state = opened.state;
-        let tokens = state.tokens.as_ref();
+        let (tokens, lifetimes) = (state.tokens.as_ref(), inner.settings.lifetimes());
         Some(Peek {
             due_at: tokens.and_then(|tokens| due_at(state.id, state.generation, tokens, &inner.settings.renewal)),
             idle_until: opened.expires,
-            absolute_until: inner.settings.absolute_max_age.map(|age| state.started_at + age),
+            absolute_until: lifetimes.absolute_until(state),
             cookie_bytes: opened.bytes,
             chunks: opened.names.len(),
-            session: Session::new(state.clone(), inner.now(), inner.condition(&state, Progress::Quiet)),
+            session: Session::new(state.clone(), lifetimes, inner.now(), inner.condition(state, Progress::Quiet)),
         })
     }
 }
 
 impl Entry {
     fn stranger() -> Self {
-        Self { session: None, set_cookies: Vec::new(), renewed: false, challenge: None }
+        Self { session: None, set_cookies: Vec::new(), renewed: false, unavailable: None, challenge: None }
+    }
+
+    fn unavailable(refusal: Refusal) -> Self {
+        Self { unavailable: Some(refusal), ..Self::stranger() }
     }
 }
 
-/// What the store and the provider made of an opened cookie.
+/// What the store and the provider made of a session.
 enum Found {
     /// Serve with this generation.
     Serve { state: Arc<SessionState>, renewed: bool, condition: Condition },
+    /// Serve with this generation, just received, which the store would not take.
+    Unsaved { state: Arc<SessionState> },
     /// The access token has died and there is no other for now.
     Suspended { state: Arc<SessionState>, retry_after: Duration },
     /// The access token has died and there is no other before the provider has seen the user.
     Reauthenticate { state: Arc<SessionState> },
+    /// The provider has yet to vouch for the session and cannot just now: it must not be served.
+    Unproven { retry_after: Duration },
     /// The session is over.
     Ended(EndReason),
     /// The session is over because the provider refused to renew it; what it wants of the next sign-in, if it said so.
-    Refused { claims: Option<String> },
+    Refused { state: Arc<SessionState>, claims: Option<String> },
 }
 
 impl Inner {
@@ -134,43 +152,96 @@ impl Inner {
         Condition::of(decide(state, &self.settings.renewal, self.now()), progress)
     }
 
-    /// Steps 3 to 5: decide, and ask the record and the provider only when something is due.
-    async fn find(self: &Arc<Self>, opened: &Opened, door: Door) -> Found {
-        let state = &opened.state;
-        if let Some(over) = self.outlived(state) {
-            return over;
-        }
-        let verdict = decide(state, &self.settings.renewal, self.now());
-        match (door, verdict) {
-            // Where a refresh kills the previous access token at once, an older generation is of no use to anybody.
-            (Door::Ordinary, Verdict::Fresh) if !self.at_kill(&state.provider) => {
-                Found::Serve { state: state.clone(), renewed: false, condition: Condition::Fresh }
-            }
-            (Door::Ordinary, Verdict::Due) if self.flights.under_way(state.id) => {
-                Found::Serve { state: state.clone(), renewed: false, condition: Condition::Renewing }
-            }
-            (Door::Ordinary, Verdict::Fresh | Verdict::Due) => {
-                self.fly(state, Ask::due(RenewalReason::AheadOfTime), self.settings.renewal.patience).await
-            }
-            (Door::Ordinary, Verdict::Expired | Verdict::Bare) => {
-                self.fly(state, Ask::due(RenewalReason::Expired), self.settings.renewal.wait_max).await
-            }
-            (Door::Refresh, _) => {
-                self.fly(state, Ask::now(RenewalReason::OnDemand, state.generation), self.settings.renewal.wait_max)
-                    .await
-            }
-            (Door::Unauthorized(seen), _) => {
-                self.fly(state, Ask::now(RenewalReason::Unauthorized, seen), self.settings.renewal.wait_max).await
+    /// Step 2: who is there, or with what a request leaves that brings nobody.
+    async fn arrive(self: &Arc<Self>, headers: &HeaderMap) -> Result<(Opened, Arc<SessionState>, Source), Box<Entry>> {
+        self.learn_of_secrets();
+        let Some(opened) = self.open(headers) else { return Err(Entry::stranger().into()) };
+        self.hear_what_ended().await;
+        let known = match self.tombstones.find(opened.id()) {
+            Some(reason) => Known::Over(reason),
+            None => self.recognise(&opened).await,
+        };
+        match known {
+            Known::Session { state, source } => Ok((opened, state, source)),
+            Known::Over(reason) => Err(self.farewell(&opened, reason, None).into()),
+            Known::Nobody => Err(Entry::stranger().into()),
+            Known::Unreachable => {
+                Err(Entry::unavailable(Refusal::SessionUnavailable { retry_after: RETRY_SOON }).into())
             }
         }
     }
 
-    /// The end of a session that has reached its absolute lifetime.
-    fn outlived(self: &Arc<Self>, state: &Arc<SessionState>) -> Option<Found> {
-        let age = self.settings.absolute_max_age?;
-        (self.now() >= state.started_at + age).then(|| {
+    /// Steps 3 and 4: decide, and ask the record and the provider only when something is due.
+    async fn find(self: &Arc<Self>, state: &Arc<SessionState>, source: Source, door: Door) -> Found {
+        if let Some(found) = self.barred(state).await {
+            return found;
+        }
+        let policy = &self.settings.renewal;
+        // Where a refresh kills the previous access token at once, an older generation is of no use to anybody: neither is one
+        // that looks good by its age, nor one whose successor somebody is just fetching.
+        let lasting = !self.at_kill(&state.provider);
+        let as_it_is = |condition| Found::Serve { state: state.clone(), renewed: false, condition };
+        match (door, decide(state, policy, self.now())) {
+            // What was just read from the record is the newest there is.
+            (Door::Ordinary, Verdict::Fresh | Verdict::Bare) if source == Source::Record => as_it_is(Condition::Fresh),
+            (Door::Ordinary, Verdict::Fresh) if lasting => as_it_is(Condition::Fresh),
+            (Door::Ordinary, Verdict::Due) if lasting && self.flights.under_way(state.id) => {
+                as_it_is(Condition::Renewing)
+            }
+            (Door::Ordinary, Verdict::Fresh | Verdict::Due) => {
+                self.fly(state, Ask::due(RenewalReason::AheadOfTime), policy.patience).await
+            }
+            (Door::Ordinary, Verdict::Expired | Verdict::Bare) => {
+                self.fly(state, Ask::due(RenewalReason::Expired), policy.wait_max).await
+            }
+            (Door::Refresh, _) => {
+                self.fly(state, Ask::now(RenewalReason::OnDemand, state.generation), policy.wait_max).await
+            }
+            (Door::Unauthorized(seen), _) => {
+                self.fly(state, Ask::now(RenewalReason::Unauthorized, seen), policy.wait_max).await
+            }
+        }
+    }
+
+    /// What a session comes to that may not be served as it is: it has reached its absolute lifetime, or is of an older epoch.
+    async fn barred(self: &Arc<Self>, state: &Arc<SessionState>) -> Option<Found> {
+        if self.settings.lifetimes().is_too_old(state, self.now()) {
             self.end_in_background(state.clone(), EndReason::TooOld);
-            Found::Ended(EndReason::TooOld)
-        })
+            return Some(Found::Ended(EndReason::TooOld));
+        }
+        if state.epoch < self.settings.epoch { Some(self.prove(state).await) } else { None }
+    }
+
+    /// A session of an older epoch may be one whose end the store has forgotten: its provider has to vouch for it, by a
+    /// renewal, before anything of it is served, its living access token included.
+    async fn prove(self: &Arc<Self>, state: &Arc<SessionState>) -> Found {
+        let (epoch, wait_max) = (self.settings.epoch, self.settings.renewal.wait_max);
+        match self.fly(state, Ask::due(RenewalReason::Epoch), wait_max).await {
+            Found::Serve { state, .. } if state.epoch < epoch && !state.is_renewable() => {
+                self.end_in_background(state, EndReason::Unproven);
+                Found::Ended(EndReason::Unproven)
+            }
+            Found::Serve { state, .. } if state.epoch < epoch => Found::Unproven { retry_after: RETRY_SOON },
+            Found::Suspended { state, retry_after } if state.epoch < epoch => Found::Unproven { retry_after },
+            // Only the user can have the provider vouch for it: by signing in.
+            Found::Reauthenticate { state } if state.epoch < epoch => {
+                self.end_in_background(state, EndReason::Unproven);
+                Found::Ended(EndReason::Unproven)
+            }
+            proven => proven,
+        }
+    }
+
+    /// Whether a request counts as a visit. A renewal on demand does only if a form on a page asked for it: programs ask by
+    /// themselves.
+    fn visit(&self, method: &Method, headers: &HeaderMap, door: Door) -> Visit {
+        let method = if door == Door::Refresh { &Method::GET } else { method };
+        match self.settings.idle_fed_by.takes(interaction(method, headers)) {
+            true => Visit::Noted,
+            false => Visit::Unnoted,
+        }
     }
 }
+
+/// When nothing better is known about the next attempt.
+const RETRY_SOON: Duration = Duration::from_secs(1);

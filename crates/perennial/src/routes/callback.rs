@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use perennial_core::authorize::{self, Manner};
 use perennial_core::names::ProviderId;
 
@@ -35,7 +35,7 @@ async fn land(auth: &Auth, headers: &HeaderMap, provider: &str, answer: &str) ->
     let to = match inner.end_sign_in(headers, &provider, answer).await {
         Ok((return_to, session)) => {
             // What is left of a session that no longer opens goes too.
-            cookies.extend(inner.session_cookies(&session, &inner.present(headers)));
+            cookies.extend(inner.cookies_of_stored(&session, &inner.present(headers)));
             cookies.extend(inner.forget_challenge(headers));
             return_to
         }
@@ -54,13 +54,14 @@ async fn land(auth: &Auth, headers: &HeaderMap, provider: &str, answer: &str) ->
         Err(SignInFailure::OAuthCallbackError) => inner.settings.sign_in_page("OAuthCallbackError"),
         // The back button, a reload, a second click: whoever is signed in already goes on.
         Err(SignInFailure::UnknownFlow) => {
-            let entry = auth.enter(headers, Door::Ordinary).await;
+            let entry = auth.enter(&Method::GET, headers, Door::Ordinary).await;
             cookies.extend(entry.set_cookies);
-            match entry.session {
-                Some(_) => return_url(auth, None),
-                None => inner.settings.sign_in_page("Verification"),
+            match (entry.session, entry.unavailable) {
+                (Some(_), _) | (_, Some(_)) => return_url(auth, None),
+                (None, None) => inner.settings.sign_in_page("Verification"),
             }
         }
+        Err(SignInFailure::StoreUnavailable) => inner.settings.error_page("SessionStore"),
         Err(SignInFailure::Configuration) => inner.settings.error_page("Configuration"),
     };
     super::go(headers, &to, cookies)

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::guard::Posted;
@@ -20,13 +20,15 @@ pub(super) const PATHS: [&str; 4] =
 /// POST `/api/renew-token`: renews and hands the access token to the page. Answers with the token that lives when the
 /// provider fails, 503 when none does, and never with the refresh token.
 pub(super) async fn renew_token(State(auth): State<Auth>, posted: Posted) -> Response {
-    let Entry { session, set_cookies, .. } = auth.enter(&posted.headers, Door::Refresh).await;
-    let answer = match &session {
-        None => {
+    let Entry { session, set_cookies, unavailable, .. } =
+        auth.enter(&Method::POST, &posted.headers, Door::Refresh).await;
+    let answer = match (&session, unavailable) {
+        (None, Some(refusal)) => refusal.into_response(),
+        (None, None) => {
             let message = json!({ "message": "User is not authorized to rotate access-token" });
             (StatusCode::UNAUTHORIZED, Json(message)).into_response()
         }
-        Some(session) => token_response(&auth, session),
+        (Some(session), _) => token_response(&auth, session),
     };
     super::with_cookies(super::uncached(answer), set_cookies)
 }
@@ -55,22 +57,30 @@ fn token_response(auth: &Auth, session: &Session) -> Response {
 /// `query: update-token-data` renews it first.
 pub(super) async fn trigger_renew_token(State(auth): State<Auth>, posted: Posted) -> Response {
     let door = if asks_for(&posted, "update-token-data") { Door::Refresh } else { Door::Ordinary };
-    status(auth.enter(&posted.headers, door).await)
+    // Programs ask this in passing: it is no visit.
+    status(auth.enter(&Method::GET, &posted.headers, door).await)
 }
 
 /// GET `/api/get-session-status`: says whether there is a session.
 pub(super) async fn session_status(State(auth): State<Auth>, headers: HeaderMap) -> Response {
-    status(auth.enter(&headers, Door::Ordinary).await)
+    status(auth.enter(&Method::GET, &headers, Door::Ordinary).await)
 }
 
 fn status(entry: Entry) -> Response {
+    if let Some(refusal) = entry.unavailable {
+        return super::uncached(refusal.into_response());
+    }
     let status = if entry.session.is_some() { 200 } else { 401 };
     super::with_cookies(super::uncached(Json(json!({ "status": status })).into_response()), entry.set_cookies)
 }
 
 /// POST `/api/update-user-data?query=update-user-data`: merges allow-listed names of the JSON body into the claims.
 pub(super) async fn update_user_data(State(auth): State<Auth>, posted: Posted) -> Response {
-    let Entry { session, mut set_cookies, .. } = auth.enter(&posted.headers, Door::Ordinary).await;
+    let Entry { session, mut set_cookies, unavailable, .. } =
+        auth.enter(&Method::POST, &posted.headers, Door::Ordinary).await;
+    if let Some(refusal) = unavailable {
+        return super::uncached(refusal.into_response());
+    }
     let refused = |cookies| {
         let data = json!({ "data": "user is not authorized to update data" });
         super::with_cookies(super::uncached((StatusCode::UNAUTHORIZED, Json(data)).into_response()), cookies)
@@ -85,8 +95,9 @@ pub(super) async fn update_user_data(State(auth): State<Auth>, posted: Posted) -
     }
     if claims != state.claims {
         (state, set_cookies) = match super::session::keep(&auth, &posted.headers, &state, &claims).await {
-            Some(kept) => kept,
-            None => return refused(auth.inner.cleared(&posted.headers)),
+            Ok(Some(kept)) => kept,
+            Ok(None) => return refused(auth.inner.cleared(&posted.headers)),
+            Err(refusal) => return super::with_cookies(super::uncached(refusal.into_response()), set_cookies),
         };
     }
     let mut data = default_session(&auth, &state).remove("user").unwrap_or_default();

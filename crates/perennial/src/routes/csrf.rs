@@ -19,11 +19,11 @@ pub(super) fn current(auth: &Auth, headers: &HeaderMap) -> (String, Vec<HeaderVa
     let inner = &auth.inner;
     let cookies = RequestCookies::read(headers);
     if let Some(known) =
-        cookies.first_decoded(&inner.names.csrf).and_then(|value| CsrfToken::from_cookie(&value, &inner.secrets))
+        cookies.first_decoded(&inner.names.csrf).and_then(|value| CsrfToken::from_cookie(&value, inner.secrets()))
     {
         return (known.token().to_owned(), Vec::new());
     }
-    let fresh = CsrfToken::create(&inner.secrets, inner.random());
+    let fresh = CsrfToken::create(inner.proving_secrets(), inner.random());
     let cookie = inner.names.set(&inner.names.csrf, &fresh.cookie_value().replace('|', "%7C"), Life::BrowserSession);
     (fresh.token().to_owned(), vec![cookie])
 }

@@ -73,7 +73,7 @@ fn csrf_matches(auth: &Auth, headers: &HeaderMap, token: &str) -> bool {
     let cookies = RequestCookies::read(headers);
     let cookie = cookies
         .first_decoded(&auth.inner.names.csrf)
-        .and_then(|value| CsrfToken::from_cookie(&value, &auth.inner.secrets));
+        .and_then(|value| CsrfToken::from_cookie(&value, auth.inner.secrets()));
     cookie.is_some_and(|cookie| cookie.matches(token))
 }
 

@@ -103,6 +103,12 @@ pub(super) async fn error(State(auth): State<Auth>, headers: HeaderMap, Query(qu
             "Something between this site and the sign-in provider failed. Try again; if it stays, tell whoever runs this site: the server's log says why.",
             "Configuration",
         ),
+        Some("SessionStore") => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "You could not be signed in",
+            "Sessions cannot be kept just now. Nothing was begun by halves: try again in a little while.",
+            "SessionStore",
+        ),
         Some("Verification") => (
             StatusCode::FORBIDDEN,
             "This link has been used or is too old",

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header::LOCATION};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header::LOCATION};
 use serde_json::json;
 
 use super::guard::{Posted, return_url};
@@ -17,13 +17,15 @@ use crate::session::Session;
 /// `reauthentication_required` when the provider must see the user first. A form goes back to
 /// its `callbackUrl` instead.
 pub(super) async fn renew_now(State(auth): State<Auth>, posted: Posted) -> Response {
-    let Entry { session, set_cookies, renewed, .. } = auth.enter(&posted.headers, Door::Refresh).await;
+    let Entry { session, set_cookies, renewed, unavailable, .. } =
+        auth.enter(&Method::POST, &posted.headers, Door::Refresh).await;
     let answer = if super::wants_page(&posted.headers) {
         back_to_page(&auth, &posted)
     } else {
-        match session {
-            None => Refusal::NotSignedIn.into_response(),
-            Some(session) => told(&session, renewed),
+        match (session, unavailable) {
+            (None, Some(refusal)) => refusal.into_response(),
+            (None, None) => Refusal::NotSignedIn.into_response(),
+            (Some(session), _) => told(&session, renewed),
         }
     };
     super::with_cookies(super::uncached(answer), set_cookies)

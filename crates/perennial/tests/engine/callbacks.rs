@@ -2,13 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use perennial::cookie::{KeyRing, join};
 use perennial::provider::RefreshClass;
-use perennial::secret::CookieSecret;
-use perennial::{AuthBuilder, CallbackError, Claims, Clock, JwtCallback, JwtTrigger, SignInVerdict};
+use perennial::{AuthBuilder, CallbackError, Claims, JwtCallback, JwtTrigger, SignInVerdict};
 use serde_json::{Value, json};
 
-use crate::support::{DEAD, DUE, SECRET, World, eventually};
+use crate::support::{DEAD, DUE, World, eventually};
 
 type Trace = Arc<Mutex<Vec<String>>>;
 
@@ -93,40 +91,6 @@ async fn what_jwt_keeps_at_a_read_outlives_renewals() {
     .await;
     world.clock.advance(DUE);
     assert_eq!(browser.get("/me").await.json()["claims"]["welcomed"], true);
-}
-
-/// At the edge of what cookies hold, a session goes without its ID token before it goes without a cookie.
-#[tokio::test]
-async fn a_session_too_large_for_its_cookies_gives_up_its_id_token_first() {
-    let size = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let world = World::of(RefreshClass::Family, |auth| {
-        let size = size.clone();
-        auth.jwt(move |mut jwt| {
-            let padding = "x".repeat(size.load(std::sync::atomic::Ordering::SeqCst));
-            if jwt.trigger == Some(JwtTrigger::SignIn) {
-                jwt.token.insert("padding".into(), padding.into());
-            }
-            async move { Ok(Some(jwt.token)) }
-        })
-    })
-    .await;
-    let ring = KeyRing::new(&[CookieSecret::new(SECRET)], "authjs.session-token").expect("a secret");
-    let mut seen = Vec::new();
-    for padding in (12_000..15_000).step_by(100) {
-        size.store(padding, std::sync::atomic::Ordering::SeqCst);
-        let browser = world.browser();
-        browser.sign_in("alice").await;
-        let cookies = browser.cookies();
-        let pairs = cookies.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let kept = join("authjs.session-token", pairs).map(|joined| {
-            let opened = joined.open(&ring, world.clock.now()).expect("our cookie");
-            opened.claims.contains_key("id_token")
-        });
-        if seen.last() != Some(&kept) {
-            seen.push(kept);
-        }
-    }
-    assert_eq!(seen, [Some(true), Some(false), None], "whole, then without its ID token, then no cookie");
 }
 
 fn failing() -> CallbackError {

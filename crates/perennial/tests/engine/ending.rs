@@ -172,7 +172,7 @@ async fn an_idle_session_ends_and_visits_keep_it() {
     let forgotten = browser.copy();
     for _ in 0..3 {
         world.clock.advance(day);
-        assert_eq!(browser.get("/me").await.status, 200);
+        assert_eq!(browser.visit("/me").await.status, 200);
     }
     assert_eq!(forgotten.get("/me").await.status, 401, "a cookie unused for three days");
     world.clock.advance(day * 2 + Duration::from_secs(60));

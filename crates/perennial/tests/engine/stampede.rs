@@ -129,7 +129,8 @@ fn browser(random: &Counting) -> HeaderMap {
 async fn visit(auth: Auth, headers: HeaderMap, began: Instant, first: Duration) -> Duration {
     tokio::time::sleep_until(began + first).await;
     loop {
-        let session = auth.enter(&headers, Door::Ordinary).await.session.expect("nobody is signed out");
+        let session =
+            auth.enter(&http::Method::GET, &headers, Door::Ordinary).await.session.expect("nobody is signed out");
         match session.bearer() {
             Ok(token) => {
                 assert_eq!((token.expose_secret(), session.condition()), ("new", Condition::Fresh));

@@ -2,37 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use perennial::Event;
 use perennial::provider::RefreshClass;
 
-use crate::support::{DEAD, DUE, Flaky, World};
-
-fn alarmed(events: Vec<Event>) -> bool {
-    events.iter().any(|event| matches!(event, Event::Alarm { code: "store_unavailable", .. }))
-}
-
-#[tokio::test]
-async fn without_its_store_a_session_lives_on_its_token_and_renewal_waits() {
-    let store = Flaky::new();
-    let world = World::on(store.clone(), RefreshClass::Family, |auth| auth).await;
-    let browser = world.alice().await;
-    let old = browser.get("/data").await.bearer();
-    store.fail(true);
-    world.clock.advance(DUE);
-    for _ in 0..3 {
-        assert_eq!(browser.get("/data").await.bearer(), old);
-    }
-    assert!(alarmed(world.engine.events()));
-    world.clock.advance(DEAD);
-    let refused = browser.get("/data").await;
-    assert_eq!((refused.status.as_u16(), refused.json()["error"].as_str()), (503, Some("renewal_suspended")));
-    assert_eq!(browser.get("/auth/session").await.json()["user"]["name"], "Alice Archer");
-    assert_eq!(world.redemptions(), 0, "no refresh token leaves without an intent");
-
-    store.fail(false);
-    assert!(world.accepts(&browser.get("/data").await.bearer()).await);
-    assert_eq!((browser.generation().await, world.redemptions()), (1, 1));
-}
+use crate::support::{DEAD, DUE, Flaky, World, alarmed};
 
 #[tokio::test]
 async fn when_the_commit_fails_the_cookie_carries_the_new_generation() {
@@ -87,30 +59,4 @@ async fn tokens_that_the_store_would_not_take_are_not_lost_with_the_caller() {
     world.engine.auth.drain().await;
     assert!(world.accepts(&browser.get("/data").await.bearer()).await);
     assert_eq!((browser.generation().await, world.redemptions(), world.family_alive()), (1, 1, true));
-}
-
-#[tokio::test]
-async fn a_sign_in_succeeds_while_the_store_fails() {
-    let store = Flaky::new();
-    let world = World::on(store.clone(), RefreshClass::Family, |auth| auth).await;
-    store.fail(true);
-    let browser = world.alice().await;
-    assert!(world.accepts(&browser.get("/data").await.bearer()).await);
-    assert!(alarmed(world.engine.events()));
-    store.fail(false);
-    world.clock.advance(DUE);
-    assert!(world.accepts(&browser.get("/data").await.bearer()).await);
-    assert_eq!(world.redemptions(), 1);
-}
-
-#[tokio::test]
-async fn signing_out_while_the_store_fails_holds_in_this_process_and_revokes() {
-    let store = Flaky::new();
-    let world = World::on(store.clone(), RefreshClass::Family, |auth| auth).await;
-    let browser = world.alice().await;
-    let copy = browser.copy();
-    store.fail(true);
-    assert_eq!(browser.post("/auth/signout", &[]).await.status, 302);
-    assert_eq!(copy.get("/me").await.status, 401);
-    crate::support::eventually("the provider revokes", || async { !world.family_alive() }).await;
 }

@@ -100,6 +100,8 @@ pub enum RenewalReason {
     Audience,
     /// An upstream answered 401 `invalid_token`.
     Unauthorized,
+    /// The session was of an older epoch: its provider had to vouch for it.
+    Epoch,
 }
 
 /// What came of an attempt to renew, as far as the record knows.
@@ -160,6 +162,7 @@ impl RenewalReason {
             Self::OnDemand => "on_demand",
             Self::Audience => "audience",
             Self::Unauthorized => "unauthorized",
+            Self::Epoch => "epoch",
         }
     }
 }

@@ -94,6 +94,11 @@ impl Browser {
         self.get_with(path, &[]).await
     }
 
+    /// Loads a page, as a person does; [`get`](Self::get) is a script's.
+    pub(crate) async fn visit(&self, path: &str) -> Answer {
+        self.get_with(path, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]).await
+    }
+
     pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.send(Method::GET, path, headers, Bytes::new()).await
     }

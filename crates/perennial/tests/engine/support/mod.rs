@@ -33,7 +33,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
 
 pub(crate) use browser::{Answer, Browser};
-pub(crate) use clock::TestClock;
+pub(crate) use clock::{Skew, TestClock};
 pub(crate) use store::Flaky;
 pub(crate) use wire::Wire;
 
@@ -208,6 +208,7 @@ fn builder(
         .provider(provider)
         .renewal(policy)
         .store(store.clone())
+        .strategy(crate::STRATEGY)
         .clock(clock.clone())
         .http_client(wire.clone())
 }
@@ -313,7 +314,7 @@ async fn for_audience(
         .get("refused_at")
         .and_then(|seen| seen.parse().ok())
         .map_or(Door::Ordinary, |seen| Door::Unauthorized(Generation(seen)));
-    let entry = auth.enter_for(&headers, door, &Arc::new(audience)).await;
+    let entry = auth.enter_for(&http::Method::GET, &headers, door, &Arc::new(audience)).await;
     let mut response = match entry.session.as_ref().map(Session::bearer) {
         None => Refusal::NotSignedIn.into_response(),
         Some(Err(refusal)) => refusal.into_response(),
@@ -336,6 +337,11 @@ async fn me(session: Session) -> Json<Value> {
 /// Stands for a call to an upstream: tells which token would go there.
 async fn data(BearerToken(token): BearerToken) -> Json<Value> {
     Json(json!({ "bearer": token.expose_secret() }))
+}
+
+/// Whether somebody was told that the store fails.
+pub(crate) fn alarmed(events: Vec<Event>) -> bool {
+    events.iter().any(|event| matches!(event, Event::Alarm { code: "store_unavailable", .. }))
 }
 
 /// Waits until `holds`; for what other tasks do in their own time.

@@ -1,0 +1,8 @@
+//! What must hold, judged from what was seen. The names are those of `docs/proof.md`.
+
+mod answers;
+mod calls;
+mod losses;
+mod records;
+
+pub(crate) use answers::Asking;
