@@ -26,7 +26,7 @@ export const refusals = (provider) => provider.events.filter(isRefusal)
 export function standing({ status, headers, text, url }) {
   if (status === 200) return 'served'
   if (status === 503) return 'suspended'
-  if (status === 401 && headers['www-authenticate']) return 'refused'
+  if (status === 401 && headers['www-authenticate'] && !text.includes('"not_signed_in"')) return 'refused'
   if (status === 401 || status === 302 || status === 303) return 'out'
   throw new Error(`${url} answered ${status}: ${text}`)
 }

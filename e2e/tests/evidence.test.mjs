@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { judgeLoss, redemptionsPerGeneration, refusals } from '../proof/evidence.mjs'
+import { judgeLoss, redemptionsPerGeneration, refusals, standing } from '../proof/evidence.mjs'
 import { play } from '../proof/index.mjs'
 import { storm } from '../proof/storm.mjs'
 
@@ -49,6 +49,21 @@ for (const [what, spoilt, savable] of ROWS) {
     assert.equal(judged.savable, savable, judged.why)
   })
 }
+
+test('an answer speaks of the session', () => {
+  const challenge = { 'www-authenticate': 'Bearer error="invalid_token"' }
+  for (const [status, headers, text, expected] of [
+    [200, {}, 'anything', 'served'],
+    [503, {}, '{"error":"renewal_suspended"}', 'suspended'],
+    [401, challenge, '{"reason":"the provider does not know this token"}', 'refused'],
+    [401, {}, '{"error":"not_signed_in"}', 'out'],
+    [401, challenge, '{"error":"not_signed_in"}', 'out'],
+    [302, { location: '/auth/signin' }, '', 'out'],
+  ]) {
+    assert.equal(standing({ status, headers, text }), expected, `${status} ${text}`)
+  }
+  assert.throws(() => standing({ status: 500, headers: {}, text: 'broken', url: '/api' }), /500: broken/)
+})
 
 test('redemptions are counted by token, and refusals are none of them', () => {
   const twice = { events: [...EVENTS, { family: 1, serial: 2, outcome: 'reused_ok_overlap:60' }, { family: 2, serial: 2, outcome: 'rotated' }] }

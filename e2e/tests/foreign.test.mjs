@@ -80,7 +80,7 @@ for (const [which, Subject] of Object.entries(SUBJECTS)) {
     })
 
     test(`${which}: fifty requests at expiry are one redemption and fifty good answers`, async (t) => {
-      const { signedIn, whoami, provider, unharmed, expiry } = await open(t, Subject, { accessTokenLifetime: 3 })
+      const { signedIn, whoami, provider, unharmed, expiry } = await open(t, Subject, { accessTokenLifetime: 5 })
       const visitor = await signedIn()
       await untilTime(expiry())
       const answers = await Promise.all(Array.from({ length: 50 }, () => whoami(visitor.clone())))

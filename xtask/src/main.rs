@@ -43,7 +43,8 @@ enum Chore {
     /// Works on the stable toolchain (no sanitizer: the workspace forbids unsafe code). Installs cargo-fuzz when it is
     /// missing. Targets live in fuzz/fuzz_targets.
     Fuzz(fuzz::Options),
-    /// Prove what renewal promises: the model with its long bounds, and real processes, stores and providers among faults.
+    /// Prove what renewal promises: the model with its long bounds, the simulation, and real processes, stores and
+    /// providers among faults.
     ///
     /// The gate plays the same scenarios in short forms. The long ones take some 30 minutes on two cores, each at most 20,
     /// and end in one table: what was done, how many sessions were lost that the protocol can save (it must be none) and that

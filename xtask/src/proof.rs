@@ -1,4 +1,4 @@
-//! The proof: the model, and real processes among faults, in their long forms and in one table.
+//! The proof: the model, the simulation, and real processes among faults, in their long forms and in one table.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -85,7 +85,11 @@ fn play(root: &Path, options: &Options) -> Result<bool, String> {
             continue;
         }
         println!("\n== {name}: {what}");
-        let row = if name == MODEL { stage.model(what)? } else { stage.scenario(name, what)? };
+        let row = match name.as_str() {
+            MODEL => stage.model(what)?,
+            SIMULATION => stage.simulation(what)?,
+            _ => stage.scenario(name, what)?,
+        };
         println!("-- {}: {}", row.name, if row.broken.is_empty() { "holds" } else { "BROKEN" });
         rows.push(row);
     }
@@ -101,8 +105,11 @@ fn play(root: &Path, options: &Options) -> Result<bool, String> {
     Ok(broken.is_empty())
 }
 
-/// The scenario that is no process: the model checker, with its long bounds.
+/// The model checker, with its long bounds.
 const MODEL: &str = "model";
+
+/// The real engine in virtual time, with many seeds.
+const SIMULATION: &str = "simulation";
 
 struct Stage<'a> {
     root: &'a Path,
@@ -148,8 +155,11 @@ impl Stage<'_> {
             .map_err(|error| format!("{error}: {}", String::from_utf8_lossy(&output.stderr)))?;
         let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
         let scenarios = listed.as_array().into_iter().flatten().map(|one| (text(one, "name"), text(one, "what")));
-        let model = (MODEL.to_owned(), "every interleaving of a model around the engine's own decisions".to_owned());
-        Ok(std::iter::once(model).chain(scenarios).collect())
+        let ours = [
+            (MODEL, "every interleaving of a model around the engine's own decisions"),
+            (SIMULATION, "the whole engine on several replicas in virtual time, with faults drawn from a seed"),
+        ];
+        Ok(ours.map(|(name, what)| (name.to_owned(), what.to_owned())).into_iter().chain(scenarios).collect())
     }
 
     fn model(&mut self, what: String) -> Result<Row, String> {
@@ -158,14 +168,35 @@ impl Stage<'_> {
         if !self.options.short {
             command.env("PERENNIAL_MODEL_FAULTS", "2");
         }
+        self.without_processes(MODEL, what, &mut command, |output| (explored(output), None))
+    }
+
+    fn simulation(&mut self, what: String) -> Result<Row, String> {
+        let mut command = run::cargo(self.root);
+        command.args(["run", "--quiet", "--release", "--package", "perennial-sim", "--"]);
+        if self.options.short {
+            command.args(["--seeds", "200"]);
+        }
+        self.without_processes(SIMULATION, what, &mut command, |output| (simulated(output), counted(output, LOSSES)))
+    }
+
+    /// A program that fails when something does not hold, and says how much it has seen and how many sessions nobody can save.
+    fn without_processes(
+        &mut self,
+        name: &str,
+        what: String,
+        command: &mut Command,
+        seen: impl Fn(&str) -> (String, Option<u64>),
+    ) -> Result<Row, String> {
         let began = Instant::now();
-        let output = run::streamed(&mut command, &mut self.log).map_err(|error| error.to_string())?;
+        let output = run::streamed(command, &mut self.log).map_err(|error| error.to_string())?;
+        let (count, unsavable) = seen(&output.text);
         Ok(Row {
-            name: MODEL.into(),
+            name: name.into(),
             what,
-            count: explored(&output.text),
+            count,
             savable: None,
-            unsavable: None,
+            unsavable,
             redemptions: None,
             sign_outs: None,
             seconds: began.elapsed().as_secs_f64(),
@@ -222,6 +253,20 @@ fn explored(output: &str) -> String {
     });
     let (runs, states) = states.fold((0, 0), |(runs, sum), states| (runs + 1, sum + states));
     format!("{} states in {runs} runs", grouped(states))
+}
+
+/// What the simulation says of itself.
+fn simulated(output: &str) -> String {
+    let count = |what| grouped(counted(output, what).unwrap_or_default());
+    format!("{} seeds, {} sessions, {} renewals", count("seeds"), count("sessions"), count("renewals in the record"))
+}
+
+/// The line of the simulation for sessions lost through no fault of the protocol.
+const LOSSES: &str = "sessions that no protocol can save";
+
+/// The number before `what`, which has a line of its own: `      412 sessions`.
+fn counted(output: &str, what: &str) -> Option<u64> {
+    output.lines().find_map(|line| line.trim().strip_suffix(what)?.trim().parse().ok())
 }
 
 /// 1234567 as 1,234,567.
@@ -297,6 +342,15 @@ mod tests {
                       Reusable: 2 replicas, 2 renewals, 1 faults: 1018574 states, 30 deep\ntest result: ok.\n";
         assert_eq!(explored(output), "1,032,044 states in 2 runs");
         assert_eq!(explored("nothing"), "0 states in 0 runs");
+    }
+
+    #[test]
+    fn the_simulations_counts_are_read() {
+        let output = "    10000 seeds\n     9000   calm\n    20000 sessions\n    90000 requests of browsers\n    \
+                      50000 renewals in the record\n       31 sessions that no protocol can save\n";
+        assert_eq!(simulated(output), "10,000 seeds, 20,000 sessions, 50,000 renewals");
+        assert_eq!(counted(output, LOSSES), Some(31));
+        assert_eq!(counted("", LOSSES), None);
     }
 
     #[test]
