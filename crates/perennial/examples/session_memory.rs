@@ -3,6 +3,7 @@
 //!
 //! It fills a store with 100,000 records as strategy `database` writes them and divides what the process grew by. Linux only:
 //! it reads `/proc/self/statm`.
+#![allow(clippy::print_stdout, reason = "a program of the terminal")]
 
 use std::error::Error;
 
