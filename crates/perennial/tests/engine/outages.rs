@@ -150,6 +150,23 @@ async fn an_ambiguous_refusal_is_asked_once_more() {
     assert!(world.accepts(&browser.get("/data").await.bearer()).await);
 }
 
+/// Every earlier failure counted as the one more try that an unexplained refusal is given: a provider that came back from an
+/// outage with a single odd answer signed its users out.
+#[tokio::test]
+async fn an_ambiguous_refusal_after_an_outage_is_asked_once_more_too() {
+    let world = World::start().await;
+    let browser = world.alice().await;
+    world.clock.advance(DEAD);
+    world.wire.unplug(true);
+    assert_eq!(browser.get("/data").await.status, 503);
+    world.wire.unplug(false);
+    world.provider.script("respond_status=400,respond_times=1,grant=refresh_token").expect("a script");
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(browser.get("/data").await.status, 503, "it may mean: try again");
+    world.clock.advance(Duration::from_secs(60));
+    assert!(world.accepts(&browser.get("/data").await.bearer()).await);
+}
+
 #[tokio::test]
 async fn a_lost_reply_is_recovered_inside_the_overlap() {
     for class in [

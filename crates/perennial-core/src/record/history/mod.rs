@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::limits::{HISTORY_BYTES, HISTORY_ENTRIES, HISTORY_WORD_CHARS};
 use crate::session::Generation;
 
-use super::EndReason;
+use super::{Attempt, EndReason};
 
 mod entry;
 
@@ -105,6 +105,16 @@ impl History {
             What::Renewal(renewal) => renewal.resend.is_some() || renewal.verdict.leaves_doubt(),
             What::SignedIn | What::Ended(_) => false,
         })
+    }
+
+    /// Whether the attempt before `attempt` on the refresh token of `generation` was refused without saying why, too.
+    pub fn was_ambiguous_before(&self, attempt: &Attempt, generation: Generation) -> bool {
+        let renewals = self.entries().rev().filter(|entry| entry.generation == generation);
+        let mut verdicts = renewals.filter_map(|entry| match &entry.what {
+            What::Renewal(renewal) if renewal.attempt != attempt.short() => Some(renewal.verdict),
+            _ => None,
+        });
+        verdicts.next() == Some(RenewalVerdict::Ambiguous)
     }
 
     fn take_begun(&mut self, attempt: &str) -> Option<Entry> {
@@ -243,6 +253,22 @@ mod tests {
             attempt(6, 6, 3, NotSent),
         ]);
         assert_eq!(verdicts(&apart), ["not_sent", "in_doubt", "renewed", "renewed", "not_sent", "not_sent"]);
+    }
+
+    #[test]
+    fn a_second_refusal_without_a_reason_is_one_that_follows_the_first() {
+        use RenewalVerdict::*;
+        for (case, before, expected) in [
+            ("the first", vec![signed_in()], false),
+            ("after an outage", vec![attempt(1, 1, 0, NotSent), attempt(2, 2, 0, InDoubt)], false),
+            ("the second", vec![attempt(1, 1, 0, Ambiguous)], true),
+            ("with an outage between", vec![attempt(1, 1, 0, Ambiguous), attempt(2, 2, 0, NotSent)], false),
+            ("of another generation", vec![attempt(1, 1, 0, Ambiguous), attempt(2, 2, 1, Renewed)], false),
+        ] {
+            let generation = before.last().map_or(Generation(0), |entry| entry.generation);
+            let history = of(before.into_iter().chain([attempt(9, 9, generation.0, Begun)]));
+            assert_eq!(history.was_ambiguous_before(&name(9), generation), expected, "{case}");
+        }
     }
 
     #[test]

@@ -1,0 +1,204 @@
+//! From a session that is due to an intent that is ours, or to nothing to do: join → plan → write the intent.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use perennial_core::Timestamp;
+use perennial_core::limits::REPLICA_CLOCK_SKEW;
+use perennial_core::provider::ResolvedProvider;
+use perennial_core::record::{Attempt, Circumstances, Entry, Intent, Phase, Plan, Record, Replicas, plan, seal_state};
+use perennial_core::renewal::{Verdict, decide, judge_audience_token};
+use perennial_core::session::SessionState;
+use perennial_store::{StoreError, Swap, Version};
+
+use crate::engine::Inner;
+use crate::issuer::RefreshPass;
+use crate::ledger::record_key;
+use crate::outcome::{Ask, Outcome};
+
+pub(super) enum Acquired {
+    /// Nothing to call for.
+    Landed(Outcome),
+    /// The intent is written: call.
+    Permit { newest: Arc<SessionState>, intent: Intent, provider: Arc<ResolvedProvider>, pass: RefreshPass },
+}
+
+impl Inner {
+    /// Until there is nothing to do or the intent is ours.
+    pub(super) async fn acquire(&self, cookie: &Arc<SessionState>, ask: &Ask) -> Acquired {
+        let give_up_at = self.now() + self.settings.renewal.wait_max;
+        let (mut told, mut pass) = (None, None);
+        loop {
+            let standing = match self.standing(cookie).await {
+                Ok(Ok(standing)) => standing,
+                Ok(Err(reason)) => return Acquired::Landed(Outcome::Ended(reason)),
+                Err(error) => return Acquired::Landed(self.store_failed(cookie.clone(), &error)),
+            };
+            let (newest, now) = (standing.newest, self.now());
+            if !self.is_due(&newest, ask, now) {
+                return Acquired::Landed(Outcome::Newest { state: newest, renewed: false });
+            }
+            let kept = |until: Timestamp| {
+                Acquired::Landed(Outcome::Kept { state: newest.clone(), retry_after: until.since(now) })
+            };
+            let Some(issuer) = self.issuer(&newest.provider) else { return kept(now + Duration::from_secs(60)) };
+            if let Some(audience) = &ask.audience
+                && self.audience_tokens.refused_until(&newest.provider, audience, now).is_some()
+            {
+                return Acquired::Landed(Outcome::AudienceRefused { state: newest, audience: audience.clone() });
+            }
+            // Had before the intent is written: discovery may take as long as a call, and the lease covers one call.
+            let provider = match issuer.resolved(&self.edges).await {
+                Ok(provider) => provider,
+                Err(error) => {
+                    tracing::warn!(%error, session = newest.id.fingerprint(), "renewal put off");
+                    return kept(now + Duration::from_secs(1));
+                }
+            };
+            let now = self.now();
+            // An answer counts for the version of the record it was asked about: somebody may have called since.
+            let told_now = told.filter(|(about, _)| *about == standing.version).map(|(_, told)| told);
+            let at = Circumstances { told: told_now, ..self.circumstances(&newest, &provider, now) };
+            let planned = plan(standing.phase.as_ref(), Attempt::new(self.random()), &at);
+            match planned {
+                Plan::Refused { claims } => return Acquired::Landed(Outcome::Refused { state: newest, claims }),
+                Plan::Reauthenticate => return Acquired::Landed(Outcome::Reauthenticate { state: newest }),
+                Plan::Ask(question) => {
+                    let answer = issuer.ask(&self.edges, &provider, question, &newest).await;
+                    told = Some((standing.version, (question, answer)));
+                }
+                Plan::Note(phase) => {
+                    if let Err(error) =
+                        self.write_phase(&newest, phase, standing.record.as_ref(), standing.version, None).await
+                    {
+                        return Acquired::Landed(self.store_failed(newest, &error));
+                    }
+                }
+                Plan::Hold(until) => return kept(until),
+                Plan::Wait(until) if now >= give_up_at => return kept(until.min(now + Duration::from_secs(1))),
+                Plan::Wait(until) => {
+                    // Others may go meanwhile.
+                    pass = None;
+                    self.wait_for_change(&newest, standing.version, until.min(give_up_at)).await;
+                }
+                Plan::Call(intent) => {
+                    let granted = match pass.take() {
+                        Some(granted) => granted,
+                        None => match issuer.admit(&self.edges, intent.turn(), give_up_at.since(now)).await {
+                            // Whatever the record says by now.
+                            Ok(granted) if granted.waited => {
+                                pass = Some(granted);
+                                continue;
+                            }
+                            Ok(granted) => granted,
+                            Err(until) => return kept(until),
+                        },
+                    };
+                    let intent = intent.counted(standing.record.as_ref());
+                    let (previous, begun) = (standing.record.as_ref(), self.begun(&newest, &intent, ask));
+                    let phase = Phase::Intent(intent.clone());
+                    match self.write_phase(&newest, phase, previous, standing.version, Some(begun)).await {
+                        Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider, pass: granted },
+                        Ok(Swap::Conflict(_)) => pass = Some(granted),
+                        Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_due(&self, newest: &SessionState, ask: &Ask, now: Timestamp) -> bool {
+        if newest.epoch < self.settings.epoch && newest.is_renewable() {
+            return true;
+        }
+        let policy = &self.settings.renewal;
+        let renewable = newest.tokens.as_ref().is_some_and(|tokens| tokens.refresh_token.is_some());
+        // The token that is asked for: the verdict on it, since when it is there, and at which generation it came.
+        let (verdict, issued_at, minted) = match &ask.audience {
+            None => {
+                let issued_at = newest.tokens.as_ref().map(|tokens| tokens.issued_at);
+                (decide(newest, policy, now), issued_at, newest.generation)
+            }
+            Some(audience) => {
+                let token = newest.audience_token(audience);
+                let minted = token.map_or(newest.generation, |token| token.generation);
+                (judge_audience_token(token, renewable, policy, now), token.map(|token| token.issued_at), minted)
+            }
+        };
+        match verdict {
+            Verdict::Due | Verdict::Expired => true,
+            Verdict::Bare => false,
+            Verdict::Fresh => {
+                // A clock that was set back must not bar renewal until it has caught up; one that is merely behind the clock of
+                // the replica that renewed last must not renew again at once.
+                let set_back = |at| now + REPLICA_CLOCK_SKEW < at;
+                let settled = issued_at.is_some_and(|at| set_back(at) || now.since(at) >= policy.min_interval);
+                ask.seen.is_some_and(|seen| seen >= minted) && renewable && settled
+            }
+        }
+    }
+
+    pub(super) fn circumstances(
+        &self,
+        newest: &SessionState,
+        provider: &ResolvedProvider,
+        now: Timestamp,
+    ) -> Circumstances {
+        Circumstances {
+            now,
+            rules: provider.doubt_rules(),
+            access_token_expires_at: newest.tokens.as_ref().and_then(|tokens| tokens.expires_at),
+            lease: self.settings.renewal.lease(),
+            replicas: if self.store.shared() { Replicas::Many } else { Replicas::One },
+            told: None,
+        }
+    }
+
+    pub(super) async fn wait_for_change(&self, newest: &SessionState, since: Option<Version>, until: Timestamp) {
+        let now = self.now();
+        let changed = self.store.changed(record_key(newest), since, now);
+        let _ = tokio::time::timeout(until.since(now) + Duration::from_millis(1), changed).await;
+    }
+
+    pub(super) async fn write_phase(
+        &self,
+        newest: &SessionState,
+        phase: Phase,
+        previous: Option<&Record>,
+        version: Option<Version>,
+        entry: Option<Entry>,
+    ) -> Result<Swap, StoreError> {
+        let sealed = seal_state(&self.keys().record, newest, self.random());
+        let record = Record::following(previous, newest.generation, sealed, phase);
+        let told = entry.as_ref().map_or(0, |entry| entry.stale_cookies);
+        let swapped = match entry {
+            None => self.swap(newest, version, &record).await,
+            Some(entry) => self.swap(newest, version, &record.noting(entry)).await,
+        };
+        if matches!(swapped, Ok(Swap::Stored(_))) {
+            self.stale_cookies.told(newest.id, told);
+        }
+        swapped
+    }
+
+    /// Prolongs the lease of an intent whose call is under way, until this future is dropped: a slow provider, and a slow
+    /// store after it, must not make other replicas take a living attempt for a lost one.
+    ///
+    /// Nothing depends on it: no call goes out that the first lease does not cover. So a beat that fails is left out.
+    pub(super) async fn keep_lease(&self, newest: &SessionState, intent: &Intent) -> Infallible {
+        let lease = self.settings.renewal.lease();
+        while self.store.shared() {
+            tokio::time::sleep(lease / 3).await;
+            let beat = async {
+                let stored = self.load(newest).await.ok()??;
+                let prolonged = Record::decode(&stored.bytes).ok()?.prolonged(intent, lease, self.now())?;
+                Some(self.swap(newest, Some(stored.version), &prolonged).await)
+            };
+            if let Some(Err(error)) = beat.await {
+                tracing::warn!(%error, session = newest.id.fingerprint(), "a lease was not prolonged");
+            }
+        }
+        std::future::pending().await
+    }
+}
