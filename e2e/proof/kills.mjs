@@ -50,7 +50,7 @@ async function open(name, options) {
       min_interval: '1ms',
     },
   })
-  return Object.assign(scene, { people: [], busy: [] })
+  return Object.assign(scene, { people: [], busy: [], outcomes: new Map() })
 }
 
 /** Sessions renew as fast as they can, each from two tabs, when one gateway dies; then it comes back. */
@@ -80,20 +80,28 @@ async function killOnce(scene, sessions) {
   } finally {
     round.over = true
   }
-  // Sessions of which the next request does not renew are in doubt, or over: they are judged in the end, and others take their places.
-  const asked = await Promise.all(scene.busy.map(async ({ person }) => {
+  // A session of which the next request does not renew is in doubt, or over. Its tab goes on asking every second, because a window that
+  // nobody comes in while it is open saves nobody; another session takes its place.
+  const renewed = await Promise.all(scene.busy.map(async ({ person }) => {
     const answer = await person.refresh()
     person.take(answer)
     return standing(answer) === 'served' && answer.json().renewed
   }))
-  scene.busy = scene.busy.filter((_, index) => asked[index])
+  for (const { person } of scene.busy.filter((_, index) => !renewed[index])) scene.outcomes.set(person, askOn(person))
+  scene.busy = scene.busy.filter((_, index) => renewed[index])
+}
+
+/** Until it is renewed or over, in spite of gateways that die meanwhile. A failure is told when it is asked for. */
+function askOn(person) {
+  const asked = outcome(person, { every: 1_000, within: 600_000 })
+  asked.catch(() => {})
+  return asked
 }
 
 /** One tab. It takes no 401 for an answer: whoever is told to sign in again is judged in the end. */
 async function renewWithoutPause(session, round) {
   const { person } = session
   while (!round.over && !session.stuck) {
-    const sent = Date.now()
     try {
       const answer = await person.refresh()
       person.take(answer)
@@ -101,16 +109,15 @@ async function renewWithoutPause(session, round) {
       else if (answer.json().renewed) session.renewed += 1
     } catch (error) {
       if (!['ECONNRESET', 'ECONNREFUSED', 'EPIPE'].includes(error.code)) throw error
-      person.cutOff.push({ sent, broken: Date.now() })
       if (person.fleet.gateways.length === 1) return
     }
   }
 }
 
-/** Every session that ever was is asked to renew once more, and either does or is over. */
+/** Every session that ever was either renews once more or is over. */
 async function settle(scene) {
   const { people, provider, fleet, refreshClass } = scene
-  const outcomes = await Promise.all(people.map((person) => outcome(person, { every: 1_000, within: 240_000 })))
+  const outcomes = await Promise.all(people.map((person) => scene.outcomes.get(person) ?? askOn(person)))
   await fleet.stop()
   const row = await judge(people, outcomes, { provider, refreshClass, callDeadlineMs: CALL_DEADLINE_MS })
   return { ...row, expect: { [`${refreshClass}: lost although they could be saved`]: [row.why, []] } }

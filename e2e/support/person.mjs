@@ -72,8 +72,15 @@ export class Person {
   }
 
   /** `POST /auth/refresh`: 200 `{ renewed, generation, expires_at }`, 503 when suspended, 401 when signed out. */
-  refresh(gateway = this.fleet.any(), { cookie = this.cookie, ...options } = {}) {
-    return this.fleet.request(gateway, '/auth/refresh', { ...options, method: 'POST', headers: { ...FETCH, origin: this.fleet.publicUrl, cookie } })
+  async refresh(gateway = this.fleet.any(), { cookie = this.cookie, ...options } = {}) {
+    const sent = Date.now()
+    const headers = { ...FETCH, origin: this.fleet.publicUrl, cookie }
+    try {
+      return await this.fleet.request(gateway, '/auth/refresh', { ...options, method: 'POST', headers })
+    } catch (error) {
+      if (options.signal?.aborted !== true) this.cutOff.push({ sent, broken: Date.now() })
+      throw error
+    }
   }
 
   /**
