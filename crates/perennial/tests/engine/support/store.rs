@@ -55,6 +55,16 @@ impl Flaky {
         assert!(matches!(swapped, Ok(Swap::Stored(_))), "nobody writes meanwhile: {swapped:?}");
     }
 
+    /// Another store that holds nothing but the record that was stored last, as it was in `backup`.
+    pub(crate) async fn restored(&self, backup: String) -> Arc<Self> {
+        let (key, stored) = self.last().await;
+        let restored = Self::new();
+        let now = Timestamp::from_unix_millis(0);
+        let swapped = restored.compare_and_swap(key, None, backup.into(), stored.expires, now).await;
+        assert!(matches!(swapped, Ok(Swap::Stored(_))), "the store is empty: {swapped:?}");
+        restored
+    }
+
     async fn last(&self) -> (RecordKey, Versioned) {
         let key = self.last_key.lock().expect("no panic while locked").expect("something was stored");
         let stored = self.store.load(key, Timestamp::from_unix_millis(0)).await.expect("memory does not fail");
