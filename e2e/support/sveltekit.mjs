@@ -1,4 +1,4 @@
-// examples/sveltekit as it is built, with the gateway before it or behind it, at the development provider.
+// examples/sveltekit, or e2e/kit2, as it is built, with the gateway before it or behind it, at the development provider.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -9,7 +9,12 @@ import { PERENNIAL, Program, freePort, newSecret, temporaryFolder } from './proc
 import { Visitor } from './visitor.mjs'
 import { until } from './wait.mjs'
 
-const example = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../examples/sveltekit')
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
+const example = path.join(root, 'examples/sveltekit')
+
+/** The applications that can be opened: what Node runs, and what it needs in its environment to answer at `url`. */
+export const EXAMPLE = { name: 'sveltekit', script: path.join(example, 'serve.mjs'), environment: () => ({}) }
+export const KIT_2 = { name: 'kit2', script: path.join(root, 'e2e/kit2/build/index.js'), environment: (url) => ({ HOST: '127.0.0.1', ORIGIN: url }) }
 
 /** What `harm()` says when there was none. */
 export const UNHARMED = { lost: [], refused: [] }
@@ -18,12 +23,12 @@ export const UNHARMED = { lost: [], refused: [] }
 export const MODES = ['before', 'behind']
 
 /** Provider, gateway and application on ports of their own, ended with the test `t`. */
-export async function openExample(t, mode, { accessTokenLifetime = '4s' } = {}) {
+export async function openExample(t, mode, { accessTokenLifetime = '4s', application = EXAMPLE } = {}) {
   const [providerPort, gatewayPort, appPort] = [await freePort(), await freePort(), await freePort()]
   const [gatewayUrl, appUrl] = [`http://127.0.0.1:${gatewayPort}`, `http://127.0.0.1:${appPort}`]
   const url = mode === 'before' ? appUrl : gatewayUrl
   const [clientSecret, backendSecret, secret] = [newSecret(), newSecret(), newSecret()]
-  const name = `sveltekit-${mode}-${appPort}`
+  const name = `${application.name}-${mode}-${appPort}`
 
   const provider = new DevelopmentProvider(providerPort, `${name}-provider`, { url, clientSecret, accessTokenLifetime })
   t.after(() => provider.stop())
@@ -37,11 +42,11 @@ export async function openExample(t, mode, { accessTokenLifetime = '4s' } = {}) 
   await gateway.start()
 
   const where = mode === 'before' ? { PERENNIAL_GATEWAY: gatewayUrl, AUTH_BACKEND_SECRET: backendSecret } : { PERENNIAL_ISSUER: gatewayUrl, PERENNIAL_AUDIENCE: appUrl }
-  const app = new Program(name, process.execPath, [path.join(example, 'serve.mjs')], {
-    env: { PORT: String(appPort), UPSTREAM_API: `${provider.issuer}/api`, ...where },
+  const app = new Program(name, process.execPath, [application.script], {
+    env: { PORT: String(appPort), UPSTREAM_API: `${provider.issuer}/api`, ...where, ...application.environment(url) },
   })
   t.after(() => app.stop())
-  await app.ready(`${appUrl}/problem`)
+  await app.ready(`${appUrl}/login`)
 
   return {
     mode,

@@ -39,7 +39,7 @@ enum Step {
     Doc,
     /// What the npm packages and the end-to-end suite are written with is there.
     Npm,
-    /// The npm packages are built and tested, and the example that uses them is built.
+    /// The npm packages are built and tested, and the applications that use them are built: the example, and the one of Kit 2.
     Packages,
     /// The end-to-end suite: real processes, a real browser, a foreign provider.
     E2e,
@@ -169,7 +169,7 @@ impl Gate<'_> {
                 run::cargo(self.root).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
                 &mut log,
             ),
-            Step::Npm => match [&["ci"][..], &["ci", "--prefix", "e2e"]]
+            Step::Npm => match [&["ci"][..], &["ci", "--prefix", "e2e"], &["ci", "--prefix", "e2e/kit2"]]
                 .iter()
                 .try_for_each(|arguments| machine::npm(self.root, arguments, &mut log))
             {
@@ -208,7 +208,7 @@ impl Gate<'_> {
         }
     }
 
-    /// Builds the package, tests what was built, and builds the example against it.
+    /// Builds the package, tests what was built, and builds the example and the application of Kit 2 against it.
     fn packages(&self, log: &mut File) -> Outcome {
         let node = match machine::node(self.root, log) {
             Ok(node) => node,
@@ -241,7 +241,8 @@ impl Gate<'_> {
                 return Outcome { tally: tested.tally, broken: Some(reason) };
             }
         }
-        tested
+        let kit2 = self.command(Command::new(&node).current_dir(self.root).arg("e2e/kit2/build.mjs"), log);
+        Outcome { tally: tested.tally, broken: kit2.broken }
     }
 
     /// Runs test files with Node's own runner, one at a time: each measures times on its own processes, and cores are shared.
