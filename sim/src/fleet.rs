@@ -27,8 +27,6 @@ pub(crate) struct Fleet {
 struct Replica {
     running: Option<Arc<Engine>>,
     lives: usize,
-    /// Which secrets it has: the old one; the new one as well; the new one in front.
-    rotation: usize,
 }
 
 /// One running engine.
@@ -58,23 +56,19 @@ impl Fleet {
 
     /// Starts a replica that is down, with an empty memory.
     pub(crate) fn boot(&self, replica: usize) {
-        // A rotation of secrets goes on with each start: nobody seals with a secret that others do not open yet.
-        let others = (0..self.len()).filter(|other| *other != replica);
-        let others_open_both = others.fold(true, |all, other| all & (lock(&self.replicas[other]).rotation > 0));
-        let (number, rotation) = {
+        let lives = {
             let mut place = lock(&self.replicas[replica]);
             if place.running.is_some() {
                 return;
             }
             place.lives += 1;
-            if place.lives > 1 && (place.rotation == 0 || others_open_both) {
-                place.rotation = (place.rotation + 1).min(2);
-            }
-            (replica * LIVES + place.lives, place.rotation)
+            place.lives
         };
-        let life = Life::new(replica, number);
+        let life = Life::new(replica, replica * LIVES + lives);
         self.world.note(format_args!("{life} starts"));
-        let engine = Arc::new(Engine::start(&self.world, life, rotation));
+        // A new secret is being rolled out: whoever starts once more has it in front.
+        let secrets = if lives > 1 { &[NEW_SECRET, OLD_SECRET][..] } else { &[OLD_SECRET] };
+        let engine = Arc::new(Engine::start(&self.world, life, secrets));
         lock(&self.replicas[replica]).running = Some(engine);
     }
 
@@ -101,7 +95,7 @@ impl Fleet {
 }
 
 impl Engine {
-    fn start(world: &Arc<World>, life: Arc<Life>, rotation: usize) -> Self {
+    fn start(world: &Arc<World>, life: Arc<Life>, secrets: &[&str]) -> Self {
         let scenario = &world.scenario;
         let provider = Provider::preset("oidc")
             .expect("a preset")
@@ -117,17 +111,12 @@ impl Engine {
         let store = StoreLine { world: world.clone(), life: life.clone() };
         let wire = Wire { world: world.clone(), life: life.clone() };
         let (watching, watched) = (world.clone(), life.clone());
-        let [first, second] = SECRETS;
-        let secrets = match rotation {
-            0 => vec![first],
-            1 => vec![first, second],
-            _ => vec![second, first],
-        };
         let builder = secrets.iter().fold(Auth::builder(), |auth, secret| auth.secret(CookieSecret::new(*secret)));
         let auth = builder
             .public_url(APP)
             .provider(provider)
             .renewal(policy)
+            .secret_roll_out(ROLL_OUT)
             .store(sabotage::store(store))
             .clock(ReplicaClock { world: world.clone(), replica: life.replica })
             .random(EngineDice::new(dice))
@@ -188,7 +177,13 @@ pub(crate) const APP: &str = "https://app.example";
 pub(crate) const PROVIDER_ID: &str = "oidc";
 
 /// The secret in force and its successor.
-pub(crate) const SECRETS: [&str; 2] = ["planted-cookie-secret-of-32-bytes", "another-cookie-secret-of-32-bytes"];
+pub(crate) const SECRETS: [&str; 2] = [OLD_SECRET, NEW_SECRET];
+
+const OLD_SECRET: &str = "planted-cookie-secret-of-32-bytes";
+const NEW_SECRET: &str = "another-cookie-secret-of-32-bytes";
+
+/// Longer than a run: nobody can say when the last replica will have started anew.
+const ROLL_OUT: Duration = Duration::from_secs(3600);
 
 /// The session cookie's name.
 pub(crate) const SESSION_COOKIE: &str = "__Secure-authjs.session-token";

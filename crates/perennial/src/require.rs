@@ -56,10 +56,8 @@ impl Auth {
         }
     }
 
-    /// The answer to a request that cannot be served although nobody need sign in again ([`Entry::unavailable`]): for a page
-    /// load a page that tries again by itself, for others the refusal as it is.
-    ///
-    /// [`Entry::unavailable`]: crate::Entry::unavailable
+    /// The answer to a request that cannot be served although nobody need sign in again: for a page load a page that tries
+    /// again by itself, for others the refusal as it is.
     pub fn refuse(&self, request: &Parts, refusal: Refusal) -> Response {
         match refusal {
             Refusal::RenewalSuspended { retry_after } | Refusal::SessionUnavailable { retry_after }

@@ -26,12 +26,15 @@ test('one question with the secret and the cookies, and nothing of a browser', a
 	const setCookie = ['authjs.session-token=y; Path=/; HttpOnly', 'other=z'];
 	const { url, seen } = await serve(t, (_, response) => json(response, 200, told, { 'set-cookie': setCookie }));
 	const engine = beforeGateway({ gateway: url, secret: SECRET });
-	const entry = await engine.enter(visitor('/x', { headers: { origin: 'http://localhost:5173', 'sec-fetch-site': 'same-origin' } }), { renew: true });
+	const asked = { origin: 'http://localhost:5173', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'navigate' };
+	const entry = await engine.enter(visitor('/x', { headers: asked }), { renew: true });
 	assert.deepEqual(entry.setCookies, setCookie);
 	assert.equal(entry.renewed, true);
 	assert.deepEqual([entry.visitor.accessToken, entry.visitor.expiresAt], ['token', new Date(1_800_000_000_000)]);
 	const [{ method, url: path, headers, body }] = seen;
-	assert.deepEqual([method, path, body], ['POST', '/auth/backend/session', '{"renew":true}']);
+	assert.deepEqual([method, path], ['POST', '/auth/backend/session']);
+	// Whom the visitor's request speaks for, so that polling does not keep the session from becoming idle.
+	assert.deepEqual(JSON.parse(body), { renew: true, visitor: { method: 'GET', headers: { 'sec-fetch-mode': 'navigate' } } });
 	assert.deepEqual([headers.authorization, headers.cookie, headers.origin], [`Bearer ${SECRET}`, COOKIE, undefined]);
 	assert.deepEqual(Object.keys(headers).filter((name) => name.startsWith('sec-')), []);
 });

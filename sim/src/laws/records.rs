@@ -17,6 +17,10 @@ impl World {
         if bytes.windows(8).any(|window| window == b".planted") {
             book.accuse("S11", "a token lies in the store in plain text".into());
         }
+        // Since when the newest secret is known: a moment, and nothing else.
+        if bytes.iter().all(u8::is_ascii_digit) {
+            return;
+        }
         let Ok(after) = Record::decode(bytes) else {
             return book.accuse("S11", "what was written is no record".into());
         };

@@ -189,6 +189,7 @@ fn opening(reason: RenewalReason, generation: u64) -> String {
             format!("The access token had expired; renewed on demand to generation {generation}.")
         }
         RenewalReason::OnDemand => format!("Renewed by the button to generation {generation}."),
+        RenewalReason::Doubt => format!("A lost answer was asked for once more; renewed to generation {generation}."),
         RenewalReason::Audience => format!("A token for another audience was fetched with generation {generation}."),
         RenewalReason::Unauthorized => {
             format!("The app answered 401; renewed to generation {generation} and asked again.")
@@ -211,6 +212,7 @@ fn why(reason: RenewalReason) -> &'static str {
         RenewalReason::Expired => "on demand",
         RenewalReason::OnDemand => "button",
         RenewalReason::Audience => "another audience",
+        RenewalReason::Doubt => "a lost answer",
         RenewalReason::Unauthorized => "the app said 401",
         RenewalReason::Epoch => "a new epoch",
     }
@@ -219,7 +221,7 @@ fn why(reason: RenewalReason) -> &'static str {
 fn kind(reason: RenewalReason) -> &'static str {
     match reason {
         RenewalReason::AheadOfTime => "ahead",
-        RenewalReason::Expired | RenewalReason::Audience => "demand",
+        RenewalReason::Expired | RenewalReason::Audience | RenewalReason::Doubt => "demand",
         RenewalReason::OnDemand => "manual",
         RenewalReason::Unauthorized => "unauthorized",
         RenewalReason::Epoch => "demand",

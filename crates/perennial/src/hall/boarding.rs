@@ -24,7 +24,7 @@ impl Inner {
     }
 
     /// The outcome of the flight that did what `ask` wants; `None` when it did not land in time.
-    pub(super) async fn flown(
+    pub(crate) async fn flown(
         self: &Arc<Self>,
         cookie: &Arc<SessionState>,
         ask: &Ask,

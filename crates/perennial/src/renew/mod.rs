@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use perennial_core::condition::Progress;
 use perennial_core::provider::ResolvedProvider;
-use perennial_core::record::{EndReason, Intent, RenewalEntry};
+use perennial_core::record::{EndReason, Intent, RenewalEntry, RenewalVerdict};
 use perennial_core::renewal::due_at;
 use perennial_core::secret::{IdToken, RefreshToken};
 use perennial_core::session::{Audience, SessionState};
@@ -17,7 +17,7 @@ use perennial_core::token::TokenResponse;
 use crate::alarm::AlarmCode;
 use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger};
 use crate::engine::Inner;
-use crate::event::{Event, Renewal, RenewalOutcome};
+use crate::event::{Event, Renewal, RenewalOutcome, RenewalReason};
 use crate::flight::Departure;
 use crate::happened::without_echo;
 use crate::issuer::{Identity, IssuerClient, RefreshPass};
@@ -39,11 +39,16 @@ impl Inner {
             Acquired::Landed(outcome) => flight.tell(outcome),
             Acquired::Permit { newest, intent, provider, pass } => {
                 note_attempt(intent.attempt.short());
-                let (outcome, unsaved) = self.fly_with(&newest, &intent, &provider, pass, &ask, &flight).await;
+                let Flown { outcome, unsaved, in_doubt } =
+                    self.fly_with(&newest, &intent, &provider, pass, &ask, &flight).await;
                 flight.tell(outcome);
                 if let Some((unsaved, entry)) = unsaved {
                     // Until they are in the record, whoever comes with the spent cookie gets the tokens from this flight.
                     self.save_late(&newest, &intent, unsaved, &entry).await;
+                }
+                drop(flight);
+                if in_doubt && ask.reason != RenewalReason::Doubt {
+                    self.clear_doubt(&newest, &ask).await;
                 }
             }
         }
@@ -59,12 +64,13 @@ impl Inner {
         pass: RefreshPass,
         ask: &Ask,
         flight: &Departure<Outcome>,
-    ) -> (Outcome, Option<(SessionState, RenewalEntry)>) {
+    ) -> Flown {
         // Both were there when the intent was planned.
         let (Some(issuer), Some(refresh_token)) =
             (self.issuer(&newest.provider), newest.tokens.as_ref().and_then(|tokens| tokens.refresh_token.as_ref()))
         else {
-            return (Outcome::Kept { state: newest.clone(), retry_after: Duration::from_secs(60) }, None);
+            let outcome = Outcome::Kept { state: newest.clone(), retry_after: Duration::from_secs(60) };
+            return Flown { outcome, unsaved: None, in_doubt: false };
         };
         let mut unsaved = None;
         let called_at = self.now();
@@ -86,9 +92,26 @@ impl Inner {
             },
         };
         let outcome = if unsaved.is_some() { outcome.unsaved() } else { outcome };
+        let in_doubt = told == RenewalOutcome::Kept { why: RenewalVerdict::InDoubt.code() };
         self.report(newest, &outcome, told, &entry);
-        let unsaved = unsaved.map(|next| (next, entry));
-        (outcome, unsaved)
+        Flown { outcome, unsaved: unsaved.map(|next| (next, entry)), in_doubt }
+    }
+
+    /// Has a doubt resolved while its window is open, although nobody may come: a renewal on demand leaves the access token
+    /// fresh, and requests with a fresh token do not look at the record.
+    async fn clear_doubt(self: &Arc<Self>, newest: &Arc<SessionState>, ask: &Ask) {
+        let again = Ask { reason: RenewalReason::Doubt, seen: Some(newest.generation), ..ask.clone() };
+        let mut pause = DOUBT_PAUSE;
+        for _ in 0..DOUBT_TRIES {
+            tokio::time::sleep(pause).await;
+            match self.flown(newest, &again, self.settings.renewal.wait_max).await.as_deref() {
+                // Where the class has no window, or it has closed, nothing is to be done before the access token dies.
+                Some(Outcome::Kept { retry_after, .. }) if *retry_after <= DOUBT_PAUSE_MAX => {
+                    pause = (*retry_after).max(DOUBT_PAUSE);
+                }
+                _ => return,
+            }
+        }
     }
 
     /// Makes received tokens durable, and only then looks at them.
@@ -242,6 +265,15 @@ impl Inner {
     }
 }
 
+/// What a flight with an intent came to.
+struct Flown {
+    outcome: Outcome,
+    /// The generation that the store would not take, and what is to be noted of it.
+    unsaved: Option<(SessionState, RenewalEntry)>,
+    /// Whether nobody knows if the refresh token was spent.
+    in_doubt: bool,
+}
+
 /// What a renewal's end says about the next one.
 fn progress_after(outcome: &Outcome) -> Progress {
     match outcome {
@@ -259,3 +291,13 @@ struct Call<'a> {
     ask: &'a Ask,
     entry: &'a RenewalEntry,
 }
+
+/// How often a doubt is looked into although nobody asks: a provider that loses several answers in a row is in trouble, and
+/// whoever comes next goes on.
+const DOUBT_TRIES: u32 = 8;
+
+/// The least time between two of them.
+const DOUBT_PAUSE: Duration = Duration::from_millis(250);
+
+/// The longest that is waited for: a hold that lasts longer waits for the access token to die.
+const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use perennial::store::MemoryStore;
 use perennial::{Condition, RenewalOutcome, RenewalPolicy};
 use perennial_provider::Outcome;
 
-use crate::support::{Browser, DEAD, DUE, Rules, World};
+use crate::support::{Browser, DEAD, DUE, Rules, World, eventually};
 
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -35,6 +35,26 @@ async fn in_doubt(world: &World, fault: &str) -> (Browser, String) {
 
 fn resends(world: &World) -> Vec<ResendReason> {
     world.engine.told_renewals().into_iter().filter_map(|renewal| renewal.resend).collect()
+}
+
+/// Found by the simulation. The answer to a renewal by the button got lost while the access token was fresh. Requests with a fresh
+/// token do not look at the record, so nobody asked again while the provider would still have forgiven it.
+#[tokio::test]
+async fn a_doubt_is_resolved_inside_its_window_although_the_access_token_is_fresh() {
+    let world = World::of(RefreshClass::Idempotent(Duration::from_secs(120)), |auth| auth).await;
+    let browser = world.alice().await;
+    let copy = browser.copy();
+    world.clock.advance(Duration::from_secs(10));
+    world.provider.script("class=idempotent:120,lose_reply=1,grant=refresh_token").expect("a script");
+    assert_eq!(browser.post("/auth/refresh", &[]).await.json()["renewed"], false);
+    world.clock.advance(Duration::from_secs(1));
+    eventually("the answer is fetched", || async {
+        world.engine.renewals().iter().any(|outcome| *outcome == RenewalOutcome::Renewed)
+    })
+    .await;
+    world.clock.advance(DEAD);
+    assert!(world.accepts(&copy.get("/data").await.bearer()).await);
+    assert!(world.family_alive());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use perennial::explain::{ExplainError, Explanation};
 use perennial::provider::RefreshClass;
-use perennial::{AuthBuilder, Event, RenewalPolicy};
+use perennial::{AuthBuilder, Event, RenewalPolicy, SessionStrategy};
 use serde_json::Value;
 
 use crate::support::{DEAD, DUE, Engine, Flaky, World, eventually};
@@ -211,7 +211,9 @@ async fn a_history_costs_no_write_of_its_own() {
     browser.post("/auth/signout", &[]).await;
     assert_eq!(store.swaps.load(Ordering::SeqCst), 4, "the tombstone");
     let told = explained(&world.engine, &alices(&world.engine)).await;
-    assert_eq!(told.entries[0].stale_cookies, 1, "told with the next write: {told:?}");
+    // A handle is never stale.
+    let saved = u32::from(crate::STRATEGY == SessionStrategy::Jwt);
+    assert_eq!(told.entries[0].stale_cookies, saved, "told with the next write: {told:?}");
 }
 
 #[tokio::test]
@@ -277,12 +279,10 @@ async fn an_outage_of_the_store_is_counted_and_its_alarm_told_once_a_minute() {
     assert_eq!(told, 1);
     store.fail(false);
     let metrics = world.engine.auth.metrics();
-    for series in [
-        r#"perennial_alarms_total{code="store_unavailable"} 4"#,
-        r#"perennial_store_errors_total{operation="load",code="store_corrupt"} 4"#,
-    ] {
-        assert!(counted(&world.engine, series), "{series} in {metrics}");
-    }
+    assert!(counted(&world.engine, r#"perennial_alarms_total{code="store_unavailable"} 4"#), "{metrics}");
+    let errors = r#"perennial_store_errors_total{operation="load",code="store_corrupt"} "#;
+    let errors = metrics.lines().find_map(|line| line.strip_prefix(errors)?.parse::<u32>().ok());
+    assert!(errors >= Some(4), "{metrics}");
 }
 
 #[tokio::test]

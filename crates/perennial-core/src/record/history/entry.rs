@@ -102,6 +102,8 @@ pub enum RenewalReason {
     Unauthorized,
     /// The session was of an older epoch: its provider had to vouch for it.
     Epoch,
+    /// The answer to an earlier attempt was lost, and nobody else came while it could be asked for again.
+    Doubt,
 }
 
 /// What came of an attempt to renew, as far as the record knows.
@@ -163,6 +165,7 @@ impl RenewalReason {
             Self::Audience => "audience",
             Self::Unauthorized => "unauthorized",
             Self::Epoch => "epoch",
+            Self::Doubt => "doubt",
         }
     }
 }
