@@ -1,4 +1,4 @@
-// e2e/kit2 by HTTP: the package `perennial-sveltekit` in a built application of SvelteKit 2, which its peer range promises beside Kit 3.
+// e2e/kit2 by HTTP and once in Chromium: the package `perennial-sveltekit` in a built application of SvelteKit 2, which its peer range promises beside Kit 3.
 
 import assert from 'node:assert/strict'
 import { readFileSync, readdirSync, realpathSync } from 'node:fs'
@@ -7,6 +7,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'node:test'
 
+import { launchBrowser, openPage } from '../support/browser.mjs'
 import { KIT_2, UNHARMED, openExample } from '../support/sveltekit.mjs'
 import { Visitor } from '../support/visitor.mjs'
 import { until } from '../support/wait.mjs'
@@ -111,6 +112,38 @@ test('behind the gateway the same application signs in, renews and signs out', a
   await visitor.postForm('/auth/signout', { callbackUrl: '/' })
   assert.deepEqual(visitor.sessionCookies(), [])
   assert.equal((await new Visitor(url).page('/account')).status, 303)
+  assert.deepEqual(await provider.harm(), UNHARMED)
+})
+
+test('in the browser: sign-in, button and remote function by script, and a sign-out that the other tab follows', async (t) => {
+  const { url, provider } = await open(t)
+  const browser = await launchBrowser()
+  t.after(() => browser.close())
+  const { page, context, complaints } = await openPage(browser)
+  const part = (name, of = page) => of.locator(`[data-test="${name}"]`)
+  const go = (address, of = page) => of.goto(`${url}${address}`, { waitUntil: 'networkidle' })
+  await go('/')
+  await page.getByRole('button', { name: 'Sign in by script' }).click()
+  await part('generation').filter({ hasText: '0' }).waitFor()
+  await page.waitForLoadState('networkidle')
+
+  await until('the token to be a second old', async () => Date.now() - (await newestToken(provider)).issued_at_ms > 1_050)
+  await page.getByRole('button', { name: 'Refresh Token' }).click()
+  await page.getByRole('status').filter({ hasText: 'Renewed.' }).waitFor()
+  await part('generation').filter({ hasText: '1' }).waitFor()
+
+  await go('/remote')
+  await page.getByRole('button', { name: 'Who am I?' }).click()
+  await page.getByRole('status').filter({ hasText: 'Alice Archer' }).waitFor()
+  await page.getByRole('button', { name: 'Greet me' }).click()
+  await part('greeted').filter({ hasText: 'Alice Archer' }).waitFor()
+
+  const other = await context.newPage()
+  await go('/', other)
+  await other.getByRole('button', { name: 'Sign out by script' }).click()
+  await other.getByRole('button', { name: 'Sign in by script' }).waitFor()
+  await part('user').filter({ hasText: 'nobody' }).waitFor()
+  assert.deepEqual(complaints, [])
   assert.deepEqual(await provider.harm(), UNHARMED)
 })
 

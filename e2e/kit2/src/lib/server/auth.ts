@@ -1,3 +1,5 @@
+// All that the application sets up for sign-in. The gateway is either in front of it or behind it; the environment says which.
+
 import { env } from 'node:process';
 
 import { beforeGateway, behindGateway, perennial } from 'perennial-sveltekit';
