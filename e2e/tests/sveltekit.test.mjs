@@ -249,6 +249,6 @@ async function newestToken(provider) {
 /** Waits until the access token that came with the newest refresh token has died. */
 async function expired(provider, lifetime = 4_000) {
   const newest = await newestToken(provider)
-  await until('the access token to die', () => Date.now() > newest.issued_at_ms + lifetime + 100)
+  await until('the access token to die', () => Date.now() > newest.issued_at_ms + lifetime + 100, { within: lifetime + 5_000 })
   return { newest }
 }
