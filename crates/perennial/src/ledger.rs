@@ -78,7 +78,7 @@ impl Inner {
 
     /// What the record alone says of a session whose cookie is a handle.
     pub(crate) async fn recorded(&self, handle: &Handle) -> Result<Recorded, StoreError> {
-        let stored = self.store.load(RecordKey::from_digest(handle.id.record_key()), self.now()).await?;
+        let stored = self.read(RecordKey::from_digest(handle.id.record_key())).await?;
         Ok(match self.readable(stored.as_ref())? {
             None => Recorded::Missing,
             Some(Record { phase: Phase::Ended { reason, .. }, .. }) => {
@@ -234,8 +234,12 @@ impl Inner {
     }
 
     pub(crate) async fn load(&self, state: &SessionState) -> Result<Option<Versioned>, StoreError> {
+        self.read(record_key(state)).await
+    }
+
+    async fn read(&self, key: RecordKey) -> Result<Option<Versioned>, StoreError> {
         let began = Instant::now();
-        let loaded = self.store.load(record_key(state), self.now()).await;
+        let loaded = self.store.load(key, self.now()).await;
         self.metrics.store_answered("load", began.elapsed(), loaded.as_ref().err());
         loaded
     }

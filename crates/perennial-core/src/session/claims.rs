@@ -63,6 +63,8 @@ impl SessionState {
         if let Some(Value::Object(own)) = claims.get_mut(OWN) {
             own.retain(|member, _| !HANDLE_MEMBERS.contains(&member.as_str()));
         }
+        // For Auth.js alone, which never sees a record: our own part has it, and more exactly.
+        claims.remove("expires_at");
         claims
     }
 
@@ -310,9 +312,11 @@ mod tests {
         let session = session().active(at(9));
         let kept = session.to_handled_claims();
         assert!(kept[OWN].get("sid").is_none() && kept[OWN].get("key").is_none(), "{kept:?}");
+        assert!(!kept.contains_key("expires_at"), "{kept:?}");
         let back = SessionState::from_handled_claims(kept, &session.handle()).expect("our own claims");
         assert_eq!((back.id, &back.share, back.active_at), (session.id, &session.share, at(9)));
         assert_eq!(back.provider, session.provider);
+        assert_eq!(back.tokens.and_then(|tokens| tokens.expires_at), Some(at(301)));
         assert!(SessionState::from_handled_claims(Map::new(), &session.handle()).is_err());
     }
 
