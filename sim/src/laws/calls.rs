@@ -92,10 +92,17 @@ impl World {
         }
         let bought =
             book.calls.iter().rev().find(|call| matches!(call.ending, Ending::Tokens(_)) && call.family == family);
+        // What its buyer took into the grave, or could not write down, is bought anew.
+        let kept = |call: &&Call| match call.ending {
+            Ending::Tokens(access) => facts.recorded.contains(&access),
+            _ => false,
+        };
+        let bought = bought.filter(kept);
         if bought.is_some_and(|call| now + self.scenario.skew() < call.sent + self.scenario.min_interval) && !excused {
             return Some(("S12", format!("{life} renewed s{family} again within its shortest interval")));
         }
-        let first = earlier.iter().filter(|call| call.ending != Ending::Unprocessed).map(|call| call.sent).min()?;
+        let doubted: Vec<_> = earlier.iter().filter(|call| call.ending != Ending::Unprocessed).collect();
+        let first = doubted.iter().map(|call| call.sent).min()?;
         let reason = match self.scenario.believed() {
             RefreshClass::Reusable | RefreshClass::Acknowledged => "at once: harmless in this class",
             RefreshClass::Idempotent(window) | RefreshClass::Overlap(window)
@@ -103,7 +110,7 @@ impl World {
             {
                 "inside the window"
             }
-            RefreshClass::Unknown if earlier.len() == 1 && now < first + EARLY + self.scenario.skew() + LEASE_SLACK => {
+            RefreshClass::Unknown if doubted.len() == 1 && now < first + EARLY + self.scenario.skew() + LEASE_SLACK => {
                 "early and once, at a provider nobody has described"
             }
             _ => {
