@@ -49,7 +49,7 @@ async fn a_doubt_is_resolved_inside_its_window_although_the_access_token_is_fres
     assert_eq!(browser.post("/auth/refresh", &[]).await.json()["renewed"], false);
     world.clock.advance(Duration::from_secs(1));
     eventually("the answer is fetched", || async {
-        world.engine.renewals().iter().any(|outcome| *outcome == RenewalOutcome::Renewed)
+        world.engine.renewals().contains(&RenewalOutcome::Renewed)
     })
     .await;
     world.clock.advance(DEAD);
