@@ -5,7 +5,7 @@
 //! where the session stands. Before a refresh token is sent, an *intent* is written into the same record by
 //! compare-and-swap; whoever wins that write calls, everybody else waits. An intent whose lease ran out does not mean
 //! "free" but "in doubt": the provider may have spent the refresh token. What may be done then depends on the
-//! provider's [`RefreshClass`].
+//! provider's [`RefreshClass`](crate::provider::RefreshClass).
 //!
 //! Three steps, all pure: [`join`] cookie and record, [`plan`] what to do, [`settle`] the outcome. The driver's `renew`
 //! is these three with a store and an HTTP client between them.
@@ -42,7 +42,7 @@ pub struct Record {
     v: u8,
     /// The newest generation.
     pub generation: Generation,
-    /// That generation's [`SessionState`], sealed; empty once the session has ended.
+    /// That generation's [`SessionState`](crate::session::SessionState), sealed; empty once the session has ended.
     #[serde(with = "base64_text")]
     pub sealed: Vec<u8>,
     /// How many intents were written for this session so far; never decreases.
