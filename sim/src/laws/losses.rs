@@ -90,6 +90,8 @@ impl World {
                 && !facts.revocations.contains(&life.number)
                 && facts.sign_outs.len() == 1
                 && facts.lost.is_none()
+                // What the provider has refused need not be revoked.
+                && facts.refused.is_empty()
                 && !book.tail_lost
             {
                 accusations.push(("S5", format!("{life} signed s{family} out and told the provider nothing")));

@@ -48,10 +48,7 @@ async fn a_doubt_is_resolved_inside_its_window_although_the_access_token_is_fres
     world.provider.script("class=idempotent:120,lose_reply=1,grant=refresh_token").expect("a script");
     assert_eq!(browser.post("/auth/refresh", &[]).await.json()["renewed"], false);
     world.clock.advance(Duration::from_secs(1));
-    eventually("the answer is fetched", || async {
-        world.engine.renewals().contains(&RenewalOutcome::Renewed)
-    })
-    .await;
+    eventually("the answer is fetched", || async { world.engine.renewals().contains(&RenewalOutcome::Renewed) }).await;
     world.clock.advance(DEAD);
     assert!(world.accepts(&copy.get("/data").await.bearer()).await);
     assert!(world.family_alive());
