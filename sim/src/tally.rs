@@ -75,7 +75,7 @@ impl fmt::Display for Tally {
         for (title, counts) in [
             ("faults on the line to the provider", &self.faults),
             ("refresh tokens sent again", &self.resends),
-            ("sessions that no protocol can save", &self.losses),
+            ("sessions lost, each with its reason", &self.losses),
         ] {
             writeln!(f, "{:>9} {title}", counts.values().sum::<u64>())?;
             for (name, count) in counts {

@@ -262,7 +262,7 @@ fn simulated(output: &str) -> String {
 }
 
 /// The line of the simulation for sessions lost through no fault of the protocol.
-const LOSSES: &str = "sessions that no protocol can save";
+const LOSSES: &str = "sessions lost, each with its reason";
 
 /// The number before `what`, which has a line of its own: `      412 sessions`.
 fn counted(output: &str, what: &str) -> Option<u64> {
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn the_simulations_counts_are_read() {
         let output = "    10000 seeds\n     9000   calm\n    20000 sessions\n    90000 requests of browsers\n    \
-                      50000 renewals in the record\n       31 sessions that no protocol can save\n";
+                      50000 renewals in the record\n       31 sessions lost, each with its reason\n";
         assert_eq!(simulated(output), "10,000 seeds, 20,000 sessions, 50,000 renewals");
         assert_eq!(counted(output, LOSSES), Some(31));
         assert_eq!(counted("", LOSSES), None);
