@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use crate::gateway::readiness;
 use crate::refusal::{GatewayRefusal, json};
-use crate::server::serve;
+use crate::serving::serve;
 
 /// The admin endpoints of one engine, cheap to clone.
 #[derive(Clone, Debug)]

@@ -18,11 +18,10 @@ use tower_service::Service;
 use tracing::Instrument;
 
 use crate::config::Config;
-use crate::identity;
-use crate::proxy::Proxy;
+use crate::identity::{self, statement};
 use crate::refusal::{GatewayRefusal, json};
-use crate::route::{Access, Identity, Route, Routes};
-use crate::statement;
+use crate::routing::{Access, Identity, Route, Routes};
+use crate::upstream::{Proxy, tunnel};
 
 /// The gateway as a service, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
 #[derive(Clone, Debug)]
@@ -153,7 +152,7 @@ impl Inner {
         peer: SocketAddr,
     ) -> Response<Body> {
         let original = request.headers().clone();
-        let again = session.is_some() && request.body().is_end_stream() && !crate::tunnel::is_upgrade(&original);
+        let again = session.is_some() && request.body().is_end_stream() && !tunnel::is_upgrade(&original);
         self.dress(&mut request, route, session.as_ref()).await;
         let repeated = again.then(|| repeat(&request));
         let response = self.proxy.pass(request, &route.upstream, self.auth.settings(), peer).await;

@@ -1,6 +1,7 @@
 //! A gateway that keeps users signed in, before any app: reverse proxy over the `perennial` engine.
 //!
-//! A request goes one way: `server` (connection) → `gateway` (hygiene, our own endpoints, route, session) → `proxy` (upstream)
+//! A request goes one way: `serving` (connection) → `gateway` (hygiene, our own endpoints, session; `routing` finds the route,
+//! `identity` says who it is) → `upstream`
 //! → back. Beside them [`Admin`] answers operators, on a listener of its own. The gateway adds no session rule of its own: who is
 //! there, and what cookies to set, `perennial::Auth` says.
 //!
@@ -18,20 +19,15 @@
 
 mod admin;
 mod config;
-mod deadline;
 mod gateway;
 mod identity;
-mod provider_settings;
-mod proxy;
-mod reader;
 mod refusal;
-mod route;
-mod server;
-mod statement;
-mod tunnel;
+mod routing;
+mod serving;
+mod upstream;
 
 pub use admin::Admin;
 pub use config::{Config, QuickStart};
 pub use gateway::Gateway;
-pub use route::{Access, Identity, Route};
-pub use server::serve;
+pub use routing::{Access, Identity, Route};
+pub use serving::serve;

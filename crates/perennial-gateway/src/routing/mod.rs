@@ -1,48 +1,10 @@
 //! Which upstream a path leads to, and who may go there.
 
-use std::sync::Arc;
+mod path;
+mod route;
 
-use percent_encoding::percent_decode_str;
-use perennial::Audience;
-use url::Url;
-
-/// One rule: paths that begin so go there, for those who may.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// The beginning of the path, whole segments: `/api` matches `/api` and `/api/x`, not `/apiary`. `/` matches all.
-    pub path: String,
-    /// Where requests go; its own path is put before theirs.
-    pub upstream: Url,
-    /// Who may go there.
-    pub access: Access,
-    /// Whether the user's access token goes along as `Authorization: Bearer`; yes.
-    pub bearer: bool,
-    /// How the upstream is told who is there.
-    pub identity: Identity,
-    /// Whom that token is for, if not for the audience that sessions are begun with (RFC 8707).
-    pub audience: Option<Arc<Audience>>,
-}
-
-/// How an upstream is told who is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Identity {
-    /// In plain headers, for an upstream that nobody else can reach.
-    #[default]
-    Headers,
-    /// In a signed statement, `X-Perennial-Identity`, for an upstream that wants to see for itself.
-    Jwt,
-}
-
-/// Who may use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Everybody; sessions are not looked at.
-    Public,
-    /// Everybody; whoever is signed in is announced to the upstream.
-    Optional,
-    /// Those who are signed in.
-    Required,
-}
+use self::path::{Loose, is_ambiguous};
+pub use self::route::{Access, Identity, Route};
 
 /// Routes, the longest path first.
 #[derive(Clone, Debug)]
@@ -74,8 +36,8 @@ impl Routes {
             return Err(AmbiguousPath);
         }
         let Some((route, exact)) = self.0.iter().find(|(route, _)| route.covers(path)) else { return Ok(None) };
-        let deeper = self.0.iter().filter(|(_, prefix)| prefix.0.len() > exact.0.len() && loose.is_below(prefix));
-        match deeper.max_by_key(|(_, prefix)| prefix.0.len()) {
+        let deeper = self.0.iter().filter(|(_, prefix)| prefix.depth() > exact.depth() && loose.is_below(prefix));
+        match deeper.max_by_key(|(_, prefix)| prefix.depth()) {
             Some((deeper, _)) if deeper.access == Access::Required && route.access != Access::Required => {
                 Err(AmbiguousPath)
             }
@@ -84,52 +46,14 @@ impl Routes {
     }
 }
 
-impl Route {
-    fn covers(&self, path: &str) -> bool {
-        let prefix = self.path.trim_end_matches('/');
-        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-}
-
 /// The path reads differently to different servers.
 #[derive(Debug)]
 pub(crate) struct AmbiguousPath;
 
-/// Doubled slashes, backslashes, encoded separators and what is encoded twice: servers disagree on what they mean.
-fn is_ambiguous(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
-    let hex = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
-    let twice = lower.split("%25").skip(1).any(hex);
-    twice || ["%2f", "%5c", "%00", "\\", "//"].iter().any(|odd| lower.contains(odd))
-}
-
-/// The segments of a path as the most forgiving server reads them: decoded, without `;parameters`, in one case, and without
-/// the dots and blanks at their ends that some file systems drop.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Loose(Vec<String>);
-
-impl Loose {
-    fn read(path: &str) -> Self {
-        let decoded = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
-        let bare = decoded.split('/').map(|segment| segment.split(';').next().unwrap_or_default().trim());
-        let kept = bare.map(|segment| match segment {
-            "." | ".." => segment,
-            _ => segment.trim_end_matches(['.', ' ']),
-        });
-        Self(kept.filter(|segment| !segment.is_empty()).map(str::to_owned).collect())
-    }
-
-    fn climbs(&self) -> bool {
-        self.0.iter().any(|segment| segment == "." || segment == "..")
-    }
-
-    fn is_below(&self, prefix: &Self) -> bool {
-        self.0.starts_with(&prefix.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::*;
 
     fn routes() -> Routes {

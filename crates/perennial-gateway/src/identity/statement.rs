@@ -11,7 +11,7 @@ use perennial::{Auth, Session, identity};
 use serde_json::Value;
 use url::Url;
 
-use crate::proxy::target;
+use crate::upstream::target;
 
 /// What the public halves of the keys are asked for by, below the base path.
 pub(crate) const KEY_SET_PATH: &str = "/identity/jwks";

@@ -1,13 +1,14 @@
 //! Passing a request to an upstream and its answer back, streamed both ways.
 
+mod deadline;
+mod hop_by_hop;
+pub(crate) mod tunnel;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::{
-    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use hyper_util::client::legacy::Client;
@@ -16,10 +17,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use perennial::{ConfigError, Settings};
 use url::Url;
 
-use crate::deadline;
-use crate::identity;
+use self::hop_by_hop::remove_hop_by_hop;
 use crate::refusal::GatewayRefusal;
-use crate::tunnel;
 
 /// Connections to upstreams, kept alive and shared.
 #[derive(Clone, Debug)]
@@ -112,34 +111,6 @@ fn forwarded(headers: &mut HeaderMap, settings: &Settings, peer: SocketAddr) {
     set("x-forwarded-proto", HeaderValue::from_str(settings.public_url.scheme()).ok());
     set("x-forwarded-host", host);
 }
-
-/// RFC 9110 §7.6.1: what concerns one connection alone, and what `Connection` names.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        // A request must not be able to take our own words away from the upstream.
-        .filter(|name: &HeaderName| !identity::is_ours(name.as_str()) && ![HOST, AUTHORIZATION].contains(name))
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
-}
-
-static HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-authenticate"),
-    HeaderName::from_static("proxy-connection"),
-];
 
 /// The longest a connection to an upstream may take to open.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);

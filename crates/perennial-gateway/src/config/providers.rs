@@ -7,7 +7,7 @@ use perennial::provider::{
 use perennial::secret::{ClientSecret, PrivateKeyPem};
 use perennial::{ConfigFault, Provider, ProviderBuilder};
 
-use crate::reader::Reader;
+use super::reader::Reader;
 
 /// One provider, or nothing where it has a fault that keeps it from being judged any further.
 pub(crate) fn provider(

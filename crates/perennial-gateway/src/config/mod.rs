@@ -1,5 +1,8 @@
 //! The gateway's configuration: a TOML file, or the quick start from environment and command line.
 
+mod providers;
+mod reader;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +16,9 @@ use perennial::{
 };
 use url::Url;
 
-use crate::provider_settings::provider;
-use crate::reader::{Reader, Source};
-use crate::route::{Access, Identity, Route};
+use self::providers::provider;
+use self::reader::{Reader, Source};
+use crate::routing::{Access, Identity, Route};
 
 /// All a gateway is built from.
 #[must_use]

@@ -3,6 +3,8 @@
 //! Whatever announces an identity is removed from the inbound request before ours is put in, in every spelling that an
 //! application server might fold into the same variable (CGI turns `-` into `_`, some turn all but letters): RFC 9700 §4.13.
 
+pub(crate) mod statement;
+
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use perennial::{Session, foreign_cookies};
 
