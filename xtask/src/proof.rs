@@ -1,6 +1,5 @@
 //! The proof: the model, the simulation, and real processes among faults, in their long forms and in one table.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -11,11 +10,15 @@ use serde_json::Value;
 
 use crate::{machine, run};
 
+mod table;
+
+use table::{Measured, Row, grouped};
+
 /// What to play, and where to put the outcome.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Play only this. May be given several times; --list says what there is.
-    #[arg(long, value_name = "NAME", conflicts_with = "write")]
+    #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Say what there is, and play nothing.
     #[arg(long)]
@@ -26,27 +29,9 @@ pub(crate) struct Options {
     /// Put the release build to the proof.
     #[arg(long)]
     release: bool,
-    /// Put the table into docs/proof.md, if all of it holds.
+    /// Put the rows of what was played into the table of docs/proof.md; its other rows stay as they are.
     #[arg(long)]
     write: bool,
-}
-
-/// One line of the table.
-#[derive(Debug, PartialEq)]
-struct Row {
-    name: String,
-    what: String,
-    count: String,
-    /// Sessions lost that the protocol could have saved; none where nothing is counted by session.
-    savable: Option<u64>,
-    /// Sessions lost whose successor nobody but the provider had.
-    unsavable: Option<u64>,
-    /// The most redemptions that one refresh token saw.
-    redemptions: Option<u64>,
-    sign_outs: Option<u64>,
-    seconds: f64,
-    /// What should have held and did not.
-    broken: Vec<String>,
 }
 
 /// Plays what was chosen, one after the other, and prints the table.
@@ -79,6 +64,8 @@ fn play(root: &Path, options: &Options) -> Result<bool, String> {
         return Err(format!("There is no `{unknown}`. `cargo xtask proof --list` says what there is."));
     }
     let began = Instant::now();
+    let measured = Measured::now(root, options.release)?;
+    let known: Vec<_> = parts.iter().map(|(name, _)| name.clone()).collect();
     let mut rows = Vec::new();
     for (name, what) in parts {
         if !options.only.is_empty() && !options.only.contains(&name) {
@@ -91,16 +78,17 @@ fn play(root: &Path, options: &Options) -> Result<bool, String> {
             _ => stage.scenario(name, what)?,
         };
         println!("-- {}: {}", row.name, if row.broken.is_empty() { "holds" } else { "BROKEN" });
+        if options.write {
+            // At once, so that a run that is stopped has not been for nothing.
+            table::write(&root.join("docs/proof.md"), &row, &measured, &known)?;
+        }
         rows.push(row);
     }
-    let table = table(&rows);
+    let table = table::of(&rows, &measured);
     println!("\n{table}\nafter {:.0} min", began.elapsed().as_secs_f64() / 60.0);
     let broken: Vec<_> = rows.iter().flat_map(|row| row.broken.iter().map(|what| (&row.name, what))).collect();
     for (name, what) in &broken {
         println!("BROKEN {name}: {what}. Alone: cargo xtask proof --only {name}");
-    }
-    if options.write && broken.is_empty() {
-        write(&root.join("docs/proof.md"), &passage(&table, options)?)?;
     }
     Ok(broken.is_empty())
 }
@@ -222,29 +210,6 @@ impl Stage<'_> {
     }
 }
 
-impl Row {
-    /// A scenario's last words.
-    fn of(name: String, what: String, told: &Value) -> Self {
-        let number = |name: &str| told[name].as_u64();
-        Self {
-            name,
-            what,
-            count: told["count"].as_str().unwrap_or("–").to_owned(),
-            savable: number("savable"),
-            unsavable: number("unsavable"),
-            redemptions: number("redemptions"),
-            sign_outs: number("signOuts"),
-            seconds: told["seconds"].as_f64().unwrap_or_default(),
-            broken: told["broken"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|one| one.as_str().map(str::to_owned))
-                .collect(),
-        }
-    }
-}
-
 /// Sums what the model's runs say of themselves: `Family: 2 replicas, …: 182743 states, 40 deep`.
 fn explored(output: &str) -> String {
     let states = output.lines().filter_map(|line| {
@@ -269,69 +234,6 @@ fn counted(output: &str, what: &str) -> Option<u64> {
     output.lines().find_map(|line| line.trim().strip_suffix(what)?.trim().parse().ok())
 }
 
-/// 1234567 as 1,234,567.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn table(rows: &[Row]) -> String {
-    let mut table = String::from(
-        "| name | what | how many | lost, savable | lost, not savable | redemptions of one token at strict providers, at most | sign-outs | time |\n\
-         |---|---|---|---|---|---|---|---|\n",
-    );
-    let cell = |number: Option<u64>| number.map_or("–".to_owned(), grouped);
-    for row in rows {
-        let time = if row.broken.is_empty() { format!("{:.0} s", row.seconds) } else { "BROKEN".to_owned() };
-        // Writing into a string cannot fail.
-        let _ = writeln!(
-            table,
-            "| `{}` | {} | {} | {} | {} | {} | {} | {time} |",
-            row.name,
-            row.what,
-            row.count,
-            cell(row.savable),
-            cell(row.unsavable),
-            cell(row.redemptions),
-            cell(row.sign_outs),
-        );
-    }
-    table
-}
-
-/// The table with the command that made it, and when and on what.
-fn passage(table: &str, options: &Options) -> Result<String, String> {
-    let date = Command::new("date").args(["-u", "+%Y-%m-%d"]).output().map_err(|error| format!("date: {error}"))?;
-    let date = String::from_utf8_lossy(&date.stdout).trim().to_owned();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let build = if options.release { " --release" } else { "" };
-    Ok(format!("`cargo xtask proof{build} --write`, {date}, {cores} cores:\n\n{table}"))
-}
-
-const BEGIN: &str = "<!-- The table of `cargo xtask proof --write` begins here. -->\n";
-const END: &str = "<!-- And ends here. -->";
-
-fn write(page: &Path, passage: &str) -> Result<(), String> {
-    let say = |error| format!("{}: {error}", page.display());
-    let text = std::fs::read_to_string(page).map_err(say)?;
-    let replaced = replaced(&text, passage).ok_or_else(|| format!("{} has lost its markers", page.display()))?;
-    std::fs::write(page, replaced).map_err(say)
-}
-
-/// `text` with what stands between the markers replaced.
-fn replaced(text: &str, passage: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{passage}\n{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -351,32 +253,5 @@ mod tests {
         assert_eq!(simulated(output), "10,000 seeds, 20,000 sessions, 50,000 renewals");
         assert_eq!(counted(output, LOSSES), Some(31));
         assert_eq!(counted("", LOSSES), None);
-    }
-
-    #[test]
-    fn a_scenarios_last_words_become_a_line() {
-        let told = serde_json::json!({
-            "count": "200 kills", "savable": 0, "unsavable": 31, "redemptions": 1, "signOuts": 31, "seconds": 12.4, "broken": [],
-        });
-        let row = Row::of("kills".into(), "killed".into(), &told);
-        assert!(table(&[row]).ends_with("| `kills` | killed | 200 kills | 0 | 31 | 1 | 31 | 12 s |\n"));
-        let broken = serde_json::json!({ "count": "1", "broken": ["something"] });
-        let row = Row::of("kills".into(), "killed".into(), &broken);
-        assert!(table(&[row]).ends_with("| `kills` | killed | 1 | – | – | – | – | BROKEN |\n"));
-    }
-
-    #[test]
-    fn the_page_keeps_all_but_what_is_between_its_markers() {
-        let page = format!("before\n{BEGIN}old\n{END}\nafter\n");
-        let once = replaced(&page, "new").expect("markers");
-        assert_eq!(once, format!("before\n{BEGIN}\nnew\n{END}\nafter\n"));
-        assert_eq!(replaced(&once, "new"), Some(once.clone()));
-        assert_eq!(replaced("no markers", "new"), None);
-    }
-
-    #[test]
-    fn the_page_of_the_proof_has_its_markers() {
-        let page = include_str!("../../docs/proof.md");
-        assert!(replaced(page, "").is_some());
     }
 }
