@@ -17,6 +17,8 @@ redis-server|redis-server|started by the tests of the stores: alone, with TLS an
 redis-sentinel|redis-sentinel|started by the tests of the stores, for fail-overs
 /usr/lib/postgresql|postgresql|started by the tests of the stores
 setpriv|util-linux|runs PostgreSQL as another user than root
+/usr/sbin/nginx|nginx|started by the end-to-end suite, with forward-auth in front of an application
+caddy|caddy|started by the end-to-end suite, with forward-auth in front of an application
 /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf|fonts-dejavu-core|letters in the screenshots
 redis-cli|redis-tools|asks Redis and Sentinel how they are
 /usr/share/doc/libfaketime|libfaketime|lets a day pass in seconds

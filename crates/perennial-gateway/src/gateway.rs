@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, SET_COOKIE, WWW_AUTHENTICATE};
+use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
@@ -26,12 +27,12 @@ use crate::upstream::{Proxy, tunnel};
 /// The gateway as a service, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
 #[derive(Clone, Debug)]
 pub struct Gateway {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    auth: Auth,
+pub(crate) struct Inner {
+    pub(crate) auth: Auth,
     endpoints: Router,
     routes: Routes,
     proxy: Proxy,
@@ -105,40 +106,62 @@ impl Gateway {
                 Err(never) => match never {},
             };
         }
-        let route = match inner.routes.find(path) {
-            Err(_) => return GatewayRefusal::AmbiguousPath.into_response(),
-            Ok(None) => return GatewayRefusal::NoRoute.into_response(),
-            Ok(Some(route)) => route,
+        let route = match inner.route(path) {
+            Err(refusal) => return refusal.into_response(),
+            Ok(route) => route,
         };
-        match route.access {
-            Access::Public => inner.forward(request, route, None, Vec::new(), peer).await,
-            Access::Optional | Access::Required => inner.with_session(request, route, peer).await,
+        let (mut parts, body) = request.into_parts();
+        match inner.admit(&mut parts, route).await {
+            Err(refused) => *refused,
+            Ok(Admitted { session, set_cookies }) => {
+                inner.forward(Request::from_parts(parts, body), route, session, set_cookies, peer).await
+            }
         }
     }
 }
 
+/// A request that may go on to its route.
+#[derive(Debug, Default)]
+pub(crate) struct Admitted {
+    /// Who sent it; `None` for a stranger, and where nobody looked.
+    pub(crate) session: Option<Session>,
+    /// `Set-Cookie` lines for the answer.
+    pub(crate) set_cookies: Vec<HeaderValue>,
+}
+
 impl Inner {
-    async fn with_session(&self, request: Request<Body>, route: &Route, peer: SocketAddr) -> Response<Body> {
+    /// The route of a path, or why it has none.
+    pub(crate) fn route(&self, path: &str) -> Result<&Route, GatewayRefusal> {
+        match self.routes.find(path) {
+            Err(_) => Err(GatewayRefusal::AmbiguousPath),
+            Ok(None) => Err(GatewayRefusal::NoRoute),
+            Ok(Some(route)) => Ok(route),
+        }
+    }
+
+    /// Whether a request may go on to `route`; if not, what it is answered. Whoever passes requests on asks here: the gateway
+    /// itself, and for other proxies `forward_auth`.
+    pub(crate) async fn admit(&self, parts: &mut Parts, route: &Route) -> Result<Admitted, Box<Response<Body>>> {
+        if route.access == Access::Public {
+            return Ok(Admitted::default());
+        }
         let Entry { session, set_cookies, challenge, unavailable, .. } =
-            self.enter(request.method(), request.headers(), Door::Ordinary, route).await;
-        if let Some(refusal) = unavailable {
-            let (parts, _) = request.into_parts();
-            return with_cookies(self.auth.refuse(&parts, refusal), set_cookies);
-        }
-        if let Some(Err(refusal @ Refusal::AudienceRefused)) = session.as_ref().map(Session::bearer) {
-            return with_cookies(refusal.into_response(), set_cookies);
-        }
-        if route.access == Access::Required {
-            let (mut parts, body) = request.into_parts();
-            if let Some(challenge) = challenge {
-                parts.extensions.insert(challenge);
+            self.enter(&parts.method, &parts.headers, Door::Ordinary, route).await;
+        let refused = match (unavailable, session.as_ref().map(Session::bearer)) {
+            (Some(refusal), _) => Some(self.auth.refuse(parts, refusal)),
+            (None, Some(Err(refusal @ Refusal::AudienceRefused))) => Some(refusal.into_response()),
+            (None, _) if route.access == Access::Required => {
+                if let Some(challenge) = challenge {
+                    parts.extensions.insert(challenge);
+                }
+                self.auth.require(parts, session.as_ref()).await
             }
-            if let Some(refused) = self.auth.require(&parts, session.as_ref()).await {
-                return with_cookies(refused, set_cookies);
-            }
-            return self.forward(Request::from_parts(parts, body), route, session, set_cookies, peer).await;
+            (None, _) => None,
+        };
+        match refused {
+            Some(refused) => Err(with_cookies(refused, set_cookies).into()),
+            None => Ok(Admitted { session, set_cookies }),
         }
-        self.forward(request, route, session, set_cookies, peer).await
     }
 
     /// Passes a request on. An upstream that calls the access token invalid is asked once more with the next one, if the
@@ -188,7 +211,8 @@ impl Inner {
         }
     }
 
-    async fn dress(&self, request: &mut Request<Body>, route: &Route, session: Option<&Session>) {
+    /// Tells an upstream who is there, and hides from it what is ours.
+    pub(crate) async fn dress(&self, request: &mut Request<Body>, route: &Route, session: Option<&Session>) {
         identity::strip(request.headers_mut(), self.auth.settings().secure());
         match session {
             Some(session) => {
@@ -242,7 +266,7 @@ fn has_one_host(request: &Request<Body>) -> bool {
 }
 
 /// A host and perhaps a port, without what would mislead an application that makes URLs of it (RFC 9110 §7.2).
-fn is_host(host: &[u8]) -> bool {
+pub(crate) fn is_host(host: &[u8]) -> bool {
     let plain = host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte));
     let authority = Authority::try_from(host).ok().filter(|_| plain);
     authority.is_some_and(|name| !name.host().is_empty() && (name.port_u16().is_some() || name.as_str() == name.host()))
@@ -265,7 +289,7 @@ fn calls_token_invalid(response: &Response<Body>) -> bool {
             .any(|challenge| String::from_utf8_lossy(challenge.as_bytes()).contains("invalid_token"))
 }
 
-fn with_cookies(mut response: Response<Body>, cookies: Vec<HeaderValue>) -> Response<Body> {
+pub(crate) fn with_cookies(mut response: Response<Body>, cookies: Vec<HeaderValue>) -> Response<Body> {
     if !cookies.is_empty() {
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }

@@ -2,7 +2,7 @@
 //!
 //! A request goes one way: `serving` (connection) → `gateway` (hygiene, our own endpoints, session; `routing` finds the route,
 //! `identity` says who it is) → `upstream`
-//! → back. Beside them [`Admin`] answers operators, on a listener of its own. The gateway adds no session rule of its own: who is
+//! → back. [`ForwardAuth`] answers other proxies, which pass requests on themselves. Beside them [`Admin`] answers operators, on a listener of its own. The gateway adds no session rule of its own: who is
 //! there, and what cookies to set, `perennial::Auth` says.
 //!
 //! ```no_run
@@ -19,6 +19,7 @@
 
 mod admin;
 mod config;
+mod forward_auth;
 mod gateway;
 mod identity;
 mod refusal;
@@ -28,6 +29,7 @@ mod upstream;
 
 pub use admin::Admin;
 pub use config::{Config, QuickStart};
+pub use forward_auth::{ForwardAuth, ForwardAuthSettings};
 pub use gateway::Gateway;
 pub use routing::{Access, Identity, Route};
 pub use serving::serve;

@@ -1,7 +1,7 @@
 //! What the gateway itself refuses: a stable code, a status, one sentence that says what to do.
 
 use axum::body::Body;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 /// Why the gateway does not pass a request on.
@@ -19,6 +19,18 @@ pub(crate) enum GatewayRefusal {
     UpstreamUnreachable,
     /// The upstream took too long.
     UpstreamTimeout,
+    /// Forward-auth: the caller is none of `[forward_auth] trusted`.
+    UntrustedCaller,
+    /// Forward-auth: the path names no kind of proxy.
+    UnknownDialect,
+    /// Forward-auth: which request is asked about is not said, or said twice.
+    BadOriginal,
+    /// Forward-auth: the request went to another host than that of `public_url`.
+    ForeignHost,
+    /// Forward-auth: the request is for an endpoint of the gateway itself.
+    OwnEndpoint,
+    /// Forward-auth: the request was refused a moment ago and would not be now.
+    AskAgain,
 }
 
 impl GatewayRefusal {
@@ -52,13 +64,47 @@ impl GatewayRefusal {
                 "upstream_timeout",
                 "The application behind the gateway took too long to answer; repeat the request later.",
             ),
+            Self::UntrustedCaller => (
+                StatusCode::FORBIDDEN,
+                "untrusted_caller",
+                "Only proxies are answered here; add the address of this one to forward_auth.trusted.",
+            ),
+            Self::UnknownDialect => (
+                StatusCode::NOT_FOUND,
+                "unknown_dialect",
+                "Proxies ask at /nginx, /caddy, /traefik or /envoy/; correct the proxy's configuration.",
+            ),
+            Self::BadOriginal => (
+                StatusCode::BAD_REQUEST,
+                "bad_original",
+                "The proxy must say once which method, host and target it asks about; correct its configuration.",
+            ),
+            Self::ForeignHost => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "foreign_host",
+                "Sessions belong to the host of public_url, and this request went to another; request it there.",
+            ),
+            Self::OwnEndpoint => (
+                StatusCode::FORBIDDEN,
+                "own_endpoint",
+                "This path belongs to the gateway; have the proxy pass it there without asking.",
+            ),
+            Self::AskAgain => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ask_again",
+                "The request was refused a moment ago and would be allowed now; repeat it.",
+            ),
         }
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {
         let (status, code, message) = self.row();
         // Codes and messages are plain ASCII without quotes.
-        json(status, format!(r#"{{"error":"{code}","message":"{message}"}}"#))
+        let mut response = json(status, format!(r#"{{"error":"{code}","message":"{message}"}}"#));
+        if self == Self::AskAgain {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use perennial_core::Timestamp;
 use perennial_core::names::ProviderId;
 
+use crate::auth::Auth;
 use crate::engine::Inner;
 use crate::event::Event;
 
@@ -30,6 +31,8 @@ pub enum AlarmCode {
     RecordNewer,
     /// A session's record is damaged.
     RecordUnreadable,
+    /// The proxy that asks about requests does not hand our `Set-Cookie` to browsers.
+    SetCookieDropped,
     /// The store has forgotten a write that it acknowledged.
     StoreLostAWrite,
     /// The store cannot tell what other replicas do.
@@ -42,7 +45,7 @@ pub enum AlarmCode {
 
 impl AlarmCode {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AudienceRefused,
         Self::CookieTooLarge,
         Self::ProviderRefusesClient,
@@ -51,6 +54,7 @@ impl AlarmCode {
         Self::RecordNewer,
         Self::RecordSealedElsewhere,
         Self::RecordUnreadable,
+        Self::SetCookieDropped,
         Self::StoreLostAWrite,
         Self::StoreOutOfTouch,
         Self::StoreUnavailable,
@@ -105,6 +109,10 @@ impl AlarmCode {
                 "record_unreadable",
                 "See whether another version of Perennial or another program writes to this store.",
             ),
+            Self::SetCookieDropped => (
+                "set_cookie_dropped",
+                "Have the proxy hand on the Set-Cookie of forward-auth answers, as the ready configurations do; sessions renew meanwhile.",
+            ),
             Self::StoreLostAWrite => (
                 "store_lost_a_write",
                 "Have the store acknowledge a write once it is safe: see the advice on durability for yours.",
@@ -121,6 +129,13 @@ impl AlarmCode {
                 "Bring the store back before the process ends: who loses these cookies has to sign in again.",
             ),
         }
+    }
+}
+
+impl Auth {
+    /// Tells a person, as the engine itself does: for those who serve it and see what it cannot.
+    pub fn alarm(&self, code: AlarmCode, message: &str) {
+        self.inner.alarm(code, message);
     }
 }
 

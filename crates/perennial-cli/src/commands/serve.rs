@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use perennial_gateway::{Admin, Config, Gateway, QuickStart};
+use futures_util::FutureExt as _;
+use perennial_gateway::{Admin, Config, ForwardAuth, Gateway, QuickStart};
 use tokio::net::TcpListener;
 
 use super::Fault;
@@ -88,14 +89,18 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 /// Serves until asked to end.
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
     let config = args.config.load()?;
-    let (listen, admin) = (config.listen, config.admin);
+    let (listen, admin, forward_auth) = (config.listen, config.admin, config.forward_auth.clone());
     let gateway = Gateway::open(config)?;
     let listener = bind(listen, "--listen").await?;
     let admin_listener = match admin {
         Some(address) => Some(bind(address, "--admin").await?),
         None => None,
     };
-    let end = super::asked_to_end();
+    let forward_auth = match forward_auth {
+        Some(settings) => Some((bind(settings.listen, "forward_auth.listen").await?, settings)),
+        None => None,
+    };
+    let end = super::asked_to_end().shared();
     tracing::info!(listen = %listener.local_addr()?, url = gateway.auth().settings().origin(), "serving");
     let admin = match admin_listener {
         Some(listener) => {
@@ -106,7 +111,13 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
         None => None,
     };
     // The admin listener outlives the gateway's: what happens while requests come to their end is to be seen, too.
-    gateway.serve(listener, end).await;
+    let others = async {
+        if let Some((listener, settings)) = forward_auth {
+            tracing::info!(forward_auth = %settings.listen, "other proxies may ask");
+            ForwardAuth::new(gateway.clone(), &settings).serve(listener, end.clone()).await;
+        }
+    };
+    tokio::join!(gateway.clone().serve(listener, end.clone()), others);
     if let Some(admin) = admin {
         admin.abort();
     }

@@ -147,6 +147,7 @@ fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
             route("/demo/assets", Access::Public),
             route("/demo/me", Access::Required),
         ],
+        forward_auth: None,
     })
 }
 

@@ -18,6 +18,7 @@ use url::Url;
 
 use self::providers::provider;
 use self::reader::{Reader, Source};
+use crate::forward_auth::ForwardAuthSettings;
 use crate::routing::{Access, Identity, Route};
 
 /// All a gateway is built from.
@@ -33,6 +34,8 @@ pub struct Config {
     pub auth: AuthBuilder,
     /// Who goes where.
     pub routes: Vec<Route>,
+    /// Where other proxies ask, if any do; who serves the gateway serves [`ForwardAuth`](crate::ForwardAuth) as well.
+    pub forward_auth: Option<ForwardAuthSettings>,
 }
 
 /// The quick start without a file: one provider from the environment, sign-in required on every path.
@@ -106,6 +109,7 @@ impl Config {
                     identity: Identity::Headers,
                     audience: None,
                 }],
+                forward_auth: None,
             }),
             _ => Err(all_faults(auth, faults)),
         }
@@ -165,7 +169,11 @@ impl Config {
         }
         let routes = routes(&mut file, backends, &mut faults);
         file.close(TOP, &mut faults);
-        if faults.is_empty() { Ok(Self { listen, admin, store, auth, routes }) } else { Err(all_faults(auth, faults)) }
+        if faults.is_empty() {
+            Ok(Self { listen, admin, store, auth, routes, forward_auth: None })
+        } else {
+            Err(all_faults(auth, faults))
+        }
     }
 }
 

@@ -54,6 +54,24 @@ const EMAIL: &str = "x-forwarded-email";
 const NAME: &str = "x-forwarded-preferred-username";
 /// The session's fingerprint, to find it in the gateway's log.
 const SESSION: &str = "x-perennial-session";
+/// What tells an application who is there: our own names, and those that it may still trust from the gateway it had before.
+pub(crate) const ANNOUNCED: [&str; 15] = [
+    "authorization",
+    USER,
+    EMAIL,
+    NAME,
+    SESSION,
+    "x-perennial-identity",
+    "x-forwarded-groups",
+    "x-forwarded-access-token",
+    "x-auth-request-user",
+    "x-auth-request-email",
+    "x-auth-request-groups",
+    "x-auth-request-preferred-username",
+    "x-auth-request-access-token",
+    "oidc_claim_sub",
+    "remote-user",
+];
 /// The beginning of all names that are ours alone.
 const FAMILY: &str = "x-perennial-";
 

@@ -26,9 +26,14 @@ impl Gateway {
         let sweeper = tokio::spawn(sweep_regularly(self.auth().clone()));
         serve(listener, self.clone(), shutdown).await;
         sweeper.abort();
-        if tokio::time::timeout(DRAIN_MAX, self.auth().drain()).await.is_err() {
-            tracing::warn!("a renewal was still under way when the time to finish it ran out: its record says so");
-        }
+        drain(self.auth()).await;
+    }
+}
+
+/// Lets renewals under way come to their end.
+pub(crate) async fn drain(auth: &Auth) {
+    if tokio::time::timeout(DRAIN_MAX, auth.drain()).await.is_err() {
+        tracing::warn!("a renewal was still under way when the time to finish it ran out: its record says so");
     }
 }
 

@@ -1,0 +1,176 @@
+//! Forward-auth: another proxy asks about each request whether it may go on, and passes it on itself (nginx `auth_request`, Caddy
+//! `forward_auth`, Traefik `ForwardAuth`, Envoy `ext_authz` over HTTP).
+//!
+//! The answers hold access tokens, and the questions are believed. So they have a listener of their own, which no browser's
+//! request is ever passed to, and of those who reach it only trusted callers are answered. What is decided is what the gateway
+//! itself would decide: the same routes, the same engine, the same headers for the application.
+
+mod answer;
+mod dialect;
+mod original;
+mod unheard;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use http::request::Parts;
+use http::{HeaderMap, Request, Response};
+use ipnet::{IpNet, Ipv4Net};
+use perennial::{AlarmCode, Auth, Session, request_span};
+use tokio::net::TcpListener;
+use tower_service::Service;
+use tracing::Instrument;
+
+use self::dialect::{Dialect, Question};
+use self::original::Original;
+use self::unheard::{Cookies, Heard};
+use crate::gateway::{Admitted, Gateway};
+use crate::refusal::GatewayRefusal;
+use crate::routing::Route;
+use crate::serving::{drain, serve};
+
+/// Where other proxies ask, and who may.
+#[derive(Clone, Debug)]
+pub struct ForwardAuthSettings {
+    /// Where to listen: an address that only the proxies reach.
+    pub listen: SocketAddr,
+    /// Who is answered; this machine.
+    pub trusted: Vec<IpNet>,
+}
+
+impl ForwardAuthSettings {
+    /// Listens at `listen` for proxies on this machine.
+    pub fn new(listen: SocketAddr) -> Self {
+        let here = [IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8)), IpAddr::from(Ipv6Addr::LOCALHOST).into()];
+        Self { listen, trusted: here.to_vec() }
+    }
+}
+
+/// Answers other proxies with what a gateway would do, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ForwardAuth {
+    gateway: Gateway,
+    trusted: Arc<[IpNet]>,
+    cookies: Arc<Cookies>,
+}
+
+impl ForwardAuth {
+    /// Answers for `gateway`.
+    pub fn new(gateway: Gateway, settings: &ForwardAuthSettings) -> Self {
+        Self { gateway, trusted: settings.trusted.clone().into(), cookies: Arc::default() }
+    }
+
+    /// Serves on `listener` until `shutdown` resolves, then lets questions and renewals under way come to their end, each for at
+    /// most 30 s.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let auth = self.auth().clone();
+        serve(listener, self, shutdown).await;
+        drain(&auth).await;
+    }
+
+    /// Answers one question that came from `peer`.
+    pub async fn handle(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        let span = request_span(request.headers());
+        self.respond(request, peer).instrument(span).await
+    }
+
+    async fn respond(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        let caller = peer.ip().to_canonical();
+        if !self.trusted.iter().any(|trusted| trusted.contains(&caller)) {
+            tracing::warn!(%caller, "somebody who is not in [forward_auth] trusted asked about a request");
+            return GatewayRefusal::UntrustedCaller.into_response();
+        }
+        let (asked, _) = request.into_parts();
+        let Some((dialect, question)) = dialect::of(asked.uri.path()) else {
+            return GatewayRefusal::UnknownDialect.into_response();
+        };
+        let judged = match Original::read(dialect, asked, self.auth().settings()) {
+            Ok(original) => self.judge(dialect, original.parts).await,
+            Err(refusal) => Err(refusal.into_response().into()),
+        };
+        match (question, judged) {
+            (Question::Verdict, Ok(allowed)) => answer::allowed(dialect, allowed.headers, allowed.set_cookies),
+            (Question::Verdict, Err(refused)) => answer::refused(dialect, *refused),
+            (Question::Answer, Ok(allowed)) => answer::again(&allowed.original),
+            (Question::Answer, Err(refused)) => *refused,
+        }
+    }
+
+    /// What the gateway would do with this request.
+    async fn judge(&self, dialect: Dialect, mut original: Parts) -> Result<Allowed, Box<Response<Body>>> {
+        let inner = &self.gateway.inner;
+        let refused = |refusal: GatewayRefusal| Box::new(refusal.into_response());
+        let path = original.uri.path().to_owned();
+        // An application must not be reached by a path that it shares with us, where no rule of the routes was meant for it.
+        if inner.auth.serves(&path) {
+            return Err(refused(GatewayRefusal::OwnEndpoint));
+        }
+        let route = inner.route(&path).map_err(refused)?;
+        let Admitted { session, set_cookies } = inner.admit(&mut original, route).await?;
+        if let (Some(session), false) = (&session, set_cookies.is_empty()) {
+            self.listen_for_echo(dialect, &original.headers, session);
+        }
+        let headers = self.told(&original, route, session.as_ref()).await;
+        Ok(Allowed { original, headers, set_cookies })
+    }
+
+    /// What the application is to be told: the headers that a request which was nothing but its target, its cookies and its
+    /// `Authorization` would leave the gateway with.
+    async fn told(&self, original: &Parts, route: &Route, session: Option<&Session>) -> HeaderMap {
+        let mut bare = Request::new(Body::empty());
+        *bare.method_mut() = original.method.clone();
+        *bare.uri_mut() = original.uri.clone();
+        for name in original::HEADERS_REPLACED {
+            for value in original.headers.get_all(&name) {
+                bare.headers_mut().append(name.clone(), value.clone());
+            }
+        }
+        self.gateway.inner.dress(&mut bare, route, session).await;
+        std::mem::take(bare.headers_mut())
+    }
+
+    /// Sees whether the cookies of earlier answers come back, which tells whether the proxy hands them to the browser.
+    fn listen_for_echo(&self, dialect: Dialect, headers: &HeaderMap, session: &Session) {
+        let Some(presented) = self.auth().peek(headers).map(|peek| peek.session.generation()) else { return };
+        let heard = self.cookies.set(&session.fingerprint(), presented, session.generation(), self.auth().now());
+        if heard == Heard::Never {
+            let message = format!(
+                "Cookies set in answers to {} do not come back: it drops Set-Cookie, so that sessions end when their first cookie does.",
+                dialect.name()
+            );
+            self.auth().alarm(AlarmCode::SetCookieDropped, &message);
+        }
+    }
+
+    fn auth(&self) -> &Auth {
+        self.gateway.auth()
+    }
+}
+
+/// A request that may go on.
+struct Allowed {
+    original: Parts,
+    /// What the application is to be told.
+    headers: HeaderMap,
+    set_cookies: Vec<http::HeaderValue>,
+}
+
+impl Service<(Request<Body>, SocketAddr)> for ForwardAuth {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (request, peer): (Request<Body>, SocketAddr)) -> Self::Future {
+        let face = self.clone();
+        Box::pin(async move { Ok(face.handle(request, peer).await) })
+    }
+}
