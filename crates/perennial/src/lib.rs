@@ -42,6 +42,7 @@ mod sign_in;
 mod sign_out;
 mod tombstones;
 mod trace;
+mod vigil;
 
 pub use alarm::AlarmCode;
 pub use auth::Auth;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::alarm::AlarmCode;
 use crate::engine::Inner;
+use crate::vigil::Vigils;
 
 /// Ended sessions, each kept until no cookie of it can open without asking the store.
 #[derive(Default)]
@@ -26,6 +27,8 @@ pub(crate) struct Tombstones {
     /// Whether nobody has to wait for what ended before this process began: it is known, or was waited for in vain.
     settled: AtomicBool,
     listening: OnceLock<Listening>,
+    /// Who is to be woken when a session ends.
+    pub(crate) vigils: Vigils,
 }
 
 /// The task that hears what others end; it stops with the engine.
@@ -63,6 +66,7 @@ impl Tombstones {
         if self.inserts.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             ended.retain(|_, (_, until)| *until > now);
         }
+        self.vigils.over(&key);
     }
 }
 
