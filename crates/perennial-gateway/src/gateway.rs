@@ -13,7 +13,6 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, SET_COOKIE, WWW_AUTHENTIC
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Body as _;
 use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session, request_span};
 use tower_service::Service;
 use tracing::Instrument;
@@ -22,7 +21,7 @@ use crate::config::Config;
 use crate::identity::{self, statement};
 use crate::refusal::{GatewayRefusal, json};
 use crate::routing::{Access, Identity, Route, Routes};
-use crate::upstream::{Proxy, tunnel};
+use crate::upstream::{Original, Passage, Unanswered};
 
 /// The gateway as a service, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
 #[derive(Clone, Debug)]
@@ -35,7 +34,6 @@ pub(crate) struct Inner {
     pub(crate) auth: Auth,
     endpoints: Router,
     routes: Routes,
-    proxy: Proxy,
     /// Where upstreams fetch the keys of signed statements, and what they get; nothing if no route has such.
     key_set: Option<(String, String)>,
 }
@@ -52,8 +50,7 @@ impl Gateway {
             let path = format!("{}{}", auth.settings().base_path, statement::KEY_SET_PATH);
             (path, auth.identity_keys().key_set().to_string())
         });
-        let inner =
-            Inner { endpoints: auth.router(), routes: Routes::new(config.routes), proxy: Proxy::new()?, auth, key_set };
+        let inner = Inner { endpoints: auth.router(), routes: Routes::new(config.routes), auth, key_set };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -164,34 +161,29 @@ impl Inner {
         }
     }
 
-    /// Passes a request on. An upstream that calls the access token invalid is asked once more with the next one, if the
-    /// request has no body that would have to be sent again (RFC 6750 §3.1).
+    /// Passes a request on. An upstream that calls the access token invalid is asked once more with the next one, if what is
+    /// known of the request's body allows it (RFC 6750 §3.1).
     async fn forward(
         &self,
-        mut request: Request<Body>,
+        request: Request<Body>,
         route: &Route,
         session: Option<Session>,
         set_cookies: Vec<HeaderValue>,
         peer: SocketAddr,
     ) -> Response<Body> {
-        let original = request.headers().clone();
-        let again = session.is_some() && request.body().is_end_stream() && !tunnel::is_upgrade(&original);
-        self.dress(&mut request, route, session.as_ref()).await;
-        let repeated = again.then(|| repeat(&request));
-        let response = self.proxy.pass(request, &route.upstream, self.auth.settings(), peer).await;
-        let (Some(mut repeated), Some(session)) = (repeated, session) else {
+        let (request, original) = Original::keep(request, route.upstream.settings().replay_max);
+        let response = self.pass(request, &original, route, session.as_ref(), peer).await;
+        let (Some(session), true) = (session, calls_token_invalid(&response)) else {
             return with_cookies(response, set_cookies);
         };
-        if !calls_token_invalid(&response) {
-            return with_cookies(response, set_cookies);
-        }
+        let Some(repeated) = original.again() else { return with_cookies(response, set_cookies) };
         // What this second entry sets replaces what the first wanted to: a browser keeps the last cookie of a name.
+        let door = Door::Unauthorized(session.generation());
         let Entry { session: renewed, set_cookies, .. } =
-            self.enter(repeated.method(), &original, Door::Unauthorized(session.generation()), route).await;
+            self.enter(original.method(), original.headers(), door, route).await;
         let response = match renewed {
             Some(renewed) if renewed.generation() > session.generation() => {
-                self.dress(&mut repeated, route, Some(&renewed)).await;
-                self.proxy.pass(repeated, &route.upstream, self.auth.settings(), peer).await
+                self.pass(repeated, &original, route, Some(&renewed), peer).await
             }
             // Our token has died on its way, or the session is over: that is ours to say, and an outage is no "signed out".
             renewed if route.access == Access::Required => {
@@ -201,6 +193,31 @@ impl Inner {
             _ => response,
         };
         with_cookies(response, set_cookies)
+    }
+
+    /// Sends a request in the name of `session`; once more, if the connection turns out to be closed and the method allows it.
+    async fn pass(
+        &self,
+        mut request: Request<Body>,
+        original: &Original,
+        route: &Route,
+        session: Option<&Session>,
+        peer: SocketAddr,
+    ) -> Response<Body> {
+        let passage =
+            Passage { settings: self.auth.settings(), peer, session: session.map(|session| (&self.auth, session)) };
+        self.dress(&mut request, route, session).await;
+        let answer = match route.upstream.pass(request, &passage).await {
+            Err(Unanswered::Stale) if original.method().is_idempotent() => match original.again() {
+                Some(mut again) => {
+                    self.dress(&mut again, route, session).await;
+                    route.upstream.pass(again, &passage).await
+                }
+                None => Err(Unanswered::Stale),
+            },
+            answer => answer,
+        };
+        answer.unwrap_or_else(|unanswered| GatewayRefusal::from(unanswered).into_response())
     }
 
     /// Into the hall, for whatever access token the route's upstream wants.
@@ -219,7 +236,7 @@ impl Inner {
                 if route.identity == Identity::Headers {
                     identity::announce(request.headers_mut(), session);
                 } else {
-                    statement::announce(&self.auth, request, session, &route.upstream, route.bearer).await;
+                    statement::announce(&self.auth, request, session, route.upstream.url(), route.bearer).await;
                 }
                 identity::bear(request.headers_mut(), session, route.bearer);
             }
@@ -270,14 +287,6 @@ pub(crate) fn is_host(host: &[u8]) -> bool {
     let plain = host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte));
     let authority = Authority::try_from(host).ok().filter(|_| plain);
     authority.is_some_and(|name| !name.host().is_empty() && (name.port_u16().is_some() || name.as_str() == name.host()))
-}
-
-fn repeat(request: &Request<Body>) -> Request<Body> {
-    let mut repeated = Request::new(Body::empty());
-    *repeated.method_mut() = request.method().clone();
-    *repeated.uri_mut() = request.uri().clone();
-    *repeated.headers_mut() = request.headers().clone();
-    repeated
 }
 
 fn calls_token_invalid(response: &Response<Body>) -> bool {

@@ -33,3 +33,4 @@ pub use forward_auth::{ForwardAuth, ForwardAuthSettings};
 pub use gateway::Gateway;
 pub use routing::{Access, Identity, Route};
 pub use serving::serve;
+pub use upstream::{ClientCertificate, HealthCheck, Protocol, Upstream, UpstreamSettings};

@@ -15,6 +15,8 @@ pub(crate) enum GatewayRefusal {
     AmbiguousPath,
     /// No route covers the path.
     NoRoute,
+    /// All targets of the upstream were taken out by their own answers.
+    NoHealthyUpstream,
     /// The upstream cannot be reached.
     UpstreamUnreachable,
     /// The upstream took too long.
@@ -54,6 +56,11 @@ impl GatewayRefusal {
             Self::NoRoute => {
                 (StatusCode::NOT_FOUND, "no_route", "Nothing is configured at this path; see the gateway's routes.")
             }
+            Self::NoHealthyUpstream => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no_healthy_upstream",
+                "No instance of the application behind the gateway is well; see what its health check answers.",
+            ),
             Self::UpstreamUnreachable => (
                 StatusCode::BAD_GATEWAY,
                 "upstream_unreachable",

@@ -175,7 +175,7 @@ fn each_fault_names_its_key_its_line_and_what_to_do() {
         ("[[routes]]\nupstream = \"http://h\"\naudience = \" \"", "routes[0].audience", 5, "name"),
         ("[[routes]]\nupstream = \"http://h\"\nscope = \"\"", "routes[0].scope", 5, "separated by spaces"),
         ("[[routes]]\nupstream = \"http://h\"\nbearer = false\nscope = \"a\"", "routes[0].audience", 3, "bearer true"),
-        ("[[routes]]\npath = \"/api\"\nupstream = \"https://127.0.0.1\"", "routes[0].upstream", 5, "http://host:port"),
+        ("[[routes]]\npath = \"/api\"\nupstream = \"ftp://127.0.0.1\"", "routes[0].upstream", 5, "http://host:port"),
         ("[[routes]]\npath = \"/api\"\nupstream = \"127.0.0.1:80\"", "routes[0].upstream", 5, "http://host:port"),
         ("[[routes]]\npath = \"/api\"\nupstream = \"http://u:pl4nted-s3cret@h\"", "routes[0].upstream", 5, "passwords"),
         (
@@ -384,7 +384,7 @@ fn every_documented_key_is_read() {
     assert_eq!((config.listen.port(), config.store.as_str()), (4300, "memory:"));
     assert_eq!(config.admin, "0.0.0.0:9420".parse().ok());
     let route = &config.routes[0];
-    assert_eq!((&*route.path, route.upstream.as_str()), ("/api", "http://127.0.0.1:1/base"));
+    assert_eq!((&*route.path, route.upstream.url().as_str()), ("/api", "http://127.0.0.1:1/base"));
     assert_eq!((route.access, route.bearer, route.identity), (Access::Optional, false, Identity::Jwt));
     let gateway = Gateway::build(config).expect("a good configuration");
     let settings = gateway.auth().settings();

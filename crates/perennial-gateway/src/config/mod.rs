@@ -20,6 +20,7 @@ use self::providers::provider;
 use self::reader::{Reader, Source};
 use crate::forward_auth::ForwardAuthSettings;
 use crate::routing::{Access, Identity, Route};
+use crate::upstream::Upstream;
 
 /// All a gateway is built from.
 #[must_use]
@@ -445,15 +446,18 @@ fn is_plain_path(path: &str) -> bool {
     path.starts_with('/') && parsed.is_some_and(|parsed| parsed.path() == path) && !path.contains("//")
 }
 
-fn upstream(text: &str) -> Option<Url> {
+fn upstream(text: &str) -> Option<Upstream> {
     let url = Url::parse(text).ok()?;
-    let plain = url.scheme() == "http" && url.host().is_some() && url.username().is_empty() && url.password().is_none();
-    (plain && url.query().is_none() && url.fragment().is_none()).then_some(url)
+    let plain = ["http", "https"].contains(&url.scheme())
+        && url.host().is_some()
+        && url.username().is_empty()
+        && url.password().is_none();
+    (plain && url.query().is_none() && url.fragment().is_none()).then_some(url).and_then(|url| Upstream::at(url).ok())
 }
 
 const ADMIN_REMEDY: &str = "write a loopback address and a port, such as \"127.0.0.1:9420\"; one that others can reach takes \
                             dangerous_admin_public = true in the file's [admin]";
 
 /// The text itself is not repeated: it may hold a password.
-const UPSTREAM_REMEDY: &str = "write it as http://host:port, with a path if it has one; https, user names and passwords are \
-                               not taken";
+const UPSTREAM_REMEDY: &str = "write it as http://host:port or https://host:port, with a path if it has one; user names and \
+                               passwords are not taken";

@@ -27,7 +27,7 @@ impl Routes {
     pub(crate) fn find(&self, path: &str) -> Result<Option<&Route>, AmbiguousPath> {
         if let [(only, _)] = &self.0[..]
             && only.path == "/"
-            && only.upstream.path() == "/"
+            && only.upstream.url().path() == "/"
         {
             return Ok(path.starts_with('/').then_some(only));
         }
@@ -55,11 +55,12 @@ mod tests {
     use url::Url;
 
     use super::*;
+    use crate::upstream::Upstream;
 
     fn routes() -> Routes {
         let route = |path: &str, access| Route {
             path: path.into(),
-            upstream: Url::parse("http://127.0.0.1:1").expect("a URL"),
+            upstream: Upstream::at(Url::parse("http://127.0.0.1:1").expect("a URL")).expect("plain HTTP"),
             access,
             bearer: true,
             identity: Identity::Headers,
@@ -133,7 +134,7 @@ mod tests {
     fn one_rule_for_all_leaves_paths_alone() {
         let route = Route {
             path: "/".into(),
-            upstream: Url::parse("http://127.0.0.1:1").expect("a URL"),
+            upstream: Upstream::at(Url::parse("http://127.0.0.1:1").expect("a URL")).expect("plain HTTP"),
             access: Access::Required,
             bearer: true,
             identity: Identity::Headers,

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use perennial::Audience;
-use url::Url;
+
+use crate::upstream::Upstream;
 
 /// One rule: paths that begin so go there, for those who may.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// The beginning of the path, whole segments: `/api` matches `/api` and `/api/x`, not `/apiary`. `/` matches all.
     pub path: String,
-    /// Where requests go; its own path is put before theirs.
-    pub upstream: Url,
+    /// Where requests go; its URL's own path is put before theirs.
+    pub upstream: Upstream,
     /// Who may go there.
     pub access: Access,
     /// Whether the user's access token goes along as `Authorization: Bearer`; yes.

@@ -1,0 +1,164 @@
+//! Open connections to one target, kept for the next request. HTTP/1.1 connections carry one request at a time and wait here in
+//! between; HTTP/2 connections are shared.
+//!
+//! The client of hyper-util does the same behind one lock, with a channel and a task around each request; what that costs is
+//! in docs/speed.md. It is also more than it tells: here it is known whether anything was sent, so that another target may be tried.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::client::conn::{http1, http2};
+use tokio::time::Instant;
+
+/// The connections of one target.
+pub(super) struct Pool {
+    /// Idle ones. Each thread has a shelf that it looks at first, so that threads seldom meet.
+    shelves: Box<[Mutex<Vec<Idle>>]>,
+    shared: Mutex<Vec<Shared>>,
+    idle_timeout: Duration,
+    sweeping: AtomicBool,
+}
+
+struct Idle {
+    sender: http1::SendRequest<Body>,
+    since: Instant,
+}
+
+struct Shared {
+    sender: http2::SendRequest<Body>,
+    streams: Arc<AtomicUsize>,
+    joined: Instant,
+}
+
+/// A place on a shared connection; given back when dropped.
+pub(super) struct Stream(Arc<AtomicUsize>);
+
+impl Pool {
+    pub(super) fn new(idle_timeout: Duration) -> Arc<Self> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Arc::new(Self {
+            shelves: (0..threads).map(|_| Mutex::default()).collect(),
+            shared: Mutex::default(),
+            idle_timeout,
+            sweeping: AtomicBool::new(false),
+        })
+    }
+
+    /// An idle connection, the one used last: it is the least likely to be closed just now.
+    pub(super) fn take(&self) -> Option<http1::SendRequest<Body>> {
+        let own = self.own_shelf();
+        let others = (0..self.shelves.len()).filter(|other| *other != own);
+        std::iter::once(own).chain(others).find_map(|shelf| {
+            let mut shelf = lock(&self.shelves[shelf]);
+            while let Some(idle) = shelf.pop() {
+                if !idle.sender.is_closed() && idle.since.elapsed() < self.idle_timeout {
+                    return Some(idle.sender);
+                }
+            }
+            None
+        })
+    }
+
+    /// Keeps a connection whose exchange is complete.
+    pub(super) fn put(self: &Arc<Self>, sender: http1::SendRequest<Body>) {
+        let mut shelf = lock(&self.shelves[self.own_shelf()]);
+        if shelf.len() < IDLE_MAX {
+            shelf.push(Idle { sender, since: Instant::now() });
+        }
+        drop(shelf);
+        self.begin_sweeping();
+    }
+
+    /// A place on a shared connection that has one free.
+    pub(super) fn join(&self) -> Option<(http2::SendRequest<Body>, Stream)> {
+        let mut shared = lock(&self.shared);
+        shared.retain(|connection| !connection.sender.is_closed());
+        let free = shared.iter_mut().find(|connection| connection.streams.load(Ordering::Relaxed) < STREAMS_MAX)?;
+        free.joined = Instant::now();
+        Some((free.sender.clone(), Stream::on(&free.streams)))
+    }
+
+    /// Shares a new connection, and takes the first place on it.
+    pub(super) fn share(self: &Arc<Self>, sender: http2::SendRequest<Body>) -> (http2::SendRequest<Body>, Stream) {
+        let connection = Shared { sender: sender.clone(), streams: Arc::default(), joined: Instant::now() };
+        let place = Stream::on(&connection.streams);
+        lock(&self.shared).push(connection);
+        self.begin_sweeping();
+        (sender, place)
+    }
+
+    fn own_shelf(&self) -> usize {
+        SHELF.get() % self.shelves.len()
+    }
+
+    /// Connections that nobody needs are closed in time by one task, which ends with the last of them.
+    fn begin_sweeping(self: &Arc<Self>) {
+        if !self.sweeping.load(Ordering::Relaxed) && !self.sweeping.swap(true, Ordering::SeqCst) {
+            tokio::spawn(sweep(Arc::downgrade(self), self.idle_timeout));
+        }
+    }
+
+    /// Closes what has been idle for too long. Whether anything is left.
+    fn sweep(&self) -> bool {
+        let mut left = false;
+        for shelf in &self.shelves {
+            let mut shelf = lock(shelf);
+            shelf.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < self.idle_timeout);
+            left |= !shelf.is_empty();
+        }
+        let mut shared = lock(&self.shared);
+        shared.retain(|connection| {
+            let used =
+                connection.streams.load(Ordering::Relaxed) > 0 || connection.joined.elapsed() < self.idle_timeout;
+            used && !connection.sender.is_closed()
+        });
+        left || !shared.is_empty()
+    }
+}
+
+async fn sweep(pool: Weak<Pool>, pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(pool) = pool.upgrade() else { return };
+        if pool.sweep() {
+            continue;
+        }
+        pool.sweeping.store(false, Ordering::SeqCst);
+        // Somebody who came between the two lines above has begun no other task.
+        if !pool.sweep() || pool.sweeping.swap(true, Ordering::SeqCst) {
+            return;
+        }
+    }
+}
+
+impl Stream {
+    fn on(streams: &Arc<AtomicUsize>) -> Self {
+        streams.fetch_add(1, Ordering::Relaxed);
+        Self(streams.clone())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static SHELF: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed));
+}
+
+/// Idle connections on one shelf: as many as a burst leaves behind that is worth remembering.
+const IDLE_MAX: usize = 512;
+
+/// Requests on one HTTP/2 connection before another is opened: what common servers allow at least (RFC 9113 §6.5.2 recommends no less).
+const STREAMS_MAX: usize = 100;
