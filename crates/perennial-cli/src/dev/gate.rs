@@ -14,7 +14,7 @@ use axum::extract::Extension;
 use http::{Request, Response};
 use perennial::secret::{ClientSecret, CookieSecret};
 use perennial::{Auth, Event, Provider, RenewalPolicy, provider::RefreshClass, store};
-use perennial_gateway::{Access, Admin, Config, Gateway, Identity, Route, serve};
+use perennial_gateway::{Access, Admin, Config, Gateway, Identity, Route, Upstream, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::broadcast::Receiver;
@@ -129,6 +129,7 @@ fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
         .renewal(renewal)
         .store(store::open(&path).map_err(GateError::said)?);
     let upstream = Url::parse(&format!("http://{}", plan.upstream)).map_err(GateError::said)?;
+    let upstream = Upstream::at(upstream).map_err(GateError::said)?;
     let route = |path: &str, access| Route {
         path: path.into(),
         upstream: upstream.clone(),
