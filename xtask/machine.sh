@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that this machine has the system packages that `cargo xtask test` needs.
+# Makes sure that this machine has the system packages that `cargo xtask test` needs, and with `bench` also the peers that
+# `cargo xtask bench` measures.
 # Root on Debian or Ubuntu: installs what is missing, in one go. Anyone else: names all of it at once and stops with 1.
 # In shell and not in Rust, because a C compiler is among what may be missing and nothing in Rust links without one.
 set -euo pipefail
@@ -24,7 +25,16 @@ redis-cli|redis-tools|asks Redis and Sentinel how they are
 /usr/share/doc/libfaketime|libfaketime|lets a day pass in seconds
 /usr/share/fonts/truetype/noto/NotoSansDevanagari-Regular.ttf|fonts-noto-core|Hindi and Arabic letters in the screenshots
 /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf|fonts-ipafont-gothic|Japanese letters in the screenshots
+/usr/sbin/nginx|nginx|stands behind and beside the gateway in the smoke form of the benchmark
+wrk|wrk|asks as fast as it is answered, in the smoke form of the benchmark
+openssl|openssl|makes the certificate of the benchmark
+valgrind|valgrind|counts instructions
 '
+peers='
+apache2|apache2|a peer
+/usr/lib/apache2/modules/mod_auth_openidc.so|libapache2-mod-auth-openidc|signs users in at that peer
+'
+[ "${1:-}" != bench ] || needs+=$peers
 
 missing=()
 while IFS='|' read -r sign package why; do

@@ -1,7 +1,8 @@
 //! Everything about this repository that a machine does: the gate, the house check, formatting, fuzzing, the simulation, the
-//! proof.
+//! proof, the benchmark.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program of the terminal")]
 
+mod bench;
 mod fuzz;
 mod gate;
 mod house;
@@ -56,6 +57,12 @@ enum Chore {
     /// of them, `--trace` for its whole log. A seed that breaks a law is printed with the end of its log and the command
     /// that replays it. docs/proof.md says what is simulated.
     Sim(sim::Options),
+    /// Measure us beside our peers: nginx, Apache with mod_auth_openidc, Auth.js in SvelteKit.
+    ///
+    /// Installs them from Debian and npm, builds us in release, and runs all in shuffled rounds before the same app and the
+    /// same provider. Some 30 minutes on two cores; it waits for a quiet machine, or says that it was not. Raw figures are
+    /// kept in target/bench; docs/speed.md explains them.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +74,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(options) => fuzz::run(&root, &options),
         Chore::Proof(options) => proof::run(&root, &options),
         Chore::Sim(options) => sim::run(&root, &options),
+        Chore::Bench(options) => bench::run(&root, &options),
     }
 }
 

@@ -1,0 +1,81 @@
+// The machine as the kernel tells of it: how busy it is, and what certain processes took of it.
+
+import { readFileSync, readdirSync } from 'node:fs'
+import os from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** The kernel counts in hundredths of a second (USER_HZ), on every architecture that Linux still runs on. */
+const TICK_US = 10_000
+/** A machine counts as quiet when others take less than this of one core. */
+const QUIET_CORES = 0.15
+const LOOK_SECONDS = 2
+
+/** Microseconds of CPU that all processes took since the start, and that the hypervisor gave to somebody else. */
+export function busy() {
+  const [user, nice, system, , , irq, softirq, steal] = readFileSync('/proc/stat', 'latin1').split('\n', 1)[0].split(/\s+/).slice(1).map(Number)
+  return { busy: (user + nice + system + irq + softirq) * TICK_US, steal: steal * TICK_US }
+}
+
+/** Waits until nobody else uses the machine, at most so many minutes; answers whether nobody does. */
+export async function quiet({ minutes, say }) {
+  const deadline = Date.now() + minutes * 60_000
+  for (let told = false; ; ) {
+    const others = await load()
+    if (others < QUIET_CORES) return { quiet: true, others }
+    if (Date.now() > deadline) return { quiet: false, others }
+    if (!told) say(`others use ${others.toFixed(2)} cores; waiting up to ${minutes} min for a quiet machine`)
+    told = true
+  }
+}
+
+/** How many cores are in use, over two seconds in which we do nothing. */
+async function load() {
+  const [from, at] = [busy(), performance.now()]
+  await pause(LOOK_SECONDS * 1_000)
+  return (busy().busy - from.busy) / ((performance.now() - at) * 1_000)
+}
+
+/** Microseconds of CPU of these processes and all their descendants, and the memory that they hold, in KiB. */
+export function cost(pids) {
+  const stats = new Map(running().map((one) => [one.pid, one]))
+  const tree = new Set(pids)
+  // Children have been born after their parents, but numbers wrap: look until nothing is added.
+  for (let before = -1; before !== tree.size; ) {
+    before = tree.size
+    for (const { pid, parent } of stats.values()) if (tree.has(parent)) tree.add(pid)
+  }
+  const all = [...tree].map((pid) => stats.get(pid)).filter(Boolean)
+  return { cpu: sum(all.map(({ cpu }) => cpu)), rss: sum([...tree].map(memory)), processes: all.length }
+}
+
+function running() {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((name) => {
+    const text = read(`/proc/${name}/stat`)
+    if (text === undefined) return []
+    // The name of the program is in brackets, and may hold anything.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return [{ pid: Number(name), parent: Number(fields[1]), cpu: (Number(fields[11]) + Number(fields[12])) * TICK_US }]
+  })
+}
+
+/** The proportional set size: pages that several processes share count once. */
+function memory(pid) {
+  return Number(/^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`) ?? '')?.[1] ?? 0)
+}
+
+/** A process may be gone by now. */
+function read(file) {
+  try {
+    return readFileSync(file, 'latin1')
+  } catch {
+    return undefined
+  }
+}
+
+const sum = (numbers) => numbers.reduce((total, one) => total + one, 0)
+
+/** What this ran on, without naming the machine. */
+export function description() {
+  const [cpu] = os.cpus()
+  return { cores: os.availableParallelism(), cpu: cpu?.model ?? 'unknown', memory_gib: Math.round(os.totalmem() / 2 ** 30), kernel: os.release().split('-')[0], node: process.version }
+}
