@@ -27,7 +27,7 @@ mod serving;
 mod upstream;
 
 pub use admin::Admin;
-pub use config::{Config, QuickStart};
+pub use config::{Config, QuickStart, settings};
 pub use gateway::Gateway;
 pub use routing::{Access, Identity, Route};
 pub use serving::serve;
