@@ -39,6 +39,9 @@ enum Chore {
     House,
     /// Format the workspace.
     Fmt,
+    /// Write what is made from the table of settings: the reference tables of docs/configuration.md, the example file and the
+    /// JSON Schema beside it. The gate's tests say when one of them is behind.
+    Docs,
     /// Fuzz one target or all of them, each for a bounded time.
     ///
     /// Works on the stable toolchain (no sanitizer: the workspace forbids unsafe code). Installs cargo-fuzz when it is
@@ -71,6 +74,9 @@ fn main() -> ExitCode {
         Chore::Test(options) => gate::run(&root, &options),
         Chore::House => house::run(&root),
         Chore::Fmt => run::status(run::cargo(&root).args(["fmt", "--all"])),
+        Chore::Docs => {
+            run::status(run::cargo(&root).args(["run", "-q", "-p", "perennial-gateway", "--example", "settings"]))
+        }
         Chore::Fuzz(options) => fuzz::run(&root, &options),
         Chore::Proof(options) => proof::run(&root, &options),
         Chore::Sim(options) => sim::run(&root, &options),

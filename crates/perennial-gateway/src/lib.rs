@@ -28,7 +28,7 @@ mod serving;
 mod upstream;
 
 pub use admin::Admin;
-pub use config::{Config, QuickStart};
+pub use config::{Config, QuickStart, settings};
 pub use forward_auth::{ForwardAuth, ForwardAuthSettings};
 pub use gateway::Gateway;
 pub use routing::{Access, Identity, Route};

@@ -285,11 +285,11 @@ fn the_environment_is_named_by_its_variables() {
 #[test]
 fn the_quick_start_tells_all_faults_at_once_too() {
     let start = QuickStart {
-        listen: "127.0.0.1:4200".parse().expect("an address"),
+        listen: None,
         admin: None,
         public_url: Some("http://app.example".into()),
         upstream: format!("https://user:{PLANTED}@h"),
-        store: "memory:".into(),
+        store: Some("memory:".into()),
         compat_routes: false,
         dangerous_allow_http: false,
     };
@@ -302,7 +302,7 @@ fn the_quick_start_tells_all_faults_at_once_too() {
     assert_eq!(told(start.clone()), ["upstream", "AUTH_SECRET", "public_url", "providers"]);
     let exposed = QuickStart { admin: "10.0.0.1:9420".parse().ok(), ..start.clone() };
     assert_eq!(told(exposed), ["upstream", "admin.listen", "AUTH_SECRET", "public_url", "providers"]);
-    let start = QuickStart { upstream: "http://h".into(), store: format!("mysql://u:{PLANTED}@h"), ..start };
+    let start = QuickStart { upstream: "http://h".into(), store: Some(format!("mysql://u:{PLANTED}@h")), ..start };
     assert_eq!(told(start), ["store", "AUTH_SECRET", "public_url", "providers"]);
 }
 

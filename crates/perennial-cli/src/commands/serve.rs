@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use futures_util::FutureExt as _;
-use perennial_gateway::{Admin, Config, ForwardAuth, Gateway, QuickStart};
+use perennial_gateway::{Admin, Config, ForwardAuth, Gateway, QuickStart, settings};
 use tokio::net::TcpListener;
 
 use super::Fault;
@@ -18,33 +18,35 @@ pub(crate) struct ServeArgs {
     config: ConfigArgs,
 }
 
-/// Where a configuration comes from: a file, or these arguments and the environment.
+/// Where a configuration comes from: a file, or these arguments and the environment. What they mean, the table of settings says.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
     /// A TOML file with everything; see docs/configuration.md. The other arguments are for the start without one.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["listen", "admin", "public_url", "upstream", "store", "compat_routes", "dangerous_allow_http"])]
     config: Option<PathBuf>,
-    /// Address and port to listen on.
-    #[arg(long, default_value = "127.0.0.1:4200", value_name = "ADDRESS", value_parser = super::address)]
-    listen: SocketAddr,
-    /// Address and port of the admin listener: metrics, `perennial explain`, health. None if absent.
-    #[arg(long, value_name = "ADDRESS", value_parser = super::address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = super::address, help = explained("listen"))]
+    listen: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDRESS", value_parser = super::address, help = explained("admin.listen"))]
     admin: Option<SocketAddr>,
-    /// Where browsers reach the gateway; AUTH_URL if absent, else http:// and the listen address.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = explained("public_url") + " [default: AUTH_URL, else http:// and the listen address]")]
     public_url: Option<String>,
     /// Where requests go: the app behind the gateway.
     #[arg(long, value_name = "URL", required_unless_present = "config")]
     upstream: Option<String>,
-    /// Where sessions are kept: a file (created if missing; survives crashes), or memory:
-    #[arg(long, default_value = "perennial.redb", value_name = "PATH|URL")]
-    store: String,
-    /// Also serve the four /api routes of the SvelteKitAuth recipe (renew-token, trigger-renew-token, update-user-data, get-session-status).
-    #[arg(long)]
+    #[arg(long, value_name = "PATH|URL", help = explained("store"))]
+    store: Option<String>,
+    #[arg(long, help = explained("compat_routes"))]
     compat_routes: bool,
-    /// Accept a public URL with plain http on a host other than loopback: cookies and codes then travel in clear.
-    #[arg(long)]
+    #[arg(long, help = explained("dangerous_allow_http"))]
     dangerous_allow_http: bool,
+}
+
+/// A setting's meaning and default, as the help of its flag.
+fn explained(key: &str) -> String {
+    match settings::default(key) {
+        "" | "false" => settings::meaning(key),
+        default => format!("{} [default: {default}]", settings::meaning(key)),
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -54,6 +56,8 @@ Without --config sign-in is required on every path, and the environment says the
   AUTH_OIDC_ID        the name of this application there
   AUTH_OIDC_SECRET    its secret there
   AUTH_OIDC_SCOPE     'openid profile email offline_access': without offline_access most providers give no refresh token
+Every other setting has a variable, too, with a file and without: PERENNIAL_SESSION_MAX_AGE=7d is max_age in [session] of
+docs/configuration.md. Instead of a secret, a variable may name a file that holds it: AUTH_SECRET_FILE, AUTH_OIDC_SECRET_FILE.
 Register <public URL>/auth/callback/oidc as redirect URI there. `perennial check` with the same arguments says whether all
 this fits together. The app finds the user in X-Forwarded-User and -Email, and an access token in Authorization.
 
@@ -66,12 +70,10 @@ impl ConfigArgs {
             let text = std::fs::read_to_string(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
             return Ok(Config::from_toml(&name, &text, variables())?);
         }
-        let given = variables().any(|(name, value)| name == "AUTH_URL" && !value.is_empty());
-        let inferred = (!given).then(|| format!("http://{}", self.listen));
         let start = QuickStart {
             listen: self.listen,
             admin: self.admin,
-            public_url: self.public_url.or(inferred),
+            public_url: self.public_url,
             upstream: self.upstream.unwrap_or_default(),
             store: self.store,
             compat_routes: self.compat_routes,

@@ -138,18 +138,9 @@ fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
         identity: Identity::Headers,
         audience: None,
     };
-    Ok(Config {
-        listen: plan.listen,
-        admin: None,
-        store: path,
-        auth,
-        routes: vec![
-            route("/", Access::Optional),
-            route("/demo/assets", Access::Public),
-            route("/demo/me", Access::Required),
-        ],
-        forward_auth: None,
-    })
+    let routes =
+        vec![route("/", Access::Optional), route("/demo/assets", Access::Public), route("/demo/me", Access::Required)];
+    Ok(Config { listen: plan.listen, store: path, ..Config::new(auth, routes) })
 }
 
 /// Tells the story what the engine reports.

@@ -1,4 +1,6 @@
-//! The `[[providers]]` of a file.
+//! `[[providers]]`: who vouches for users.
+
+use std::collections::BTreeMap;
 
 use perennial::JwsAlgorithm;
 use perennial::provider::{
@@ -7,78 +9,174 @@ use perennial::provider::{
 use perennial::secret::{ClientSecret, PrivateKeyPem};
 use perennial::{ConfigFault, Provider, ProviderBuilder};
 
-use super::reader::Reader;
+use super::secrets;
+use super::setting::{MINUTE, Range, Section, Setting};
+use super::values::Values;
+
+pub(super) const PROVIDERS: Section = Section::new(
+    "providers",
+    "Who vouches for users: one table for each; those of the environment come first.",
+    &[
+        Setting::text(
+            "preset",
+            "a row of the [table of providers](providers.md); `\"custom\"` for plain OAuth 2.0 with endpoints by hand",
+        )
+        .default("oidc"),
+        Setting::text("id", "short name in our URLs; must differ between providers")
+            .value("1 to 64 of `a-z 0-9 - _`")
+            .falls_back_to(PRESET),
+        Setting::text("name", "for people").falls_back_to(PRESET),
+        Setting::text("issuer", "byte for byte; no query, no fragment").value("text, URL").falls_back_to(PRESET),
+        Setting::text("client_id", "our name at the provider").falls_back_to("required"),
+        Setting::text("client_secret_env", "the environment variable that holds the client secret"),
+        Setting::text("client_secret_file", "or the file that holds it").paths(),
+        Setting::choice(
+            "client_authentication",
+            &["client_secret_basic", "client_secret_post", "none", "private_key_jwt"],
+            "the one method by which we prove who we are; never probed",
+        )
+        .falls_back_to(PRESET),
+        Setting::text(
+            "private_key_file",
+            "for `\"private_key_jwt\"`: a PKCS#8 PEM file with the key that signs client assertions",
+        )
+        .paths(),
+        Setting::choice(
+            "private_key_alg",
+            &["ES256", "ES384", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"],
+            "required with `private_key_file`: what the key signs with",
+        ),
+        Setting::text("private_key_id", "the `kid` by which the provider finds the public half"),
+        Setting::text("scope", "separated by spaces").falls_back_to(PRESET),
+        endpoint("authorization_endpoint"),
+        endpoint("token_endpoint"),
+        endpoint("userinfo_endpoint"),
+        endpoint("jwks_uri"),
+        endpoint("end_session_endpoint"),
+        endpoint("revocation_endpoint"),
+        endpoint("introspection_endpoint"),
+        Setting::choice(
+            "refresh_class",
+            &["reusable", "acknowledged", "overlap", "idempotent", "single_use", "family", "unknown"],
+            "what it costs to present a refresh token twice, if you know it better",
+        )
+        .falls_back_to(PRESET),
+        Setting::time("refresh_window", Range::ANY_TIME, "required with `\"overlap\"` and `\"idempotent\"`"),
+        Setting::flag(
+            "at_kill",
+            "whether a refresh kills the older access token at once; then every request asks the store for the newest",
+        )
+        .falls_back_to(PRESET),
+        Setting::choice(
+            "introspection",
+            &["none", "with_hint", "without_hint"],
+            "whether the provider tells truthfully about refresh tokens (RFC 7662), and whether it wants `token_type_hint`; not \
+             used by public clients",
+        )
+        .falls_back_to(PRESET),
+        Setting::choice(
+            "probe",
+            &["none", "userinfo"],
+            "whether the access token tells if its refresh token was spent; only with `at_kill`",
+        )
+        .falls_back_to(PRESET),
+        Setting::choice(
+            "last_resort",
+            &["retry", "reauthenticate"],
+            "what remains when nobody knows whether a refresh token is spent: one last try, or the provider must see the user",
+        )
+        .falls_back_to("the preset's: `\"retry\"`"),
+        Setting::time(
+            "drain",
+            Range::of_millis(0, 5 * MINUTE, "0 to 5 minutes"),
+            "how long after its caller was gone a request may still reach the provider; before that nothing is sent again that \
+             its class does not make harmless",
+        )
+        .falls_back_to("`\"30s\"`"),
+        Setting::choice(
+            "audience_parameter",
+            &["resource", "audience"],
+            "by which parameter a refresh names another audience: RFC 8707's, or Auth0's",
+        )
+        .falls_back_to(PRESET),
+        Setting::flag("dangerous_allow_http", "accept plain http for this provider's issuer and endpoints"),
+        Setting::map(
+            "authorization_params",
+            "further parameters of the authorization request: `audience = \"https://api.example\"`. Those of the protocol \
+             (`state`, `scope`, `redirect_uri`, …) are refused",
+        )
+        .falls_back_to(PRESET),
+    ],
+)
+.refusing(&[("client_secret", SECRET_REMEDY)])
+.sample(SAMPLE);
+
+const fn endpoint(key: &'static str) -> Setting {
+    Setting::text(key, "replaces the discovered one; https, or http on a loopback host")
+        .value("text, URL")
+        .falls_back_to("discovered")
+}
 
 /// One provider, or nothing where it has a fault that keeps it from being judged any further.
-pub(crate) fn provider(
-    mut section: Reader<'_>,
-    variables: &[(String, String)],
+pub(super) fn provider(
+    section: &Values,
+    variables: &BTreeMap<String, String>,
     faults: &mut Vec<ConfigFault>,
 ) -> Option<ProviderBuilder> {
-    let place = section.place_of("preset");
-    let preset = section.text("preset", faults).unwrap_or_else(|| "oidc".into());
-    let mut provider = match Provider::preset(&preset) {
+    let mut provider = match Provider::preset(&section.text("preset")?) {
         Ok(provider) => provider,
         Err(error) => {
-            faults.push(ConfigFault::new(section.key("preset"), place, error.to_string()));
+            faults.push(section.fault("preset", error.to_string()));
             return None;
         }
     };
     for (key, set) in TEXTS {
-        if let Some(value) = section.text(key, faults) {
+        if let Some(value) = section.text(key) {
             provider = set(provider, value);
         }
     }
     let methods = ClientAuthenticationMethod::ALL.map(|method| (method.as_str(), method));
-    if let Some(method) = section.choice("client_authentication", &methods, faults) {
+    if let Some(method) = section.choice("client_authentication", &methods) {
         provider = provider.client_authentication_method(method);
     }
-    if let Some(secret) = client_secret(&mut section, variables, faults) {
+    if let Some(secret) = client_secret(section, variables, faults) {
         provider = provider.client_secret(ClientSecret::new(secret));
     }
-    let key_id = section.text("private_key_id", faults);
-    if let Some((key, alg)) = private_key(&mut section, faults) {
-        provider = provider.private_key(key, key_id, alg);
+    if let Some((key, alg)) = private_key(section, faults) {
+        provider = provider.private_key(key, section.text("private_key_id"), alg);
     }
     let parameters = [("resource", AudienceParameter::Resource), ("audience", AudienceParameter::Audience)];
-    if let Some(parameter) = section.choice("audience_parameter", &parameters, faults) {
+    if let Some(parameter) = section.choice("audience_parameter", &parameters) {
         provider = provider.audience_parameter(parameter);
     }
-    if let Some(at_kill) = section.flag("at_kill", faults) {
+    if let Some(at_kill) = section.flag_if_given("at_kill") {
         provider = provider.at_kill(at_kill);
     }
-    if let Some(class) = refresh_class(&mut section, faults) {
+    if let Some(class) = refresh_class(section, faults) {
         provider = provider.class(class);
     }
-    provider = doubt_settings(provider, &mut section, faults);
-    if section.flag("dangerous_allow_http", faults) == Some(true) {
+    provider = doubt_settings(provider, section);
+    if section.flag("dangerous_allow_http") {
         provider = provider.dangerous_allow_http();
     }
-    let mut parameters = section.section("authorization_params", faults);
-    for (name, value) in parameters.take_texts(faults) {
+    for (name, value) in section.map("authorization_params") {
         provider = provider.authorization_param(name, value);
     }
-    let known: Vec<&str> = TEXTS.iter().map(|(key, _)| *key).chain(OTHERS).collect();
-    section.close(&known, faults);
     Some(provider)
 }
 
 /// What is done about a refresh token that may be spent.
-fn doubt_settings(
-    mut provider: ProviderBuilder,
-    section: &mut Reader<'_>,
-    faults: &mut Vec<ConfigFault>,
-) -> ProviderBuilder {
-    if let Some(introspection) = section.choice("introspection", &Introspection::ALL, faults) {
+fn doubt_settings(mut provider: ProviderBuilder, section: &Values) -> ProviderBuilder {
+    if let Some(introspection) = section.choice("introspection", &Introspection::ALL) {
         provider = provider.introspection(introspection);
     }
-    if let Some(probe) = section.choice("probe", &Probe::ALL, faults) {
+    if let Some(probe) = section.choice("probe", &Probe::ALL) {
         provider = provider.probe(probe);
     }
-    if let Some(last_resort) = section.choice("last_resort", &LastResort::ALL, faults) {
+    if let Some(last_resort) = section.choice("last_resort", &LastResort::ALL) {
         provider = provider.last_resort(last_resort);
     }
-    if let Some(drain) = section.duration("drain", faults) {
+    if let Some(drain) = section.time("drain") {
         provider = provider.drain(drain);
     }
     provider
@@ -86,57 +184,36 @@ fn doubt_settings(
 
 /// A secret stands in a file or in the environment, not in the configuration.
 fn client_secret(
-    section: &mut Reader<'_>,
-    variables: &[(String, String)],
+    section: &Values,
+    variables: &BTreeMap<String, String>,
     faults: &mut Vec<ConfigFault>,
 ) -> Option<String> {
-    section.refuse("client_secret", SECRET_REMEDY, faults);
-    let place = section.place_of("client_secret_env");
-    if let Some(name) = section.text("client_secret_env", faults) {
-        let found = variables.iter().find(|(variable, value)| *variable == name && !value.is_empty());
+    let mut fault = |key, remedy| faults.push(section.fault(key, remedy));
+    if let Some(name) = section.text("client_secret_env") {
+        let found = variables.get(&name);
         if found.is_none() {
-            let remedy = format!("set the environment variable {name}");
-            faults.push(ConfigFault::new(section.key("client_secret_env"), place, remedy));
+            fault("client_secret_env", format!("set the environment variable {name}"));
         }
-        return found.map(|(_, value)| value.clone());
+        return found.cloned();
     }
-    let place = section.place_of("client_secret_file");
-    let path = section.text("client_secret_file", faults)?;
-    match std::fs::read_to_string(&path) {
-        Ok(secret) => Some(secret.trim().to_owned()),
-        Err(error) => {
-            let remedy = format!("make `{path}` readable: {error}");
-            faults.push(ConfigFault::new(section.key("client_secret_file"), place, remedy));
-            None
-        }
-    }
+    let path = section.text("client_secret_file")?;
+    secrets::in_file(&path).map_err(|remedy| fault("client_secret_file", remedy)).ok()
 }
 
 /// The key of `private_key_jwt`, a PKCS#8 PEM file.
-fn private_key(section: &mut Reader<'_>, faults: &mut Vec<ConfigFault>) -> Option<(PrivateKeyPem, JwsAlgorithm)> {
-    let algs = ["ES256", "ES384", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"];
-    let algs: Vec<_> = algs.into_iter().filter_map(|name| Some((name, JwsAlgorithm::parse(name)?))).collect();
-    let without_alg = section.is_missing("private_key_alg");
-    let alg = section.choice("private_key_alg", &algs, faults);
-    let place = section.place_of("private_key_file");
-    let path = section.text("private_key_file", faults)?;
-    if without_alg {
+fn private_key(section: &Values, faults: &mut Vec<ConfigFault>) -> Option<(PrivateKeyPem, JwsAlgorithm)> {
+    let path = section.text("private_key_file")?;
+    if !section.is_given("private_key_alg") {
         let remedy = "say what the key signs with, such as \"ES256\"";
-        faults.push(ConfigFault::new(section.key("private_key_alg"), place.clone(), remedy));
+        faults.push(ConfigFault::new(section.key("private_key_alg"), section.place_of("private_key_file"), remedy));
     }
-    let pem = std::fs::read_to_string(&path).map_err(|error| {
-        let remedy = format!("make `{path}` readable: {error}");
-        faults.push(ConfigFault::new(section.key("private_key_file"), place, remedy));
-    });
+    let alg = section.text("private_key_alg").and_then(|name| JwsAlgorithm::parse(&name));
+    let pem = secrets::in_file(&path).map_err(|remedy| faults.push(section.fault("private_key_file", remedy)));
     Some((PrivateKeyPem::new(pem.ok()?), alg?))
 }
 
-fn refresh_class(section: &mut Reader<'_>, faults: &mut Vec<ConfigFault>) -> Option<RefreshClass> {
-    let place = section.place_of("refresh_class");
-    let window = section.duration("refresh_window", faults);
-    let names = ["reusable", "acknowledged", "single_use", "family", "unknown", "overlap", "idempotent"];
-    let chosen = section.choice("refresh_class", &names.map(|name| (name, name)), faults)?;
-    Some(match (chosen, window) {
+fn refresh_class(section: &Values, faults: &mut Vec<ConfigFault>) -> Option<RefreshClass> {
+    Some(match (&*section.text("refresh_class")?, section.time("refresh_window")) {
         ("reusable", _) => RefreshClass::Reusable,
         ("acknowledged", _) => RefreshClass::Acknowledged,
         ("single_use", _) => RefreshClass::SingleUse,
@@ -145,7 +222,7 @@ fn refresh_class(section: &mut Reader<'_>, faults: &mut Vec<ConfigFault>) -> Opt
         ("idempotent", Some(window)) => RefreshClass::Idempotent(window),
         ("overlap" | "idempotent", None) => {
             let remedy = "say how long the old refresh token stays good, such as \"30s\"";
-            faults.push(ConfigFault::new(section.key("refresh_window"), place, remedy));
+            faults.push(ConfigFault::new(section.key("refresh_window"), section.place_of("refresh_class"), remedy));
             return None;
         }
         _ => RefreshClass::Unknown,
@@ -170,26 +247,46 @@ const TEXTS: [(&str, Setter); 12] = [
     ("introspection_endpoint", |p, v| p.introspection_endpoint(v)),
 ];
 
-/// All other settings.
-const OTHERS: [&str; 17] = [
-    "preset",
-    "client_authentication",
-    "client_secret_env",
-    "client_secret_file",
-    "private_key_file",
-    "private_key_id",
-    "private_key_alg",
-    "at_kill",
-    "audience_parameter",
-    "refresh_class",
-    "refresh_window",
-    "introspection",
-    "probe",
-    "last_resort",
-    "drain",
-    "dangerous_allow_http",
-    "[providers.authorization_params]",
-];
+const PRESET: &str = "the preset's";
 
 const SECRET_REMEDY: &str = "take the secret out of the file, and name the environment variable or the file that holds it with \
                              client_secret_env or client_secret_file";
+
+const SAMPLE: &str = r#"
+# Register https://app.example/auth/callback/oidc there.
+[[providers]]
+preset = "oidc"
+# id = "oidc"
+name = "Example"
+issuer = "https://id.example"          # byte for byte
+client_id = "my-app"
+# client_secret_env = "EXAMPLE_SECRET" # the variable that holds the secret
+# client_secret_file = "secrets/oidc"  # or the file
+client_authentication = "none"         # a public client; take it out when there is a secret
+scope = "openid profile email offline_access"
+refresh_class = "overlap"              # if you know better than the preset
+refresh_window = "30s"                 # with "overlap" and "idempotent"
+introspection = "none"                 # or "with_hint", "without_hint": the provider tells about refresh tokens
+# introspection_endpoint = "https://id.example.com/introspect"
+probe = "none"                         # or "userinfo", with at_kill: the access token tells about its refresh token
+last_resort = "retry"                  # or "reauthenticate": never try a refresh token twice
+drain = "30s"
+# dangerous_allow_http = false
+
+[providers.authorization_params]
+audience = "https://api.example"
+
+# Plain OAuth 2.0, every endpoint by hand; users are whom userinfo says.
+[[providers]]
+preset = "custom"
+id = "legacy"
+name = "The old one"
+client_id = "my-app"
+client_authentication = "none"         # or "private_key_jwt", with private_key_file, private_key_alg and private_key_id
+scope = "profile"
+authorization_endpoint = "https://old.example/authorize"
+token_endpoint = "https://old.example/token"
+userinfo_endpoint = "https://old.example/me"
+revocation_endpoint = "https://old.example/revoke"
+# jwks_uri, end_session_endpoint, at_kill and audience_parameter can be given, too
+"#;

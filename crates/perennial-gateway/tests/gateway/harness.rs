@@ -93,11 +93,11 @@ impl Stage {
     pub(crate) async fn quick() -> Self {
         Self::build(|ports, variables| {
             let start = QuickStart {
-                listen: ports.gateway,
+                listen: Some(ports.gateway),
                 admin: None,
                 public_url: Some(format!("http://{}", ports.gateway)),
                 upstream: format!("http://{}", ports.upstream),
-                store: "memory:".into(),
+                store: Some("memory:".into()),
                 compat_routes: false,
                 dangerous_allow_http: false,
             };

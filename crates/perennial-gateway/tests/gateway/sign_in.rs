@@ -184,11 +184,11 @@ async fn replicas_share_a_secret_and_open_each_others_cookies() {
     let mut browser = stage.signed_in().await;
     let listener = crate::harness::bind().await;
     let start = perennial_gateway::QuickStart {
-        listen: listener.local_addr().unwrap(),
+        listen: listener.local_addr().ok(),
         admin: None,
         public_url: Some(format!("http://{}", stage.gateway.address)),
         upstream: format!("http://{}", stage.upstream.address),
-        store: "memory:".into(),
+        store: Some("memory:".into()),
         compat_routes: false,
         dangerous_allow_http: false,
     };
