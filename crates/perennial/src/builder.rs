@@ -415,6 +415,7 @@ impl AuthBuilder {
                 listeners: self.listeners,
                 flights: Flights::new(),
                 tombstones: Default::default(),
+                doubts: Default::default(),
                 audience_tokens: Default::default(),
             }),
         })

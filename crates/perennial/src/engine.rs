@@ -12,6 +12,7 @@ use crate::alarm::Alarms;
 use crate::audiences::AudienceTokens;
 use crate::callbacks::CallbackSet;
 use crate::cookies::CookieNames;
+use crate::doubts::Doubts;
 use crate::edge::Edges;
 use crate::event::Event;
 use crate::flight::Flights;
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) flights: Arc<Flights<Outcome>>,
     pub(crate) tombstones: Tombstones,
+    pub(crate) doubts: Doubts,
     pub(crate) stale_cookies: StaleCookies,
     pub(crate) alarms: Alarms,
     pub(crate) metrics: Arc<Metrics>,

@@ -14,6 +14,7 @@ mod builder;
 mod callbacks;
 mod config_error;
 mod cookies;
+mod doubts;
 mod edge;
 mod engine;
 mod environment;

@@ -126,7 +126,11 @@ impl Metrics {
         registry.register("flights", "Renewals under way or waiting for one elsewhere", self.flights.clone());
         let help = "Requests that wait for a renewal just now";
         registry.register("requests_waiting", help, self.requests_waiting.clone());
-        registry.register("tombstones", "Ended sessions this process remembers", self.tombstones.clone());
+        registry.register(
+            "tombstones",
+            "Ended sessions, and sessions announced to be in doubt, that this process remembers",
+            self.tombstones.clone(),
+        );
         let help = "Whether a provider is left alone after a failure that concerns all its sessions";
         registry.register("provider_held", help, self.provider_held.clone());
         let help = "Renewals that queue for their turn at a provider";

@@ -48,7 +48,15 @@ impl Tombstones {
         self.ended.pin().get(&key).map(|(reason, _)| *reason)
     }
 
-    /// How many are remembered.
+    /// Until when what another process, or this one, announced under `key` matters.
+    pub(crate) fn heard(&self, key: RecordKey) -> Option<Timestamp> {
+        if self.ended.is_empty() {
+            return None;
+        }
+        self.ended.pin().get(&key).filter(|(reason, _)| *reason == EndReason::Elsewhere).map(|(_, until)| *until)
+    }
+
+    /// How many are remembered, the doubts that were announced among them.
     pub(crate) fn len(&self) -> usize {
         self.ended.len()
     }

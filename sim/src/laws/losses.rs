@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use perennial::Timestamp;
 use perennial_core::record::{Phase, Record};
 
 use crate::book::{Book, Redemption};
 use crate::provider::{Death, Provider};
 use crate::scenario::{Class, Millis, Scenario};
-use crate::world::{EPOCH, Life, World};
+use crate::world::{Life, World};
 
 impl World {
     /// A browser that holds a session was told that it holds none.
@@ -112,8 +111,7 @@ impl World {
 /// - or a cookie alone held the successor and used it, so that the token in the record is spent.
 ///
 /// Or a request lingered longer than a narrow window, or than the early repetition at a provider nobody has described;
-/// or a process died in a renewal on demand, so that nobody knew of it while the access token was fresh (no request looked at the
-/// record then); or the network delivered one request twice where that is theft; or a process stood still past its lease; or the store
+/// or the network delivered one request twice where that is theft; or a process stood still past its lease; or the store
 /// lost what it had acknowledged.
 fn excuse(book: &Book, provider: &Provider, family: usize, scenario: &Scenario) -> Result<&'static str, String> {
     let (class, told) = (scenario.class, scenario.told);
@@ -159,25 +157,11 @@ fn excuse(book: &Book, provider: &Provider, family: usize, scenario: &Scenario) 
             let chances = facts.chances.iter().filter(inside).count();
             let repeated = repetitions(book, &unrecorded, first + window);
             if chances > 0 && repeated == 0 {
-                let fresh = |one: &&Redemption| died_while_fresh(book, one, first + window, scenario);
-                if unrecorded.iter().any(fresh) {
-                    return Ok("its process died in a renewal on demand, and a fresh access token asked nobody");
-                }
                 return Err(format!("{chances} requests came while the window was open, and nobody repeated"));
             }
             Ok("every repetition inside the window failed too, or nobody came")
         }
     }
-}
-
-/// Whether whoever bought this died before it had it, and the access token was so young until `until` that no request looked at
-/// the record.
-fn died_while_fresh(book: &Book, one: &Redemption, until: Millis, scenario: &Scenario) -> bool {
-    let call = &book.calls[one.by.call];
-    let dies = call.intent.as_ref().and_then(|intent| intent.dies);
-    // A third of its life, at most a minute: from then on requests look.
-    let looked_at = |dies: Timestamp| dies.unix_millis() - EPOCH - (scenario.lifetime / 3).min(60_000) as i64;
-    call.life.is_dead() && one.delivered.is_none() && dies.is_some_and(|dies| looked_at(dies) > until as i64)
 }
 
 /// How often the refresh tokens of lost answers were sent again before the window closed.

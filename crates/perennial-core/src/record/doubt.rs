@@ -230,7 +230,7 @@ fn next_question(rules: &DoubtRules, doubt: &Doubt, dead: bool, asked: Option<Qu
 const WINDOW_MARGIN: Duration = Duration::from_millis(500);
 
 /// The overlap an unknown provider is credited with, once.
-const EARLY_RETRY: Duration = Duration::from_secs(10);
+pub(super) const EARLY_RETRY: Duration = Duration::from_secs(10);
 
 /// A question that got no answer is not asked again for this long: whoever cannot renew may well be unable to answer.
 const QUESTION_PAUSE: Duration = Duration::from_secs(5);

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use crate::limits::{REPLICA_CLOCK_SKEW, RETRY_AFTER_MAX};
-use crate::provider::DoubtRules;
+use crate::provider::{DoubtRules, RefreshClass};
 use crate::time::Timestamp;
 
-use super::doubt::{Resolved, resolve};
+use super::doubt::{EARLY_RETRY, Resolved, resolve};
 use super::{Attempt, Doubt, Intent, Phase, Question, Told};
 
 /// What is to be done about a session that is due.
@@ -57,6 +57,25 @@ pub enum Replicas {
     One,
     /// Perhaps others: an intent is somebody's until its lease runs out.
     Many,
+}
+
+impl Circumstances {
+    /// How long after an intent was written a look at it can save a session that a later look cannot, should its writer be
+    /// gone; `None` where it makes no difference when somebody looks.
+    pub fn window_after_crash(&self) -> Option<Duration> {
+        let barred = match self.replicas {
+            Replicas::One => Duration::ZERO,
+            Replicas::Many => self.lease,
+        };
+        let window = match self.rules.class {
+            RefreshClass::Overlap(window) | RefreshClass::Idempotent(window) => Some(window),
+            RefreshClass::Unknown => Some(EARLY_RETRY),
+            RefreshClass::Reusable | RefreshClass::Acknowledged | RefreshClass::SingleUse | RefreshClass::Family => {
+                None
+            }
+        };
+        window.filter(|window| *window > barred)
+    }
 }
 
 impl Replicas {
@@ -177,6 +196,26 @@ mod tests {
                 let planned = plan(phase.as_ref(), name(9), &among_replicas(now, class));
                 assert_eq!(planned, expected, "{class:?} {phase:?} at {now}");
             }
+        }
+    }
+
+    #[test]
+    fn only_a_window_that_outlives_the_lease_asks_for_a_look_in_time() {
+        let overlap = |seconds| RefreshClass::Overlap(Duration::from_secs(seconds));
+        let idempotent = RefreshClass::Idempotent(SECONDS_10);
+        for (class, alone, shared) in [
+            (overlap(25), Some(25), None),
+            (overlap(26), Some(26), Some(26)),
+            (idempotent, Some(10), None),
+            (RefreshClass::Unknown, Some(10), None),
+            (RefreshClass::Reusable, None, None),
+            (RefreshClass::Acknowledged, None, None),
+            (RefreshClass::SingleUse, None, None),
+            (RefreshClass::Family, None, None),
+        ] {
+            let window = |at: Circumstances| at.window_after_crash().map(|window| window.as_secs());
+            assert_eq!(window(circumstances(0, class, None)), alone, "{class:?} alone");
+            assert_eq!(window(among_replicas(0, class)), shared, "{class:?} among replicas");
         }
     }
 

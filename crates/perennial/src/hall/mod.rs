@@ -181,7 +181,16 @@ impl Inner {
         // that looks good by its age, nor one whose successor somebody is just fetching.
         let lasting = !self.at_kill(&state.provider);
         let as_it_is = |condition| Found::Serve { state: state.clone(), renewed: false, condition };
-        match (door, decide(state, policy, self.now())) {
+        let verdict = decide(state, policy, self.now());
+        if (door, verdict) == (Door::Ordinary, Verdict::Fresh) && self.takes_up_doubt(state.id) {
+            self.look_into(state);
+            // Where a renewal kills the access token it may be dead: then this request waits with the look.
+            return match lasting {
+                true => as_it_is(Condition::Fresh),
+                false => self.fly(state, Ask::now(RenewalReason::Doubt, state.generation), policy.patience).await,
+            };
+        }
+        match (door, verdict) {
             // What was just read from the record is the newest there is.
             (Door::Ordinary, Verdict::Fresh | Verdict::Bare) if source == Source::Record => as_it_is(Condition::Fresh),
             (Door::Ordinary, Verdict::Fresh) if lasting => as_it_is(Condition::Fresh),

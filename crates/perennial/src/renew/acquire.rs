@@ -13,8 +13,9 @@ use perennial_core::session::SessionState;
 use perennial_store::{StoreError, Swap, Version};
 
 use crate::engine::Inner;
+use crate::event::RenewalReason;
 use crate::issuer::RefreshPass;
-use crate::ledger::record_key;
+use crate::ledger::{Standing, record_key};
 use crate::outcome::{Ask, Outcome};
 
 pub(super) enum Acquired {
@@ -35,8 +36,8 @@ impl Inner {
                 Ok(Err(reason)) => return Acquired::Landed(Outcome::Ended(reason)),
                 Err(error) => return Acquired::Landed(self.store_failed(cookie.clone(), &error)),
             };
-            let (newest, now) = (standing.newest, self.now());
-            if !self.is_due(&newest, ask, now) {
+            let (newest, now) = (standing.newest.clone(), self.now());
+            if !self.is_due(&newest, standing.phase.as_ref(), ask, now) {
                 return Acquired::Landed(Outcome::Newest { state: newest, renewed: false });
             }
             let kept = |until: Timestamp| {
@@ -96,9 +97,7 @@ impl Inner {
                         },
                     };
                     let intent = intent.counted(standing.record.as_ref());
-                    let (previous, begun) = (standing.record.as_ref(), self.begun(&newest, &intent, ask));
-                    let phase = Phase::Intent(intent.clone());
-                    match self.write_phase(&newest, phase, previous, standing.version, Some(begun)).await {
+                    match self.write_intent(&newest, &intent, &standing, &at, ask).await {
                         Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider, pass: granted },
                         Ok(Swap::Conflict(_)) => pass = Some(granted),
                         Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
@@ -108,7 +107,11 @@ impl Inner {
         }
     }
 
-    pub(super) fn is_due(&self, newest: &SessionState, ask: &Ask, now: Timestamp) -> bool {
+    /// Whether the newest generation, whose record says `phase`, is to be renewed for `ask`.
+    fn is_due(&self, newest: &SessionState, phase: Option<&Phase>, ask: &Ask, now: Timestamp) -> bool {
+        if ask.reason == RenewalReason::Doubt {
+            return matches!(phase, Some(Phase::Intent(_) | Phase::InDoubt(_)));
+        }
         if newest.epoch < self.settings.epoch && newest.is_renewable() {
             return true;
         }
@@ -139,12 +142,25 @@ impl Inner {
         }
     }
 
-    pub(super) fn circumstances(
+    /// Writes the intent; before that, where nobody would look at it in time, the word that it is there.
+    async fn write_intent(
         &self,
         newest: &SessionState,
-        provider: &ResolvedProvider,
-        now: Timestamp,
-    ) -> Circumstances {
+        intent: &Intent,
+        standing: &Standing,
+        at: &Circumstances,
+        ask: &Ask,
+    ) -> Result<Swap, StoreError> {
+        if let Some(window) = at.window_after_crash()
+            && decide(newest, &self.settings.renewal, at.now) == Verdict::Fresh
+        {
+            self.announce_doubt(newest, window).await?;
+        }
+        let (phase, begun) = (Phase::Intent(intent.clone()), self.begun(newest, intent, ask));
+        self.write_phase(newest, phase, standing.record.as_ref(), standing.version, Some(begun)).await
+    }
+
+    fn circumstances(&self, newest: &SessionState, provider: &ResolvedProvider, now: Timestamp) -> Circumstances {
         Circumstances {
             now,
             rules: provider.doubt_rules(),

@@ -97,23 +97,6 @@ impl Inner {
         Flown { outcome, unsaved: unsaved.map(|next| (next, entry)), in_doubt }
     }
 
-    /// Has a doubt resolved while its window is open, although nobody may come: a renewal on demand leaves the access token
-    /// fresh, and requests with a fresh token do not look at the record.
-    async fn clear_doubt(self: &Arc<Self>, newest: &Arc<SessionState>, ask: &Ask) {
-        let again = Ask { reason: RenewalReason::Doubt, seen: Some(newest.generation), ..ask.clone() };
-        let mut pause = DOUBT_PAUSE;
-        for _ in 0..DOUBT_TRIES {
-            tokio::time::sleep(pause).await;
-            match self.flown(newest, &again, self.settings.renewal.wait_max).await.as_deref() {
-                // Where the class has no window, or it has closed, nothing is to be done before the access token dies.
-                Some(Outcome::Kept { retry_after, .. }) if *retry_after <= DOUBT_PAUSE_MAX => {
-                    pause = (*retry_after).max(DOUBT_PAUSE);
-                }
-                _ => return,
-            }
-        }
-    }
-
     /// Makes received tokens durable, and only then looks at them.
     async fn commit(
         &self,
@@ -291,13 +274,3 @@ struct Call<'a> {
     ask: &'a Ask,
     entry: &'a RenewalEntry,
 }
-
-/// How often a doubt is looked into although nobody asks: a provider that loses several answers in a row is in trouble, and
-/// whoever comes next goes on.
-const DOUBT_TRIES: u32 = 8;
-
-/// The least time between two of them.
-const DOUBT_PAUSE: Duration = Duration::from_millis(250);
-
-/// The longest that is waited for: a hold that lasts longer waits for the access token to die.
-const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(30);

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use perennial::provider::RefreshClass;
 use perennial::store::{EmbeddedStore, SessionStore};
-use perennial::{AuthBuilder, RenewalPolicy};
+use perennial::{AuthBuilder, RenewalOutcome, RenewalPolicy};
 
-use crate::support::{Browser, DEAD, DUE, Engine, Flaky, World};
+use crate::support::{Browser, DEAD, DUE, Engine, Flaky, Rules, World, eventually};
 
 const OVERLAP: Duration = Duration::from_secs(120);
 
@@ -50,8 +51,15 @@ async fn die_in_flight(
     world.wire.hold();
     let caller = tokio::spawn({
         let browser = browser.copy();
+        let asking = async move {
+            match age >= DUE {
+                true => browser.get("/data").await,
+                // Nothing is due: the button.
+                false => browser.post("/auth/refresh", &[]).await,
+            }
+        };
         // The connection breaks with the engine.
-        async move { tokio::time::timeout(Duration::from_secs(20), browser.get("/data")).await }
+        tokio::time::timeout(Duration::from_secs(20), asking)
     });
     world.wire.answered(1).await;
     world.crash().await;
@@ -96,6 +104,90 @@ async fn a_process_that_owns_its_store_resolves_the_doubt_of_its_former_life_at_
         assert!(world.accepts(&recovered.bearer()).await, "{class:?}");
         assert!(world.family_alive(), "{class:?}");
     }
+}
+
+/// Younger than this, no request looks at the record by itself.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// The simulation found sessions lost so: the button was pressed long before anything was due, the process died with the answer,
+/// and nobody looked at the record before the provider's window had closed.
+#[tokio::test]
+async fn a_crash_in_a_renewal_on_demand_is_made_up_for_although_the_access_token_is_fresh() {
+    for class in [RefreshClass::Overlap(OVERLAP), RefreshClass::Idempotent(OVERLAP)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("sessions");
+        let (world, next, browser) = die_in_flight(class, FRESH, || open(&path), patient).await;
+        let bob = world.browser().reaching(&next);
+        bob.sign_in("bob").await;
+        assert_eq!(browser.get("/data").await.status, 200, "{class:?}: nobody is kept waiting");
+        eventually("the answer is fetched", || async { next.renewals().contains(&RenewalOutcome::Renewed) }).await;
+        // Long after the window, when the token is due.
+        world.clock.advance(DEAD);
+        assert!(world.accepts(&browser.get("/data").await.bearer()).await, "{class:?}");
+        assert!(world.family_alive(), "{class:?}");
+    }
+}
+
+/// Another replica makes up for it once the lease is over; a request of somebody else's session looks at no record.
+#[tokio::test]
+async fn a_surviving_replica_looks_once_at_a_session_whose_renewal_on_demand_died_elsewhere() {
+    let shared = Flaky::new();
+    let class = RefreshClass::Idempotent(OVERLAP);
+    let (world, next, browser) = die_in_flight(class, FRESH, || shared.clone(), impatient).await;
+    let bob = world.browser().reaching(&next);
+    bob.sign_in("bob").await;
+    world.clock.advance(Duration::from_secs(26));
+    let loads = shared.loads.load(Ordering::SeqCst);
+    assert_eq!(bob.get("/data").await.status, 200);
+    assert_eq!(shared.loads.load(Ordering::SeqCst), loads, "nothing is due, and nothing was announced about Bob");
+    assert_eq!(browser.get("/data").await.status, 200);
+    eventually("the answer is fetched", || async { next.renewals().contains(&RenewalOutcome::Renewed) }).await;
+    next.auth.drain().await;
+    let loads = shared.loads.load(Ordering::SeqCst);
+    assert_eq!(browser.get("/data").await.status, 200);
+    assert_eq!(shared.loads.load(Ordering::SeqCst), loads, "one look is enough");
+    world.clock.advance(DEAD);
+    assert!(world.accepts(&browser.get("/data").await.bearer()).await);
+    assert!(world.family_alive());
+}
+
+/// Where a renewal kills the access token before it, the request that looks waits for what it finds.
+#[tokio::test]
+async fn a_token_that_a_dead_process_had_killed_is_not_handed_out_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sessions");
+    let rules: Rules = |provider| provider.at_kill(true);
+    let mut world = World::with_rules(open(&path), RefreshClass::Idempotent(OVERLAP), rules, patient).await;
+    world.provider.script("at_kill").expect("a script");
+    let browser = world.alice().await;
+    world.clock.advance(FRESH);
+    world.wire.hold();
+    let pressed = tokio::spawn({
+        let browser = browser.copy();
+        async move { tokio::time::timeout(Duration::from_secs(20), browser.post("/auth/refresh", &[])).await }
+    });
+    world.wire.answered(1).await;
+    world.crash().await;
+    assert!(pressed.await.is_err_and(|error| error.is_panic()), "there was no answer");
+    world.wire.release();
+    let next = world.another_engine(open(&path), |auth| {
+        auth.renewal(RenewalPolicy { patience: Duration::from_secs(10), ..RenewalPolicy::default() })
+    });
+    let served = browser.reaching(&next).get("/data").await.bearer();
+    assert!(world.accepts(&served).await, "a dead token was handed out");
+}
+
+#[tokio::test]
+async fn no_word_of_a_renewal_on_demand_no_renewal_on_demand() {
+    let shared = Flaky::new();
+    let world = World::on(shared.clone(), RefreshClass::Idempotent(OVERLAP), patient).await;
+    let browser = world.alice().await;
+    world.clock.advance(FRESH);
+    shared.no_announce.store(true, Ordering::SeqCst);
+    assert_eq!(browser.post("/auth/refresh", &[]).await.json()["renewed"], false);
+    assert_eq!(world.redemptions(), 0, "a crash now would have been found by nobody in time");
+    shared.no_announce.store(false, Ordering::SeqCst);
+    assert_eq!(browser.post("/auth/refresh", &[]).await.json()["renewed"], true);
 }
 
 #[tokio::test]

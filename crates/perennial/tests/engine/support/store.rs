@@ -12,7 +12,7 @@ use perennial::store::{
     StoreErrorKind, Swap, Version, Versioned,
 };
 
-/// A store in memory that claims to be shared, as a server's would be, with two switches.
+/// A store in memory that claims to be shared, as a server's would be, with switches.
 #[derive(Default)]
 pub(crate) struct Flaky {
     store: MemoryStore,
@@ -20,6 +20,10 @@ pub(crate) struct Flaky {
     pub(crate) no_load: AtomicBool,
     /// Nothing is written.
     pub(crate) no_swap: AtomicBool,
+    /// Nothing is announced.
+    pub(crate) no_announce: AtomicBool,
+    /// Loads asked for so far.
+    pub(crate) loads: AtomicUsize,
     /// Swaps asked for so far.
     pub(crate) swaps: AtomicUsize,
     last_key: Mutex<Option<RecordKey>>,
@@ -79,6 +83,7 @@ fn failure<T: Send + 'static>() -> BoxFuture<'static, Result<T, StoreError>> {
 
 impl SessionStore for Flaky {
     fn load(&self, key: RecordKey, now: Timestamp) -> BoxFuture<'_, Result<Option<Versioned>, StoreError>> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
         if self.no_load.load(Ordering::SeqCst) { failure() } else { self.store.load(key, now) }
     }
 
@@ -116,7 +121,8 @@ impl SessionStore for Flaky {
     }
 
     fn announce(&self, announcement: Announcement, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
-        if self.no_swap.load(Ordering::SeqCst) { failure() } else { self.store.announce(announcement, now) }
+        let silent = self.no_swap.load(Ordering::SeqCst) || self.no_announce.load(Ordering::SeqCst);
+        if silent { failure() } else { self.store.announce(announcement, now) }
     }
 
     fn announcements(&self, now: Timestamp) -> BoxStream<'static, News> {
