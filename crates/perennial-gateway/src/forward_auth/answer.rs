@@ -7,18 +7,23 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use perennial::wants_page;
 
-use super::dialect::{CookieLines, Dialect};
+use super::dialect::{CookieLines, Dialect, Silence};
 use crate::gateway::with_cookies;
 use crate::identity;
 use crate::refusal::GatewayRefusal;
 
 /// The request may go on. `headers` are to take the place of the original's of these names: the proxy copies them.
 pub(super) fn allowed(dialect: Dialect, mut headers: HeaderMap, set_cookies: Vec<HeaderValue>) -> Response<Body> {
-    if dialect == Dialect::Envoy {
-        // The others are told by their configuration what to take out; Envoy takes out what it is told here.
-        headers.insert(ENVOY_REMOVES, removed(&headers));
+    match dialect.silence() {
+        Silence::LeftOut => {}
+        Silence::Empty => {
+            for name in identity::ANNOUNCED {
+                headers.entry(name).or_insert(HeaderValue::from_static(""));
+            }
+        }
+        Silence::Listed => drop(headers.insert(ENVOY_REMOVES, removed(&headers))),
     }
-    // Some proxies leave a header alone that the answer does not have, and a browser's cookies may all be ours.
+    // Whoever copies a header only where there is one would pass on the browser's cookies, which may all be ours.
     headers.entry(COOKIE).or_insert(HeaderValue::from_static(""));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     let mut response = Response::new(Body::empty());
@@ -30,9 +35,9 @@ pub(super) fn allowed(dialect: Dialect, mut headers: HeaderMap, set_cookies: Vec
 }
 
 /// The request may not go on.
-pub(super) fn refused(dialect: Dialect, refused: Response<Body>) -> Response<Body> {
+pub(super) fn refused(dialect: Dialect, refused: Response<Body>, origin: &str) -> Response<Body> {
     if dialect != Dialect::Nginx {
-        return refused;
+        return as_it_is(refused, origin);
     }
     // It comes back for the answer; of this one it takes the status alone.
     let mut verdict = Response::new(Body::empty());
@@ -42,6 +47,15 @@ pub(super) fn refused(dialect: Dialect, refused: Response<Body>) -> Response<Bod
     };
     verdict.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     verdict
+}
+
+/// A refusal for the browser. Its `Location` names our host: Traefik takes one that does not for a path of the address it asked.
+pub(super) fn as_it_is(mut refused: Response<Body>, origin: &str) -> Response<Body> {
+    let path = refused.headers().get(LOCATION).and_then(|to| to.to_str().ok()).filter(|to| to.starts_with('/'));
+    if let Some(to) = path.and_then(|path| HeaderValue::from_str(&format!("{origin}{path}")).ok()) {
+        refused.headers_mut().insert(LOCATION, to);
+    }
+    refused
 }
 
 /// A request whose refusal was asked for may go on by now: somebody signed in, or an outage ended, in between.
@@ -154,6 +168,19 @@ mod tests {
     }
 
     #[test]
+    fn caddy_is_told_of_every_name_and_the_rest_of_what_there_is() {
+        let caddy = allowed(Dialect::Caddy, HeaderMap::new(), Vec::new());
+        for name in identity::ANNOUNCED {
+            assert_eq!(caddy.headers()[name], "", "{name}");
+        }
+        for dialect in [Dialect::Nginx, Dialect::Traefik] {
+            let answer = allowed(dialect, HeaderMap::new(), Vec::new());
+            let names: Vec<_> = answer.headers().keys().map(HeaderName::as_str).collect();
+            assert_eq!(names, ["cookie", "cache-control"], "{dialect:?}");
+        }
+    }
+
+    #[test]
     fn nginx_is_told_what_it_understands_and_the_others_what_the_browser_gets() {
         for (status, expected) in [(302, 401), (401, 401), (403, 403), (503, 503), (404, 404), (400, 400)] {
             let status = StatusCode::from_u16(status).expect("a status");
@@ -161,13 +188,25 @@ mod tests {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = status;
                 response.headers_mut().insert("set-cookie", HeaderValue::from_static("flow=1"));
-                refused(dialect, response)
+                refused(dialect, response, "https://app.example")
             };
             let nginx = answer(Dialect::Nginx);
             assert_eq!(nginx.status(), expected, "{status}");
             assert!(!nginx.headers().contains_key("set-cookie"), "a sign-in begins with the answer");
             assert_eq!(answer(Dialect::Caddy).status(), status);
             assert!(answer(Dialect::Caddy).headers().contains_key("set-cookie"));
+        }
+    }
+
+    #[test]
+    fn a_way_to_the_sign_in_names_our_host() {
+        for (to, expected) in [
+            ("/auth/signin?callbackUrl=x", "https://app.example/auth/signin?callbackUrl=x"),
+            ("https://id.example/authorize", "https://id.example/authorize"),
+        ] {
+            let mut response = Response::new(Body::empty());
+            response.headers_mut().insert(LOCATION, HeaderValue::from_static(to));
+            assert_eq!(as_it_is(response, "https://app.example").headers()[LOCATION], expected);
         }
     }
 

@@ -43,6 +43,17 @@ pub(super) enum CookieLines {
     Numbered,
 }
 
+/// How a proxy is kept from passing on a browser's own copy of a header that an answer has nothing to say in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// The answer leaves the header out, and the proxy's configuration takes the browser's away.
+    LeftOut,
+    /// The answer has it with no value: Caddy would put a placeholder into the request for one that is not there.
+    Empty,
+    /// The answer lists it among those to be removed.
+    Listed,
+}
+
 impl Dialect {
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -64,6 +75,14 @@ impl Dialect {
         match self {
             Self::Nginx => CookieLines::Numbered,
             Self::Caddy | Self::Traefik | Self::Envoy => CookieLines::All,
+        }
+    }
+
+    pub(super) fn silence(self) -> Silence {
+        match self {
+            Self::Nginx | Self::Traefik => Silence::LeftOut,
+            Self::Caddy => Silence::Empty,
+            Self::Envoy => Silence::Listed,
         }
     }
 }

@@ -89,15 +89,16 @@ impl ForwardAuth {
         let Some((dialect, question)) = dialect::of(asked.uri.path()) else {
             return GatewayRefusal::UnknownDialect.into_response();
         };
-        let judged = match Original::read(dialect, asked, self.auth().settings()) {
+        let settings = self.auth().settings();
+        let judged = match Original::read(dialect, asked, settings) {
             Ok(original) => self.judge(dialect, original.parts).await,
             Err(refusal) => Err(refusal.into_response().into()),
         };
         match (question, judged) {
             (Question::Verdict, Ok(allowed)) => answer::allowed(dialect, allowed.headers, allowed.set_cookies),
-            (Question::Verdict, Err(refused)) => answer::refused(dialect, *refused),
+            (Question::Verdict, Err(refused)) => answer::refused(dialect, *refused, &settings.origin()),
             (Question::Answer, Ok(allowed)) => answer::again(&allowed.original),
-            (Question::Answer, Err(refused)) => *refused,
+            (Question::Answer, Err(refused)) => answer::as_it_is(*refused, &settings.origin()),
         }
     }
 

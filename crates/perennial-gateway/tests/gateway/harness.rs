@@ -66,6 +66,7 @@ pub(crate) struct Stage {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) auth: Auth,
+    pub(crate) gateway: Gateway,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -76,8 +77,8 @@ impl Running {
         let gateway = Gateway::open(config).expect("a good configuration");
         let auth = gateway.auth().clone();
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(gateway.serve(listener, async { drop(stopped.await) }));
-        Self { address, auth, stop, task }
+        let task = tokio::spawn(gateway.clone().serve(listener, async { drop(stopped.await) }));
+        Self { address, auth, gateway, stop, task }
     }
 
     /// Asks the gateway to end, and gives back what resolves when it has.

@@ -3,6 +3,7 @@
 mod admin;
 mod audiences;
 mod end;
+mod forward_auth;
 mod harness;
 mod hygiene;
 mod identity;
