@@ -61,7 +61,7 @@ fn get<'a>(target: &'a str, headers: &'a [(&'a str, &'a str)]) -> Original<'a> {
 /// comes of an answer's `Set-Cookie` is the proxy's business.
 async fn ask(stage: &Stage, asked: SocketAddr, browser: &Browser, proxy: &str, original: Original<'_>) -> Answer {
     let host = stage.gateway.address.to_string();
-    let mut asking = Browser { cookies: browser.cookies.clone(), ..Browser::new(asked) };
+    let mut asking = browser.at(asked);
     let Original { method, target, headers } = original;
     if proxy == "/envoy" {
         let mut headers = headers.to_vec();
@@ -242,11 +242,11 @@ async fn a_question_says_once_what_it_is_about() {
         (with("x-forwarded-uri", "public"), 400, "bad_original"),
         (twice, 400, "bad_original"),
     ] {
-        let mut asking = Browser { cookies: alice.cookies.clone(), ..Browser::new(asked) };
+        let mut asking = alice.at(asked);
         let answer = asking.fetch_with("/caddy", &headers).await;
         assert_eq!(answer.verdict(), (expected, code.to_owned()), "{headers:?}");
     }
-    let mut asking = Browser { cookies: alice.cookies.clone(), ..Browser::new(asked) };
+    let mut asking = alice.at(asked);
     assert_eq!(asking.fetch_with("/", &good).await.verdict(), (404, "unknown_dialect".into()));
     assert_eq!(asking.fetch_with("/auth/session", &good).await.verdict(), (404, "unknown_dialect".into()));
 }

@@ -276,6 +276,11 @@ impl Browser {
         }
     }
 
+    /// The same cookies, sent elsewhere.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self { gateway: address, ..self.clone() }
+    }
+
     /// A page load.
     pub(crate) async fn page(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, &[("accept", "text/html"), ("sec-fetch-mode", "navigate")], "").await
