@@ -146,6 +146,31 @@ mod tests {
     }
 
     #[test]
+    fn the_ready_configurations_know_every_header_that_an_answer_may_have() {
+        let told = [
+            identity::USER,
+            identity::EMAIL,
+            identity::NAME,
+            identity::SESSION,
+            "x-perennial-identity",
+            "authorization",
+            "cookie",
+        ];
+        for (text, before, names) in [
+            (include_str!("../../../../examples/nginx/nginx.conf"), "proxy_set_header ", &identity::ANNOUNCED[..13]),
+            (include_str!("../../../../examples/nginx/nginx.conf"), "proxy_set_header ", &told),
+            (include_str!("../../../../examples/nginx/nginx.conf"), "$upstream_http_", &NUMBERED),
+            (include_str!("../../../../examples/caddy/Caddyfile"), "import perennial_tells ", &told),
+            (include_str!("../../../../examples/envoy/envoy.yaml"), "- exact: ", &told),
+        ] {
+            let text = text.to_ascii_lowercase().replace('_', "-");
+            for name in names {
+                assert!(text.contains(&format!("{}{name}", before.replace('_', "-"))), "{before}{name}");
+            }
+        }
+    }
+
+    #[test]
     fn every_answer_replaces_the_cookies() {
         for dialect in [Dialect::Nginx, Dialect::Caddy, Dialect::Traefik, Dialect::Envoy] {
             assert_eq!(allowed(dialect, HeaderMap::new(), Vec::new()).headers()["cookie"], "", "{dialect:?}");

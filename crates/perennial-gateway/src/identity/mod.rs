@@ -47,13 +47,13 @@ pub(crate) fn bear(headers: &mut HeaderMap, session: &Session, bearer: bool) {
 }
 
 /// The provider's subject.
-const USER: &str = "x-forwarded-user";
+pub(crate) const USER: &str = "x-forwarded-user";
 /// The email address.
-const EMAIL: &str = "x-forwarded-email";
+pub(crate) const EMAIL: &str = "x-forwarded-email";
 /// The display name, as UTF-8.
-const NAME: &str = "x-forwarded-preferred-username";
+pub(crate) const NAME: &str = "x-forwarded-preferred-username";
 /// The session's fingerprint, to find it in the gateway's log.
-const SESSION: &str = "x-perennial-session";
+pub(crate) const SESSION: &str = "x-perennial-session";
 /// What tells an application who is there: our own names, and those that it may still trust from the gateway it had before.
 pub(crate) const ANNOUNCED: [&str; 15] = [
     "authorization",
