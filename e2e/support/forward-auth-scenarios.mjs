@@ -153,6 +153,17 @@ export function scenarios(Proxy) {
     assert.equal(scene.app.seen.length, before)
   })
 
+  test(`${kind}: what the application itself refuses is its own affair`, async (t) => {
+    const scene = await openBehind(t, Proxy, { accessTokenLifetime: 60 })
+    const alice = await scene.signedIn()
+    for (const status of [302, 401, 403, 404, 500, 503]) {
+      const answer = await alice.page(`/status/${status}`)
+      assert.equal(answer.status, status)
+      assert.equal(answer.json().url, `/status/${status}`, 'as it answered')
+      assert.ok(alice.sessionCookies().length > 0)
+    }
+  })
+
   test(`${kind}: an upgrade goes through with the session, and not without`, async (t) => {
     const scene = await openBehind(t, Proxy, { accessTokenLifetime: 60 })
     const alice = await scene.signedIn()

@@ -69,8 +69,8 @@ export class Caddy {
 }
 
 /**
- * The application: it knows nothing of sessions, tells what it got, and asks the provider whether the bearer token is good. It speaks
- * no WebSocket, but it does agree to an upgrade, and gives back what comes after it.
+ * The application: it knows nothing of sessions, tells what it got, and asks the provider whether the bearer token is good. `/status/418`
+ * is answered with that status. It speaks no WebSocket, but it does agree to an upgrade, and gives back what comes after it.
  */
 class App {
   seen = []
@@ -105,7 +105,8 @@ class App {
     const { authorization } = headers
     const judged = authorization && (await send(`${this.provider.issuer}${this.provider.resource}`, { headers: { authorization } }))
     this.seen.push({ method, url, headers })
-    response.writeHead(200, { 'content-type': 'application/json', 'set-cookie': 'theirs=1; Path=/' })
+    const [, status = 200] = url.match(/^\/status\/(\d+)/) ?? []
+    response.writeHead(Number(status), { 'content-type': 'application/json', 'set-cookie': 'theirs=1; Path=/' })
     response.end(JSON.stringify({ method, url, headers, bytes, sha256: hash.digest('hex'), token: judged?.status }))
   }
 

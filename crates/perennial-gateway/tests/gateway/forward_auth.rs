@@ -276,6 +276,26 @@ async fn a_proxy_that_drops_set_cookie_is_told_of() {
 }
 
 #[tokio::test]
+async fn the_original_request_feeds_the_idle_clock_and_not_the_question() {
+    let stage = Stage::with(&format!("[session]\nupdate_age = \"10s\"\n{FILE}")).await;
+    let asked = listening(&stage, |_| {}).await;
+    let alice = stage.signed_in().await;
+    stage.time.forward(12);
+    for proxy in ["/caddy", "/traefik", "/envoy"] {
+        for (original, noted) in [
+            (get("/", PAGE), true),
+            (get("/", FETCH), false),
+            (Original { method: Method::POST, target: "/", headers: FETCH }, true),
+        ] {
+            let (method, target) = (original.method.clone(), original.target);
+            let answer = ask(&stage, asked, &alice, proxy, original).await;
+            assert_eq!(answer.status, StatusCode::OK, "{proxy} {method} {target}");
+            assert_eq!(!answer.cookies_set().is_empty(), noted, "{proxy} {method} {target}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn fifty_questions_at_expiry_are_one_redemption() {
     let (stage, asked) = stage().await;
     let alice = stage.signed_in().await;
