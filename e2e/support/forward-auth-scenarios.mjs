@@ -46,7 +46,7 @@ export function scenarios(Proxy) {
       'x-forwarded-user': 'mallory', 'x-forwarded-email': 'mallory@example.com', 'x-forwarded-preferred-username': 'mallory',
       'x-forwarded-groups': 'admins', 'x-forwarded-access-token': 'mallory', 'x-perennial-session': 'mallory', 'x-perennial-identity': 'mallory',
       'x-auth-request-user': 'mallory', 'x-auth-request-email': 'mallory@example.com', 'x-auth-request-access-token': 'mallory',
-      'remote-user': 'mallory', forwarded: 'for=mallory', x_forwarded_user: 'mallory', x_perennial_session: 'mallory', remote_user: 'mallory',
+      'remote-user': 'mallory', forwarded: 'for=mallory', x_forwarded_user: 'mallory', x_perennial_session: 'mallory', remote_user: 'mallory', 'x.forwarded.user': 'mallory',
       'x-forwarded-method': 'DELETE', 'x-forwarded-uri': '/public', 'x-forwarded-host': 'mallory.example',
     }
     const forged = { ...claims, authorization: 'Bearer mallory' }

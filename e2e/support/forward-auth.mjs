@@ -15,13 +15,12 @@ import { isRedemption, isRefusal } from './witness.mjs'
 
 const examples = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../examples')
 
-/** Every `from` is in the text exactly as often as it should be, so that a changed example cannot quietly go untested. */
+/** All at once, so that no port is taken for a part of another. What is not there would leave a changed example quietly untested. */
 function replaced(text, changes) {
-  for (const [from, to] of changes) {
-    if (!text.includes(from)) throw new Error(`the example has no ${from}`)
-    text = text.replaceAll(from, to)
-  }
-  return text
+  const missing = Object.keys(changes).filter((from) => !text.includes(from))
+  if (missing.length > 0) throw new Error(`the example has no ${missing.join(', ')}`)
+  const any = Object.keys(changes).map((from) => from.replaceAll(/[.{}]/g, '\\$&')).join('|')
+  return text.replaceAll(new RegExp(any, 'g'), (from) => changes[from])
 }
 
 /** Debian's nginx with `examples/nginx/nginx.conf`, as one process, so that none of its workers outlives it. */
@@ -35,15 +34,15 @@ export class Nginx {
     chmodSync(folder, 0o711)
     const file = path.join(folder, 'nginx.conf')
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(' ')
-    const text = replaced(readFileSync(path.join(examples, Nginx.example), 'utf8'), [
-      ['/run/nginx.pid', `${folder}/nginx.pid`],
-      ['/var/log/nginx/access.log', `${folder}/access.log`],
-      ['http {', `http { ${temporary}`],
-      ['127.0.0.1:4200', `127.0.0.1:${ports.gateway}`],
-      ['127.0.0.1:4210', `127.0.0.1:${ports.forwardAuth}`],
-      ['127.0.0.1:3000', `127.0.0.1:${ports.app}`],
-      ['listen 80;', `listen 127.0.0.1:${ports.proxy};`],
-    ])
+    const text = replaced(readFileSync(path.join(examples, Nginx.example), 'utf8'), {
+      '/run/nginx.pid': `${folder}/nginx.pid`,
+      '/var/log/nginx/access.log': `${folder}/access.log`,
+      'http {': `http { ${temporary}`,
+      '127.0.0.1:4200': `127.0.0.1:${ports.gateway}`,
+      '127.0.0.1:4210': `127.0.0.1:${ports.forwardAuth}`,
+      '127.0.0.1:3000': `127.0.0.1:${ports.app}`,
+      'listen 80;': `listen 127.0.0.1:${ports.proxy};`,
+    })
     writeFileSync(file, change(text))
     return new Program(`${name}-nginx`, '/usr/sbin/nginx', ['-p', folder, '-c', file, '-e', 'stderr', '-g', 'daemon off; master_process off;'])
   }
@@ -57,12 +56,12 @@ export class Caddy {
   static async start({ name, ports, change = (text) => text }) {
     const folder = temporaryFolder()
     const file = path.join(folder, 'Caddyfile')
-    const text = replaced(readFileSync(path.join(examples, Caddy.example), 'utf8'), [
-      ['app.example {', `http://127.0.0.1:${ports.proxy} {`],
-      ['127.0.0.1:4200', `127.0.0.1:${ports.gateway}`],
-      ['127.0.0.1:4210', `127.0.0.1:${ports.forwardAuth}`],
-      ['127.0.0.1:3000', `127.0.0.1:${ports.app}`],
-    ])
+    const text = replaced(readFileSync(path.join(examples, Caddy.example), 'utf8'), {
+      'app.example {': `http://127.0.0.1:${ports.proxy} {`,
+      '127.0.0.1:4200': `127.0.0.1:${ports.gateway}`,
+      '127.0.0.1:4210': `127.0.0.1:${ports.forwardAuth}`,
+      '127.0.0.1:3000': `127.0.0.1:${ports.app}`,
+    })
     writeFileSync(file, `{\n\tadmin off\n}\n${change(text)}`)
     return new Program(`${name}-caddy`, 'caddy', ['run', '--config', file, '--adapter', 'caddyfile'], { env: { HOME: folder } })
   }

@@ -13,7 +13,7 @@ test("Traefik: the expression takes out every header that passes for ours, and l
   const ours = [
     'Authorization', 'Cookie', 'X-Forwarded-User', 'X-Forwarded-Email', 'X-Forwarded-Preferred-Username', 'X-Forwarded-Groups',
     'X-Forwarded-Access-Token', 'X-Perennial-Session', 'X-Perennial-Identity', 'X-Auth-Request-User', 'X-Auth-Request-Access-Token', 'Remote-User',
-    'Oidc_claim_sub', 'X_forwarded_user', 'X_perennial_identity', 'Remote_user', 'Forwarded',
+    'Oidc_claim_sub', 'X_forwarded_user', 'X_perennial_identity', 'X.forwarded.user', 'Remote_user', 'Forwarded',
   ]
   for (const name of ours) assert.match(name, replaced)
   for (const name of ['X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'Accept', 'Cookies', 'X-Request-Id']) {
