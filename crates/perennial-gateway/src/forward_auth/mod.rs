@@ -82,7 +82,7 @@ impl ForwardAuth {
     async fn respond(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let caller = peer.ip().to_canonical();
         if !self.trusted.iter().any(|trusted| trusted.contains(&caller)) {
-            tracing::warn!(%caller, "somebody who is not in [forward_auth] trusted asked about a request");
+            tracing::info!(%caller, "somebody asked about a request who is not in forward_auth.trusted");
             return GatewayRefusal::UntrustedCaller.into_response();
         }
         let (asked, _) = request.into_parts();
