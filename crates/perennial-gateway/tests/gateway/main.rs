@@ -3,13 +3,16 @@
 mod admin;
 mod audiences;
 mod end;
+mod endings;
 mod harness;
 mod hygiene;
 mod identity;
 mod invalid_token;
 mod outage;
+mod secure_upstream;
 mod sign_in;
 mod statement;
 mod streams;
+mod targets;
 mod upgrade;
 mod upstream;
