@@ -36,7 +36,8 @@ fn pure(criterion: &mut Criterion) {
     criterion.bench_function("decide", |bencher| bencher.iter(|| decide(black_box(&state), &policy, now)));
     criterion.bench_function("open, read, decide", |bencher| {
         bencher.iter(|| {
-            let joined = join(COOKIE_NAME, [(COOKIE_NAME, black_box(value.as_str()))].into_iter()).expect("it is there");
+            let joined =
+                join(COOKIE_NAME, [(COOKIE_NAME, black_box(value.as_str()))].into_iter()).expect("it is there");
             let opened = joined.open(&sealer.cookie, now).expect("authentic");
             match Carried::from_claims(opened.claims, &fallback).expect("a session") {
                 Carried::Whole(state) => decide(&state, &policy, now),
@@ -55,10 +56,13 @@ fn pure(criterion: &mut Criterion) {
         });
     });
     criterion.bench_function("record: seal, encode", |bencher| {
-        bencher.iter(|| Record::idle(state.generation, seal_state(&sealer.record, black_box(&state), &SystemRandom)).encode());
+        bencher.iter(|| {
+            Record::idle(state.generation, seal_state(&sealer.record, black_box(&state), &SystemRandom)).encode()
+        });
     });
     let long = "x".repeat(9_000);
-    criterion.bench_function("chunks: split", |bencher| bencher.iter(|| cookie::split(COOKIE_NAME, black_box(&long), &[])));
+    criterion
+        .bench_function("chunks: split", |bencher| bencher.iter(|| cookie::split(COOKIE_NAME, black_box(&long), &[])));
 }
 
 /// Through the hall and out again, in this thread, without a socket.
@@ -77,7 +81,8 @@ fn fast_path(criterion: &mut Criterion) {
 
     let known = fresh();
     criterion.bench_function("enter: seen before", |bencher| bencher.iter(|| enter(black_box(&known))));
-    criterion.bench_function("enter: cold", |bencher| bencher.iter_batched(fresh, |new| enter(&new), BatchSize::SmallInput));
+    criterion
+        .bench_function("enter: cold", |bencher| bencher.iter_batched(fresh, |new| enter(&new), BatchSize::SmallInput));
     let stranger = headers("theme=dark");
     criterion.bench_function("enter: stranger", |bencher| {
         bencher.iter(|| runtime.block_on(auth.enter(&Method::GET, black_box(&stranger), Door::Ordinary)));
@@ -120,7 +125,8 @@ fn operations(criterion: &mut Criterion, runtime: &Runtime, name: &str, store: &
     let mut version = runtime.block_on(insert(store, key, bytes.clone()));
     let expires = now + EXPIRES;
 
-    criterion.bench_function(&format!("{name}: load"), |bencher| bencher.iter(|| runtime.block_on(store.load(key, now))));
+    criterion
+        .bench_function(&format!("{name}: load"), |bencher| bencher.iter(|| runtime.block_on(store.load(key, now))));
     criterion.bench_function(&format!("{name}: swap"), |bencher| {
         bencher.iter(|| {
             let swapped = store.compare_and_swap(key, Some(version), bytes.clone(), expires, now);
@@ -145,7 +151,9 @@ fn operations(criterion: &mut Criterion, runtime: &Runtime, name: &str, store: &
         );
     });
     criterion.bench_function(&format!("{name}: check"), |bencher| bencher.iter(|| runtime.block_on(store.check())));
-    criterion.bench_function(&format!("{name}: sweep of nothing"), |bencher| bencher.iter(|| runtime.block_on(store.sweep(now))));
+    criterion.bench_function(&format!("{name}: sweep of nothing"), |bencher| {
+        bencher.iter(|| runtime.block_on(store.sweep(now)))
+    });
 }
 
 async fn insert(store: &dyn SessionStore, key: RecordKey, bytes: Vec<u8>) -> store::Version {

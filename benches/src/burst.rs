@@ -58,9 +58,10 @@ pub(crate) async fn run(options: Options) -> Told {
     sleep_until(began).await;
     let late = began.elapsed();
     // Spawned, so that no answer waits until another has been read.
-    let asked = connections.into_iter().zip(requests).map(|(connection, request)| {
-        tokio::spawn(async move { ask(connection, request, began).await })
-    });
+    let asked = connections
+        .into_iter()
+        .zip(requests)
+        .map(|(connection, request)| tokio::spawn(async move { ask(connection, request, began).await }));
     let mut statuses = Map::new();
     let mut times = Vec::with_capacity(options.requests);
     for answer in try_join_all(asked.collect::<Vec<_>>()).await? {

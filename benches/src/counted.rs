@@ -61,7 +61,9 @@ fn open_cookie(times: usize) {
 fn decide_state(times: usize) {
     let now = SystemClock.now();
     let (state, policy) = (person(now), RenewalPolicy::default());
-    (0..times).for_each(|_| { black_box(decide(black_box(&state), &policy, now)); });
+    (0..times).for_each(|_| {
+        black_box(decide(black_box(&state), &policy, now));
+    });
 }
 
 fn join_record(times: usize) {

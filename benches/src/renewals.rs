@@ -83,10 +83,7 @@ async fn round(
 }
 
 /// What a renewal writes, an intent and a commit, as fast as the store takes it: pairs a second.
-async fn pairs_of_writes(
-    store: &Arc<dyn SessionStore>,
-    options: &Options,
-) -> Result<f64, Box<dyn std::error::Error>> {
+async fn pairs_of_writes(store: &Arc<dyn SessionStore>, options: &Options) -> Result<f64, Box<dyn std::error::Error>> {
     let sealer = Sealer::new();
     let now = SystemClock.now();
     let began = Instant::now();
@@ -105,11 +102,7 @@ async fn pairs_of_writes(
     Ok(pairs as f64 / began.elapsed().as_secs_f64())
 }
 
-async fn pair(
-    store: &Arc<dyn SessionStore>,
-    key: RecordKey,
-    bytes: Vec<u8>,
-) -> Result<(), Box<dyn std::error::Error>> {
+async fn pair(store: &Arc<dyn SessionStore>, key: RecordKey, bytes: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
     let now = SystemClock.now();
     let expires = now + LIFETIME;
     let mut version = None;

@@ -39,10 +39,7 @@ mod tests {
     #[test]
     fn a_spread_names_the_time_in_the_middle_and_those_at_the_end() {
         let spread: Spread = (1..=101).rev().map(Duration::from_micros).collect();
-        assert_eq!(
-            spread.told(),
-            json!({ "count": 101, "p50_us": 51.0, "p99_us": 100.0, "slowest_us": 101.0 })
-        );
+        assert_eq!(spread.told(), json!({ "count": 101, "p50_us": 51.0, "p99_us": 100.0, "slowest_us": 101.0 }));
         assert_eq!(Spread::default().told()["p50_us"], 0.0, "of nothing");
     }
 }

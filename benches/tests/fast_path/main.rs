@@ -20,9 +20,8 @@ fn nothing_due_touches_no_store_and_allocates_little() {
     let auth = engine(store.clone(), SessionStrategy::Jwt, &clock, &InstantProvider::default()).expect("it is right");
     let sealer = Sealer::new();
     let cookies: Vec<_> = (0..3).map(|_| headers(&sealer.whole(&person(clock.now()), clock.now()))).collect();
-    let enter = |cookie: usize| -> Entry {
-        runtime.block_on(auth.enter(&Method::GET, &cookies[cookie], Door::Ordinary))
-    };
+    let enter =
+        |cookie: usize| -> Entry { runtime.block_on(auth.enter(&Method::GET, &cookies[cookie], Door::Ordinary)) };
     // The first request of a process listens for what ended elsewhere, and sets up what is set up once.
     assert!(enter(0).session.is_some());
     let settled = store.asked();

@@ -6,8 +6,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use perennial::Timestamp;
 use perennial::store::{
-    Announcement, Durability, KeyPrefix, MemoryStore, News, RecordKey, Removal, SessionStore, StoreError, Swap, Version,
-    Versioned,
+    Announcement, Durability, KeyPrefix, MemoryStore, News, RecordKey, Removal, SessionStore, StoreError, Swap,
+    Version, Versioned,
 };
 
 #[derive(Default)]

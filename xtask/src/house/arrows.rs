@@ -38,11 +38,7 @@ const ROOMS: &[Room] = &[
     },
     Room { name: "example-axum", may_use: &["perennial"], tests_may_use: &[PROVIDER] },
     Room { name: "perennial-sim", may_use: &["perennial-core", "perennial-store", "perennial"], tests_may_use: &[] },
-    Room {
-        name: "perennial-bench",
-        may_use: &["perennial-core", "perennial"],
-        tests_may_use: &[SERVERS],
-    },
+    Room { name: "perennial-bench", may_use: &["perennial-core", "perennial"], tests_may_use: &[SERVERS] },
     Room { name: "xtask", may_use: &[], tests_may_use: &[] },
 ];
 

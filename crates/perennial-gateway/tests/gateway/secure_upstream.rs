@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -92,10 +93,12 @@ async fn tell(request: Request<Incoming>) -> Result<Response<Body>, hyper::Error
     Ok(response)
 }
 
-async fn serve(listener: TcpListener, tls: Option<ServerConfig>) {
+/// Serves, and counts the connections.
+async fn serve(listener: TcpListener, tls: Option<ServerConfig>, connections: Arc<AtomicUsize>) {
     let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     while let Ok((stream, _)) = listener.accept().await {
         let tls = tls.clone();
+        connections.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(async move {
             let server = auto::Builder::new(TokioExecutor::new());
             match tls {
@@ -124,7 +127,7 @@ async fn before(scheme: &str, address: SocketAddr, settings: UpstreamSettings) -
 async fn before_tls(authority: &Authority, tls: ServerConfig, settings: UpstreamSettings) -> Stage {
     let listener = bind().await;
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(serve(listener, Some(tls)));
+    tokio::spawn(serve(listener, Some(tls), Arc::default()));
     let settings = UpstreamSettings { ca_file: Some(authority.file("ca.pem")), ..settings };
     before("https", address, settings).await
 }
@@ -156,7 +159,8 @@ async fn the_version_is_agreed_on_over_tls_and_the_hosts_name_arrives() {
 async fn http2_by_prior_knowledge_carries_many_requests_on_one_connection() {
     let listener = bind().await;
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(serve(listener, None));
+    let connections = Arc::<AtomicUsize>::default();
+    tokio::spawn(serve(listener, None, connections.clone()));
     let settings = UpstreamSettings { protocol: Protocol::H2, ..UpstreamSettings::default() };
     let stage = before("http", address, settings).await;
     let alice = stage.signed_in().await;
@@ -168,6 +172,7 @@ async fn http2_by_prior_knowledge_carries_many_requests_on_one_connection() {
         let text = asked.await.expect("no panic");
         assert!(text.starts_with("HTTP/2.0"), "{text}");
     }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -238,7 +243,7 @@ fn what_cannot_be_used_is_named() {
 async fn trailers_pass_from_one_version_to_the_other() {
     let listener = bind().await;
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(serve(listener, None));
+    tokio::spawn(serve(listener, None, Arc::default()));
     let settings = UpstreamSettings { protocol: Protocol::H2, ..UpstreamSettings::default() };
     let stage = before("http", address, settings).await;
     let alice = stage.signed_in().await;
