@@ -50,6 +50,7 @@ impl Gateway {
             let path = format!("{}{}", auth.settings().base_path, statement::KEY_SET_PATH);
             (path, auth.identity_keys().key_set().to_string())
         });
+        config.routes.iter().for_each(|route| route.upstream.begin_probing());
         let inner = Inner { endpoints: auth.router(), routes: Routes::new(config.routes), auth, key_set };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -58,12 +58,6 @@ impl Vigils {
             waiting.send_replace(true);
         }
     }
-
-    /// How many sessions somebody waits for.
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
 }
 
 /// One who waits.

@@ -162,3 +162,89 @@ const IDLE_MAX: usize = 512;
 
 /// Requests on one HTTP/2 connection before another is opened: what common servers allow at least (RFC 9113 §6.5.2 recommends no less).
 const STREAMS_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(4);
+
+    /// An HTTP/1.1 connection, and its other end.
+    async fn alone() -> (http1::SendRequest<Body>, DuplexStream) {
+        let (near, far) = duplex(1024);
+        let (sender, connection) = http1::handshake(TokioIo::new(near)).await.expect("a connection");
+        tokio::spawn(connection);
+        (sender, far)
+    }
+
+    async fn shared() -> (http2::SendRequest<Body>, DuplexStream) {
+        let (near, far) = duplex(1024);
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(near)).await.expect("a connection");
+        tokio::spawn(connection);
+        (sender, far)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_used_again_and_closed_when_nobody_does() {
+        let pool = Pool::new(TIMEOUT);
+        let (sender, mut far) = alone().await;
+        pool.put(sender);
+        tokio::time::advance(TIMEOUT - Duration::from_millis(1)).await;
+        let sender = pool.take().expect("just in time");
+        assert!(pool.take().is_none(), "there was one");
+        pool.put(sender);
+        let put = Instant::now();
+        assert_eq!(far.read(&mut [0; 8]).await.expect("closed in order"), 0);
+        assert!(put.elapsed() >= TIMEOUT && put.elapsed() <= 2 * TIMEOUT, "{:?}", put.elapsed());
+        // The task that closed it is gone; the next connection has one again.
+        let (sender, mut far) = alone().await;
+        pool.put(sender);
+        assert_eq!(far.read(&mut [0; 8]).await.expect("closed in order"), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shared_connection_with_requests_on_it_is_not_idle() {
+        let pool = Pool::new(TIMEOUT);
+        let (sender, mut far) = shared().await;
+        let (_sender, place) = pool.share(sender);
+        tokio::time::sleep(10 * TIMEOUT).await;
+        assert!(pool.join().is_some(), "it is still there");
+        drop((_sender, place));
+        tokio::time::sleep(3 * TIMEOUT).await;
+        assert!(pool.join().is_none());
+        let mut rest = Vec::new();
+        far.read_to_end(&mut rest).await.expect("closed in order");
+    }
+
+    #[tokio::test]
+    async fn a_shared_connection_takes_so_many_and_no_more() {
+        let pool = Pool::new(TIMEOUT);
+        let (sender, _far) = shared().await;
+        let mut places = vec![pool.share(sender)];
+        while let Some(place) = pool.join() {
+            places.push(place);
+        }
+        assert_eq!(places.len(), STREAMS_MAX);
+        places.pop();
+        assert!(pool.join().is_some(), "a place was given back");
+    }
+
+    #[tokio::test]
+    async fn so_many_idle_connections_are_kept_and_no_more() {
+        let pool = Pool::new(TIMEOUT);
+        let mut ends = Vec::new();
+        for _ in 0..=IDLE_MAX {
+            let (sender, far) = alone().await;
+            pool.put(sender);
+            ends.push(far);
+        }
+        let last = ends.last_mut().expect("there are some");
+        assert_eq!(last.read(&mut [0; 8]).await.expect("closed in order"), 0);
+        let kept = std::iter::from_fn(|| pool.take()).count();
+        assert_eq!(kept, IDLE_MAX);
+    }
+}

@@ -14,9 +14,12 @@ use super::target::{Target, Wants};
 use super::{Inner, Upstream};
 
 impl Upstream {
-    /// Begins to ask, if there is a question and nobody asks yet.
+    /// Begins to ask, if there is a question, nobody asks yet, and a runtime to do it on.
     pub(crate) fn begin_probing(&self) {
-        if self.0.settings.health.is_some() && !self.0.probed.swap(true, Ordering::Relaxed) {
+        if self.0.settings.health.is_none() || self.0.probed.load(Ordering::Relaxed) {
+            return;
+        }
+        if tokio::runtime::Handle::try_current().is_ok() && !self.0.probed.swap(true, Ordering::Relaxed) {
             for at in 0..self.0.targets.len() {
                 tokio::spawn(probe(Arc::downgrade(&self.0), at));
             }

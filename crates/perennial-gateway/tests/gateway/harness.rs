@@ -13,6 +13,7 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use perennial::store::SessionStore;
 use perennial::{Auth, Clock, Timestamp};
 use perennial_gateway::{Config, Gateway, QuickStart};
 use perennial_provider::{Client, Control, DevProvider};
@@ -56,6 +57,7 @@ impl Clock for Time {
 pub(crate) struct Stage {
     pub(crate) time: Time,
     pub(crate) provider: Control,
+    provider_address: SocketAddr,
     pub(crate) upstream: Upstream,
     pub(crate) gateway: Running,
     /// Resolves when the provider no longer listens.
@@ -73,8 +75,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(config: Config, listener: TcpListener) -> Self {
+        Self::of(opened(config), listener)
+    }
+
+    fn of(gateway: Gateway, listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("an address");
-        let gateway = Gateway::open(config).expect("a good configuration");
         let auth = gateway.auth().clone();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(gateway.clone().serve(listener, async { drop(stopped.await) }));
@@ -92,35 +97,65 @@ impl Running {
 impl Stage {
     /// The quick start: sign-in required on every path.
     pub(crate) async fn quick() -> Self {
-        Self::build(|ports, variables| {
-            let start = QuickStart {
-                listen: Some(ports.gateway),
-                admin: None,
-                public_url: Some(format!("http://{}", ports.gateway)),
-                upstream: format!("http://{}", ports.upstream),
-                store: Some("memory:".into()),
-                compat_routes: false,
-                dangerous_allow_http: false,
-            };
-            Config::quick(start, variables).expect("a good quick start")
-        })
-        .await
+        Self::changed(|config, _| config).await
+    }
+
+    /// The quick start, changed before it is built.
+    pub(crate) async fn changed(change: impl FnOnce(Config, &Ports) -> Config) -> Self {
+        Self::build(|ports, variables| change(Self::quick_start(ports, variables), ports), opened).await
+    }
+
+    /// The quick start on a store that is there already.
+    pub(crate) async fn on(store: Arc<dyn SessionStore>) -> Self {
+        let built = |config| Gateway::build(on(store, config)).expect("a good configuration");
+        Self::build(Self::quick_start, built).await
+    }
+
+    /// A second gateway for the same origin, on the same store.
+    pub(crate) async fn replica(&self, store: Arc<dyn SessionStore>) -> Running {
+        let listener = bind().await;
+        let ports =
+            Ports { gateway: self.gateway.address, provider: self.provider_address, upstream: self.upstream.address };
+        let mut config = on(store, Self::quick_start(&ports, variables(&ports)));
+        config.auth = config.auth.clock(self.time.clone());
+        Running::of(Gateway::build(config).expect("a good configuration"), listener)
+    }
+
+    fn quick_start(ports: &Ports, variables: Vec<(String, String)>) -> Config {
+        let start = QuickStart {
+            listen: Some(ports.gateway),
+            admin: None,
+            public_url: Some(format!("http://{}", ports.gateway)),
+            upstream: format!("http://{}", ports.upstream),
+            store: Some("memory:".into()),
+            compat_routes: false,
+            dangerous_allow_http: false,
+        };
+        Config::quick(start, variables).expect("a good quick start")
     }
 
     /// With a file whose `UPSTREAM` and `ISSUER` are replaced, after listen address, public URL and store.
     pub(crate) async fn with(file: &str) -> Self {
-        Self::build(|ports, variables| {
-            let rest = file
-                .replace("UPSTREAM", &format!("http://{}", ports.upstream))
-                .replace("ISSUER", &format!("http://{}", ports.provider));
-            let text =
-                format!("listen = \"{0}\"\npublic_url = \"http://{0}\"\nstore = \"memory:\"\n{rest}", ports.gateway);
-            Config::from_toml("test.toml", &text, variables).expect("a good file")
-        })
+        Self::build(
+            |ports, variables| {
+                let rest = file
+                    .replace("UPSTREAM", &format!("http://{}", ports.upstream))
+                    .replace("ISSUER", &format!("http://{}", ports.provider));
+                let text = format!(
+                    "listen = \"{0}\"\npublic_url = \"http://{0}\"\nstore = \"memory:\"\n{rest}",
+                    ports.gateway
+                );
+                Config::from_toml("test.toml", &text, variables).expect("a good file")
+            },
+            opened,
+        )
         .await
     }
 
-    async fn build(config: impl FnOnce(&Ports, Vec<(String, String)>) -> Config) -> Self {
+    async fn build(
+        config: impl FnOnce(&Ports, Vec<(String, String)>) -> Config,
+        build: impl FnOnce(Config) -> Gateway,
+    ) -> Self {
         let time = Time::default();
         let (provider, gateway) = (bind().await, bind().await);
         let upstream = Upstream::start(bind().await);
@@ -130,17 +165,10 @@ impl Stage {
             upstream: upstream.address,
         };
         let (provider, provider_runs) = serve_provider(provider, &time);
-        let variables = [
-            ("AUTH_SECRET", "a secret for tests, long enough".to_owned()),
-            ("AUTH_OIDC_ISSUER", format!("http://{}", ports.provider)),
-            ("AUTH_OIDC_ID", "app".to_owned()),
-            ("AUTH_OIDC_SECRET", "client secret".to_owned()),
-            ("AUTH_OIDC_SCOPE", "openid profile email offline_access".to_owned()),
-        ];
-        let mut config = config(&ports, variables.map(|(name, value)| (name.to_owned(), value)).to_vec());
+        let mut config = config(&ports, variables(&ports));
         config.auth = config.auth.clock(time.clone());
-        let gateway = Running::start(config, gateway).await;
-        Self { time, provider, upstream, gateway, provider_runs }
+        let gateway = Running::of(build(config), gateway);
+        Self { time, provider, provider_address: ports.provider, upstream, gateway, provider_runs }
     }
 
     /// As browsers write it.
@@ -180,10 +208,31 @@ impl Stage {
     }
 }
 
-struct Ports {
-    provider: SocketAddr,
-    gateway: SocketAddr,
-    upstream: SocketAddr,
+fn opened(config: Config) -> Gateway {
+    Gateway::open(config).expect("a good configuration")
+}
+
+fn on(store: Arc<dyn SessionStore>, mut config: Config) -> Config {
+    config.auth = config.auth.store(store);
+    config
+}
+
+fn variables(ports: &Ports) -> Vec<(String, String)> {
+    [
+        ("AUTH_SECRET", "a secret for tests, long enough".to_owned()),
+        ("AUTH_OIDC_ISSUER", format!("http://{}", ports.provider)),
+        ("AUTH_OIDC_ID", "app".to_owned()),
+        ("AUTH_OIDC_SECRET", "client secret".to_owned()),
+        ("AUTH_OIDC_SCOPE", "openid profile email offline_access".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+pub(crate) struct Ports {
+    pub(crate) provider: SocketAddr,
+    pub(crate) gateway: SocketAddr,
+    pub(crate) upstream: SocketAddr,
 }
 
 pub(crate) async fn bind() -> TcpListener {
@@ -328,6 +377,12 @@ impl Browser {
         answer
     }
 
+    /// The same browser, to which the host's name now means another gateway.
+    pub(crate) fn reaching(&mut self, gateway: SocketAddr) -> &mut Self {
+        self.gateway = gateway;
+        self
+    }
+
     pub(crate) fn has_session(&self) -> bool {
         self.cookies.keys().any(|name| name.starts_with("authjs.session-token"))
     }
@@ -394,6 +449,12 @@ impl Wire {
             }
         };
         tokio::time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("{text:?} did not come"))
+    }
+
+    /// Whether nothing has come that was not read.
+    pub(crate) fn is_silent(&self) -> bool {
+        let nothing = self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        nothing && self.read.is_empty()
     }
 
     /// Reads until the other side closes.

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::harness::{Browser, Stage};
+use crate::harness::{Browser, Stage, raw};
 
 /// Alice, whose present access token the upstream refuses.
 async fn refused(stage: &Stage) -> (Browser, String) {
@@ -32,16 +32,45 @@ async fn a_request_without_a_body_is_renewed_for_and_repeated_once() {
     }
 }
 
+/// The largest body that is kept, by default.
+const REPLAY_MAX: usize = 64 << 10;
+
+#[tokio::test]
+async fn a_small_body_of_known_length_is_sent_again() {
+    for (method, length) in [(Method::POST, 1), (Method::PUT, 5000), (Method::POST, REPLAY_MAX)] {
+        let stage = Stage::quick().await;
+        let (mut alice, refused) = refused(&stage).await;
+        let hits = stage.upstream.hits();
+        let answer = alice.send(method.clone(), "/strict/401/invalid_token?read", &[], vec![b'x'; length]).await;
+        assert_eq!(answer.status.as_u16(), 200, "{method} {length}");
+        assert_eq!((stage.upstream.hits() - hits, stage.refreshes()), (2, 1), "{method} {length}");
+        assert_eq!(answer.json()["bytes"], length, "{method} {length}");
+        assert_eq!(answer.seen("content-length"), [length.to_string()], "{method} {length}");
+        assert_ne!(answer.seen("authorization")[0], refused, "{method} {length}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_is_not_repeated() {
+    let stage = Stage::quick().await;
+    let (alice, _) = refused(&stage).await;
+    let head = "POST /strict/401/invalid_token?read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n";
+    let answer = raw(stage.gateway.address, format!("{head}{}\r\n4\r\nbody\r\n0\r\n\r\n", alice.cookie_line())).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert_eq!(stage.refreshes(), 0);
+}
+
 #[tokio::test]
 async fn nothing_is_repeated_that_may_not_be() {
+    let large = "x".repeat(REPLAY_MAX + 1);
     // method, path, body: the upstream's answer stands, and the session is not renewed for it
     for (method, path, body, status) in [
-        (Method::POST, "/strict/401/invalid_token", "body", 401),
-        (Method::PUT, "/strict/401/invalid_token", "body", 401),
-        (Method::GET, "/strict/403/invalid_token", "", 403),
-        (Method::GET, "/strict/403/insufficient_scope", "", 403),
-        (Method::GET, "/strict/401/invalid_request", "", 401),
-        (Method::GET, "/strict/500/invalid_token", "", 500),
+        (Method::POST, "/strict/401/invalid_token", large.clone(), 401),
+        (Method::PUT, "/strict/401/invalid_token", large, 401),
+        (Method::GET, "/strict/403/invalid_token", String::new(), 403),
+        (Method::GET, "/strict/403/insufficient_scope", String::new(), 403),
+        (Method::GET, "/strict/401/invalid_request", String::new(), 401),
+        (Method::GET, "/strict/500/invalid_token", String::new(), 500),
     ] {
         let stage = Stage::quick().await;
         let (mut alice, _) = refused(&stage).await;

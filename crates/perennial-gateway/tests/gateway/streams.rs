@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::harness::{Stage, Wire};
+use crate::harness::{Stage, Wire, raw};
 
 #[tokio::test]
 async fn the_first_chunk_of_an_answer_arrives_before_the_second_is_sent() {
@@ -78,7 +78,7 @@ async fn headers_of_one_connection_stay_on_it() {
         ("connection", "keep-alive, x-mine"),
         ("x-mine", "hop"),
         ("keep-alive", "timeout=9"),
-        ("te", "trailers"),
+        ("te", "gzip"),
         ("proxy-connection", "keep-alive"),
         ("proxy-authorization", "Basic x"),
         ("x-end", "to end"),
@@ -88,6 +88,49 @@ async fn headers_of_one_connection_stay_on_it() {
         assert!(told.seen(name).is_empty(), "{name}: {told:?}");
     }
     assert_eq!(told.seen("x-end"), ["to end"]);
+    assert_eq!(told.seen("via"), ["1.1 perennial"]);
+    // What is said of trailers is as true of us.
+    let told = alice.fetch_with("/echo", &[("te", "gzip;q=0.5, Trailers"), ("via", "1.1 first")]).await;
+    assert_eq!((told.seen("te"), told.seen("connection")), (vec!["trailers".to_owned()], vec!["te".to_owned()]));
+    assert_eq!(told.seen("via"), ["1.1 first", "1.1 perennial"]);
+}
+
+#[tokio::test]
+async fn trailers_go_both_ways() {
+    let stage = Stage::quick().await;
+    let alice = stage.signed_in().await;
+    let head = "POST /trailers HTTP/1.1\r\nHost: a\r\nConnection: close, te\r\nTE: trailers\r\nTrailer: x-came\r\n\
+                Transfer-Encoding: chunked\r\n";
+    let body = "4\r\nbody\r\n0\r\nx-came: yes\r\n\r\n";
+    let answer = raw(stage.gateway.address, format!("{head}{}\r\n{body}", alice.cookie_line())).await.to_lowercase();
+    assert!(answer.contains("came=some(\"yes\")"), "{answer}");
+    assert!(answer.contains("trailer: x-sum") && answer.ends_with("0\r\nx-sum: 42\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_want_the_body_is_not_sent_it_and_the_client_is_not_asked_for_it() {
+    let stage = Stage::quick().await;
+    let alice = stage.signed_in().await;
+    let mut wire = Wire::open(stage.gateway.address).await;
+    let head = "POST /unread/413 HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n";
+    wire.write(format!("{head}{}\r\n", alice.cookie_line())).await;
+    let answer = wire.until("\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "its word comes through, and no `100 Continue` before it: {answer}");
+}
+
+#[tokio::test]
+async fn the_client_is_asked_for_the_body_when_the_upstream_wants_it_and_not_before() {
+    let stage = Stage::quick().await;
+    let alice = stage.signed_in().await;
+    let mut wire = Wire::open(stage.gateway.address).await;
+    let head = "POST /late HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\nExpect: 100-continue\r\n";
+    wire.write(format!("{head}{}\r\n", alice.cookie_line())).await;
+    stage.upstream.told.until_reached().await;
+    assert!(wire.is_silent(), "the upstream has not asked for the body yet");
+    stage.upstream.told.go_on.notify_one();
+    wire.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    wire.write("body").await;
+    wire.until("bytes=4").await;
 }
 
 #[tokio::test]

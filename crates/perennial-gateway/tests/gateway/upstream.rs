@@ -13,7 +13,8 @@ use axum::routing::{any, get, post};
 use futures_util::StreamExt as _;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use hyper::body::Bytes;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Bytes, Frame};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -52,6 +53,10 @@ impl Upstream {
             .route("/cookie", get(cookie))
             .route("/socket/{protocol}", get(socket))
             .route("/cut", get(cut))
+            .route("/trailers", post(trailers))
+            .route("/unread/{status}", post(unread))
+            .route("/late", post(late))
+            .route("/endless/{kind}", get(endless))
             .fallback(echo)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .layer(axum::middleware::map_request_with_state(told.clone(), count))
@@ -104,7 +109,8 @@ async fn echo(request: Request) -> Response {
     axum::Json(told).into_response()
 }
 
-/// Refuses the spent `Authorization` with this status and this `error`, and echoes any other; with `?hold` when the test says so.
+/// Refuses the spent `Authorization` with this status and this `error`, and echoes any other; with `?hold` when the test says so, with
+/// `?read` after the body.
 async fn strict(
     State(told): State<Arc<Told>>,
     Path((status, error)): Path<(u16, String)>,
@@ -115,6 +121,12 @@ async fn strict(
         told.go_on.notified().await;
     }
     let spent = told.spent.lock().expect("not poisoned").clone();
+    let mut request = request;
+    if request.uri().query() == Some("read") {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+        request = Request::from_parts(parts, Body::from(body));
+    }
     if spent.is_some() && request.headers().get(AUTHORIZATION) == spent.as_ref() {
         let challenge = format!("Bearer realm=\"app\", error=\"{error}\"");
         let status = StatusCode::from_u16(status).expect("a status");
@@ -180,7 +192,7 @@ async fn cookie() -> Response {
     response
 }
 
-/// Upgrades to `protocol` if asked for it, and then repeats everything in capitals; otherwise echoes.
+/// Upgrades to `protocol` if asked for it, and then repeats everything in capitals, until a Close frame; otherwise echoes.
 async fn socket(Path(protocol): Path<String>, mut request: Request) -> Response {
     if request.headers().get(UPGRADE).is_none_or(|asked| asked.as_bytes() != protocol.as_bytes()) {
         return echo(request).await;
@@ -191,10 +203,44 @@ async fn socket(Path(protocol): Path<String>, mut request: Request) -> Response 
         let mut buffer = [0; 1024];
         while let Ok(count @ 1..) = stream.read(&mut buffer).await {
             let _ = stream.write_all(&buffer[..count].to_ascii_uppercase()).await;
+            // A Close frame is answered with one, and is the last.
+            if buffer[0] == 0x88 {
+                return;
+            }
         }
     });
     let headers = [(CONNECTION, "upgrade".to_owned()), (UPGRADE, protocol)];
     (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
+}
+
+/// Answers with the trailers that came, and with one of its own after a piece of body.
+async fn trailers(request: Request) -> Response {
+    let came = request.into_body().collect().await.expect("a body").trailers().cloned().unwrap_or_default();
+    let piece = Frame::data(Bytes::from(format!("came={:?}", came.get("x-came"))));
+    let own =
+        Frame::trailers([(HeaderName::from_static("x-sum"), HeaderValue::from_static("42"))].into_iter().collect());
+    let frames = futures_util::stream::iter([Ok::<_, std::io::Error>(piece), Ok(own)]);
+    ([("trailer", "x-sum")], Body::new(StreamBody::new(frames))).into_response()
+}
+
+/// Answers without a look at the body.
+async fn unread(Path(status): Path<u16>) -> StatusCode {
+    StatusCode::from_u16(status).expect("a status")
+}
+
+/// Wants the body only when the test says so.
+async fn late(State(told): State<Arc<Told>>, body: Body) -> String {
+    told.reached.notify_one();
+    told.go_on.notified().await;
+    let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+    format!("bytes={}", body.len())
+}
+
+/// One piece of a stream of this kind, and then nothing for ever.
+async fn endless(Path(kind): Path<String>) -> Response {
+    let first = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"data: first\n\n"))]);
+    let kind = kind.replace('_', "/");
+    ([(CONTENT_TYPE, kind)], Body::from_stream(first.chain(futures_util::stream::pending()))).into_response()
 }
 
 /// Promises ten bytes, and breaks off after five when told to.

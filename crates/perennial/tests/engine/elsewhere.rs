@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use perennial::Event;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue, Method};
 use perennial::provider::RefreshClass;
 use perennial::store::{self, EmbeddedStore, SessionStore};
+use perennial::{Door, Event, Session};
 use perennial_testservers::{PostgresServer, RedisServer};
 
-use crate::support::{Flaky, World, eventually};
+use crate::support::{Browser, Engine, Flaky, World, eventually};
 
 /// Alice signs out at one of two replicas; a copy of her cookie, whose access token lives, is tried at the other.
 async fn signs_out_at_one_of_two(here: Arc<dyn SessionStore>, there: Arc<dyn SessionStore>) {
@@ -88,3 +90,38 @@ async fn a_store_that_tells_nothing_delays_the_first_request_by_two_seconds_and_
     assert_eq!(browser.get("/me").await.status, 200);
     assert!(begun.elapsed() < Duration::from_secs(1), "the second request waited, too: {:?}", begun.elapsed());
 }
+
+/// The session of `browser` as `engine` sees it.
+async fn session(engine: &Engine, browser: &Browser) -> Session {
+    let cookies = browser.cookies().into_iter().map(|(name, value)| format!("{name}={value}"));
+    let cookies = cookies.collect::<Vec<_>>().join("; ");
+    let headers = HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&cookies).expect("a header"))]);
+    engine.auth.enter(&Method::GET, &headers, Door::Ordinary).await.session.expect("a session")
+}
+
+/// What a connection that outlives its request waits for.
+#[tokio::test]
+async fn whoever_waits_for_the_end_of_a_session_is_woken_at_every_replica_and_nobody_else_is() {
+    let store = Flaky::new();
+    let world = World::on(store.clone(), RefreshClass::Family, |auth| auth).await;
+    let other = world.another_engine(store, |auth| auth);
+    let (alice, bob) = (world.alice().await, world.alice().await);
+    let (hers, his) = (session(&other, &alice).await, session(&other, &bob).await);
+    // Two wait for her session, and one who waited no longer does.
+    let waiting = [other.auth.until_over(&hers), other.auth.until_over(&hers)].map(tokio::spawn);
+    let gave_up = tokio::spawn(other.auth.until_over(&hers));
+    let bobs = tokio::spawn(other.auth.until_over(&his));
+    tokio::task::yield_now().await;
+    gave_up.abort();
+    alice.post("/auth/signout", &[]).await;
+    for woken in waiting {
+        tokio::time::timeout(PATIENCE, woken).await.expect("woken").expect("no panic");
+    }
+    assert!(!bobs.is_finished(), "somebody else's session went with it");
+    tokio::time::timeout(PATIENCE, other.auth.until_over(&hers)).await.expect("over already");
+    bob.post("/auth/signout", &[]).await;
+    tokio::time::timeout(PATIENCE, bobs).await.expect("woken").expect("no panic");
+}
+
+/// Long enough for anything on one machine.
+const PATIENCE: Duration = Duration::from_secs(20);
