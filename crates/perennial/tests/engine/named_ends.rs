@@ -3,10 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::Method;
+use futures_util::FutureExt;
+use http::header::COOKIE;
+use http::{HeaderMap, Method};
 use perennial::provider::RefreshClass;
 use perennial::record::EndReason;
-use perennial::{EndSessionsError, Event, SessionStrategy, SessionsOf};
+use perennial::{Door, EndSessionsError, Event, SessionStrategy, SessionsOf};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -104,6 +106,31 @@ async fn a_sign_out_at_the_provider_ends_the_session_here() {
     assert_eq!(provider.get(&format!("/end-session?id_token_hint={hint}")).await.status, 200);
     eventually("the session is over", || async { browser.get("/me").await.status == 401 }).await;
     assert_eq!(ended(&world.engine.events(), EndReason::ProviderSignedOut), 1);
+}
+
+/// A WebSocket goes on after its request: it is told of marks as it is told of a sign-out.
+#[tokio::test]
+async fn whoever_waits_for_a_sessions_end_is_woken_by_a_mark_that_is_about_it() {
+    let world = World::start().await;
+    let (first, second) = (world.alice().await, world.alice().await);
+    let (_, sid) = id_token(&world);
+    let auth = &world.engine.auth;
+    let mut waiting = Vec::new();
+    for browser in [&first, &second] {
+        let cookies: Vec<_> = browser.cookies().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let headers = HeaderMap::from_iter([(COOKIE, cookies.join("; ").parse().expect("a header"))]);
+        let entry = auth.enter(&Method::GET, &headers, Door::Ordinary).await;
+        waiting.push(Box::pin(auth.until_over(&entry.session.expect("signed in"))));
+    }
+    let [first, second] = &mut waiting[..] else { panic!("two") };
+    // They wait before anything happens.
+    assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
+    let token = world.provider.logout_token("app", Some("alice"), Some(&sid)).expect("signed");
+    assert_eq!(told(&world.browser(), &token).await.status, 200);
+    tokio::time::timeout(Duration::from_secs(10), second).await.expect("woken");
+    assert!(first.as_mut().now_or_never().is_none(), "another session");
+    auth.end_sessions(&SessionsOf::UserAt { provider: "oidc".into(), sub: "alice".into() }).await.expect("ours");
+    tokio::time::timeout(Duration::from_secs(10), first).await.expect("woken");
 }
 
 #[tokio::test]
