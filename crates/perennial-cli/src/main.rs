@@ -1,4 +1,4 @@
-//! The `perennial` command: `dev`, `serve`, `provider`, `providers`, `check`, `explain`, `cookie`, `secret`.
+//! The `perennial` command: `dev`, `serve`, `provider`, `providers`, `check`, `explain`, `end`, `cookie`, `secret`.
 
 mod commands;
 mod dev;
@@ -45,6 +45,8 @@ enum Command {
     Check(commands::serve::ConfigArgs),
     /// Tell why a session is as it is: signed in, in doubt, or signed out and by what.
     Explain(commands::explain::ExplainArgs),
+    /// End a session, or all sessions of a user, at every replica.
+    End(commands::end::EndArgs),
     /// Open or seal a session cookie, to find out what is in it.
     Cookie(commands::cookie::CookieArgs),
     /// Print a new secret for AUTH_SECRET: 32 random bytes.
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
             Command::Providers(args) => commands::providers::run(args).map(done),
             Command::Check(args) => commands::check::run(args).await.map(done),
             Command::Explain(args) => commands::explain::run(args).await,
+            Command::End(args) => commands::end::run(args).await,
             Command::Cookie(args) => commands::cookie::run(args).map(done),
             Command::Secret => commands::secret::run().map(done),
         }

@@ -53,6 +53,10 @@ pub const REFRESH_TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 
 /// Characters of an issuer or endpoint URL: common servers refuse longer request lines.
 pub const ENDPOINT_CHARS: usize = 2048;
 
+/// Characters of the URL that signs a user out at the provider: common servers read 8 kB of request line, and the ID token in it
+/// is only a hint.
+pub const END_SESSION_CHARS: usize = 8000;
+
 /// Characters of a callback's query: authorization codes of 2 kB exist, and the state is ours.
 pub const CALLBACK_QUERY_CHARS: usize = 16 << 10;
 

@@ -51,6 +51,8 @@ secret! {
     RefreshToken,
     /// OIDC Core §2, as received: a claim about the user that still has to be verified.
     IdToken,
+    /// OIDC Back-Channel Logout §2.4, as received: a claim that somebody is signed out, which still has to be verified.
+    LogoutToken,
     /// RFC 6749 §2.3.1: the client's password at the provider.
     ClientSecret,
     /// RFC 6749 §4.1.2: exchanged for tokens, once.

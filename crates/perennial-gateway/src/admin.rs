@@ -1,4 +1,4 @@
-//! The admin listener: metrics, the story of a session, health. For operators and their tools, never for browsers.
+//! The admin listener: metrics, the story of a session, its end by an operator, health. For operators and their tools, never for browsers.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use perennial::explain::ExplainError;
 use perennial::{Auth, METRICS_CONTENT_TYPE};
 use tokio::net::TcpListener;
@@ -18,6 +18,7 @@ use tower_service::Service;
 use crate::gateway::readiness;
 use crate::refusal::{GatewayRefusal, json};
 use crate::serving::serve;
+use crate::sessions_end;
 
 /// The admin endpoints of one engine, cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,19 +43,24 @@ impl Admin {
         if self.loopback && !names_this_machine(request.headers()) {
             return GatewayRefusal::BadHost.into_response();
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refused = told(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Ask with GET.");
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        let (allowed, sentence) = match request.uri().path() {
+            SESSIONS_END => ("POST", "Ask with POST."),
+            _ => ("GET, HEAD", "Ask with GET."),
+        };
+        if !allowed.split(", ").any(|method| method == request.method().as_str()) {
+            let mut refused = told(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", sentence);
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
             return refused;
         }
         match request.uri().path() {
             "/healthz" => json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned()),
             "/readyz" => readiness(&self.auth).await,
             "/metrics" => self.metrics(),
+            SESSIONS_END => sessions_end::end(&self.auth, request).await,
             path => match path.strip_prefix("/explain/") {
                 Some(fingerprint) => self.explain(fingerprint).await,
                 None => {
-                    let message = "There are /metrics, /explain/<fingerprint>, /healthz and /readyz.";
+                    let message = "There are /metrics, /explain/<fingerprint>, /sessions/end, /healthz and /readyz.";
                     told(StatusCode::NOT_FOUND, "not_found", message)
                 }
             },
@@ -116,9 +122,12 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
-fn told(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+pub(crate) fn told(status: StatusCode, code: &str, message: &str) -> Response<Body> {
     json(status, serde_json::json!({ "error": code, "message": message }).to_string())
 }
+
+/// Where an operator ends sessions.
+const SESSIONS_END: &str = "/sessions/end";
 
 #[cfg(test)]
 mod tests {

@@ -25,6 +25,7 @@ mod identity;
 mod refusal;
 mod routing;
 mod serving;
+mod sessions_end;
 mod upstream;
 
 pub use admin::Admin;

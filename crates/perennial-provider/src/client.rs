@@ -23,6 +23,8 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// Where the browser may be sent after sign-out, compared character by character.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Where it is told of sign-outs, by plain http: OIDC Back-Channel Logout 1.0.
+    pub backchannel_logout_uri: Option<String>,
     /// The one way this client authenticates at the token endpoint; others are refused.
     pub token_endpoint_auth_method: TokenEndpointAuthMethod,
     /// Whether any port matches in a redirect URI whose host is loopback.
@@ -46,6 +48,7 @@ impl Client {
             secret: None,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
+            backchannel_logout_uri: None,
             token_endpoint_auth_method: TokenEndpointAuthMethod::None,
             any_loopback_port: false,
         }
@@ -62,6 +65,13 @@ impl Client {
     #[must_use]
     pub fn post_logout_redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.post_logout_redirect_uris.push(uri.into());
+        self
+    }
+
+    /// Says where to tell it of sign-outs.
+    #[must_use]
+    pub fn backchannel_logout_uri(mut self, uri: impl Into<String>) -> Self {
+        self.backchannel_logout_uri = Some(uri.into());
         self
     }
 
@@ -108,7 +118,8 @@ impl Client {
             (_, None) => problems.push(format!("Client `{id}` authenticates with a secret but has none; give it one.")),
             (_, Some(_)) => {}
         }
-        for uri in self.redirect_uris.iter().chain(&self.post_logout_redirect_uris) {
+        let redirects = self.redirect_uris.iter().chain(&self.post_logout_redirect_uris);
+        for uri in redirects.chain(&self.backchannel_logout_uri) {
             match Url::parse(uri) {
                 Ok(url) if url.fragment().is_none() => {}
                 _ => problems.push(format!(
@@ -127,6 +138,7 @@ impl fmt::Debug for Client {
             .field("secret", &self.secret.as_ref().map(|_| "[redacted]"))
             .field("redirect_uris", &self.redirect_uris)
             .field("post_logout_redirect_uris", &self.post_logout_redirect_uris)
+            .field("backchannel_logout_uri", &self.backchannel_logout_uri)
             .field("token_endpoint_auth_method", &self.token_endpoint_auth_method)
             .field("any_loopback_port", &self.any_loopback_port)
             .finish()

@@ -6,6 +6,7 @@ use std::sync::{Arc, MutexGuard};
 
 use tokio::sync::broadcast;
 
+use crate::backchannel;
 use crate::behaviour::{Behaviour, BehaviourError, RefreshClass};
 use crate::event::{EventKind, Outcome, ProviderEvent};
 use crate::faults::Faults;
@@ -141,6 +142,15 @@ impl Control {
         let kid = self.state.keys().rotate()?.to_owned();
         self.state.tell(News::new(EventKind::Keys, format!("The signing key is now {kid}.")));
         Ok(kid)
+    }
+
+    /// A logout token for `client` (OIDC Back-Channel Logout 1.0 §2.4) about a user, a session, or both: what the provider posts
+    /// to a client's `backchannel_logout_uri` when somebody signs out.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn logout_token(&self, client: &str, sub: Option<&str>, sid: Option<&str>) -> Result<String, KeyError> {
+        backchannel::logout_token(&self.state, client, backchannel::Whom { sub, sid })
     }
 
     /// Revokes a family as an operator would; tells whether it was alive.

@@ -34,6 +34,8 @@ pub(crate) async fn metadata(Extract(state): Extract<Arc<State>>) -> Json<Value>
         "introspection_endpoint_auth_methods_supported": secret_methods,
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "authorization_response_iss_parameter_supported": true,
         "claims_parameter_supported": false,
         "request_parameter_supported": false,

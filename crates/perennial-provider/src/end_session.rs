@@ -1,4 +1,4 @@
-//! Sign-out at the provider: OpenID Connect RP-Initiated Logout 1.0 §2–§3.
+//! Sign-out at the provider: OpenID Connect RP-Initiated Logout 1.0 §2–§3. Clients that wish it are told (`backchannel`).
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use axum::response::Response;
 use url::Url;
 
 use crate::answer::see_other;
+use crate::backchannel;
 use crate::client::Client;
 use crate::event::EventKind;
 use crate::page;
@@ -28,7 +29,7 @@ pub(crate) async fn by_form(Extract(state): Extract<Arc<State>>, headers: Header
     end_session(&state, &headers, &body)
 }
 
-fn end_session(state: &State, headers: &HeaderMap, encoded: &[u8]) -> Response {
+fn end_session(state: &Arc<State>, headers: &HeaderMap, encoded: &[u8]) -> Response {
     let Ok(params) = Params::parse(encoded) else {
         return refuse(state, "A parameter came twice.");
     };
@@ -109,13 +110,15 @@ fn return_location(client: Option<&Client>, params: &Params) -> Result<Option<St
 }
 
 /// Ends the sign-in here and everything that was granted within it.
-fn signed_out(state: &State, sid: &str, location: Option<&str>) -> Response {
+fn signed_out(state: &Arc<State>, sid: &str, location: Option<&str>) -> Response {
     state.visitors().sign_out_session(sid);
+    let clients = state.ledger().clients_of_session(sid);
     let families = state.ledger().revoke_session(sid, state.now());
     state.tell(News {
         family: families.first().copied(),
         ..News::new(EventKind::EndSession, format!("Signed out; {} families were revoked.", families.len()))
     });
+    backchannel::tell(state, sid, clients);
     leave(state, location)
 }
 

@@ -34,6 +34,7 @@ mod account;
 mod admin;
 mod answer;
 mod authorize;
+mod backchannel;
 mod behaviour;
 mod builder;
 mod client;

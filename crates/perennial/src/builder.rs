@@ -55,6 +55,7 @@ pub struct AuthBuilder {
     updatable_claims: Vec<String>,
     cookie_format: CookieFormat,
     compat_routes: bool,
+    sign_out_at_provider: bool,
     replica_name: Option<String>,
     dangerous_allow_http: bool,
     pages: Pages,
@@ -91,6 +92,7 @@ impl AuthBuilder {
             updatable_claims: ["name", "nickname", "picture", "locale"].map(String::from).to_vec(),
             cookie_format: CookieFormat::default(),
             compat_routes: false,
+            sign_out_at_provider: false,
             replica_name: None,
             dangerous_allow_http: false,
             pages: Pages::default(),
@@ -224,6 +226,13 @@ impl AuthBuilder {
     /// Serves the four `/api/...` routes of the SvelteKitAuth recipe.
     pub fn compat_routes(mut self, on: bool) -> Self {
         self.compat_routes = on;
+        self
+    }
+
+    /// Signs out at the provider as well (OIDC RP-Initiated Logout): a sign-out leads to the provider's end-session endpoint and
+    /// back. Off unless set; register `<public URL><base path>/signout/callback` there as post-logout redirect URI first.
+    pub fn sign_out_at_provider(mut self, on: bool) -> Self {
+        self.sign_out_at_provider = on;
         self
     }
 
@@ -395,6 +404,7 @@ impl AuthBuilder {
             pages: self.pages,
             theme: self.theme,
             compat_routes: self.compat_routes,
+            sign_out_at_provider: self.sign_out_at_provider,
             replica_name: self.replica_name,
         };
         Ok(Auth {
@@ -416,6 +426,8 @@ impl AuthBuilder {
                 flights: Flights::new(),
                 tombstones: Default::default(),
                 doubts: Default::default(),
+                marks: Default::default(),
+                logout_tokens: Default::default(),
                 audience_tokens: Default::default(),
             }),
         })

@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 
 use crate::alarm::Alarms;
 use crate::audiences::AudienceTokens;
+use crate::backchannel::LogoutTokens;
 use crate::callbacks::CallbackSet;
 use crate::cookies::CookieNames;
 use crate::doubts::Doubts;
@@ -19,6 +20,7 @@ use crate::flight::Flights;
 use crate::happened::StaleCookies;
 use crate::issuer::IssuerClient;
 use crate::keys::KeyChest;
+use crate::marks::Marks;
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::settings::Settings;
@@ -43,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) flights: Arc<Flights<Outcome>>,
     pub(crate) tombstones: Tombstones,
     pub(crate) doubts: Doubts,
+    pub(crate) marks: Marks,
+    pub(crate) logout_tokens: LogoutTokens,
     pub(crate) stale_cookies: StaleCookies,
     pub(crate) alarms: Alarms,
     pub(crate) metrics: Arc<Metrics>,

@@ -237,7 +237,7 @@ impl Inner {
         self.read(record_key(state)).await
     }
 
-    async fn read(&self, key: RecordKey) -> Result<Option<Versioned>, StoreError> {
+    pub(crate) async fn read(&self, key: RecordKey) -> Result<Option<Versioned>, StoreError> {
         let began = Instant::now();
         let loaded = self.store.load(key, self.now()).await;
         self.metrics.store_answered("load", began.elapsed(), loaded.as_ref().err());

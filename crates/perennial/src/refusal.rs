@@ -35,6 +35,8 @@ pub enum Refusal {
     CrossSite,
     /// An endpoint for applications was asked by a browser, or without the secret they share with us.
     BackendOnly,
+    /// What a provider sent as a logout token does not prove that anybody is signed out.
+    LogoutTokenRefused,
     /// The CSRF token that came with the request is not the one in the cookie.
     CsrfMismatch,
     /// No such endpoint.
@@ -102,6 +104,11 @@ impl Refusal {
                 StatusCode::FORBIDDEN,
                 "backend_only",
                 "Only the application's server may ask here, with the backend secret as its bearer token; browsers may not.",
+            ),
+            Self::LogoutTokenRefused => (
+                StatusCode::BAD_REQUEST,
+                "logout_token_refused",
+                "The logout token could not be verified or came before; the log says why: compare issuer, client id, keys and clocks.",
             ),
             Self::CsrfMismatch => (
                 StatusCode::FORBIDDEN,

@@ -8,7 +8,7 @@ use perennial_core::Timestamp;
 use perennial_core::condition::Condition;
 use perennial_core::names::ProviderId;
 use perennial_core::secret::AccessToken;
-use perennial_core::session::{AudienceToken, Generation, Lifetimes, SessionId, SessionState, TokenSet};
+use perennial_core::session::{AudienceToken, Generation, Lifetimes, SessionState, TokenSet};
 use serde_json::Value;
 
 use crate::callbacks::{Claims, User};
@@ -66,11 +66,6 @@ impl Session {
     /// The same session, handing out another access token.
     pub(crate) fn with_bearer(self, bearer: Bearer) -> Self {
         Self { bearer, ..self }
-    }
-
-    /// Which session this is.
-    pub(crate) fn id(&self) -> SessionId {
-        self.state.id
     }
 
     /// Who is signed in.

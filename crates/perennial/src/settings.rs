@@ -42,6 +42,8 @@ pub struct Settings {
     pub theme: Theme,
     /// Whether the four `/api/...` routes of the SvelteKitAuth recipe are served; no.
     pub compat_routes: bool,
+    /// Whether a sign-out goes on to the provider's end-session endpoint; no.
+    pub sign_out_at_provider: bool,
     /// What this process is called in the histories of sessions; nothing.
     pub replica_name: Option<String>,
 }

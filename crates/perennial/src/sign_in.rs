@@ -7,7 +7,7 @@ use perennial_core::authorize::{self, CallbackError, Manner, PendingSignIn, Sign
 use perennial_core::names::ProviderId;
 use perennial_core::origin::ReturnUrl;
 use perennial_core::record::{Record, What, seal_state};
-use perennial_core::session::{SessionState, TokenSet};
+use perennial_core::session::{SessionState, Subject, TokenSet};
 use perennial_store::Swap;
 
 use crate::alarm::AlarmCode;
@@ -193,6 +193,7 @@ impl Inner {
                 return Err(SignInFailure::AccessDenied);
             }
         }
+        let subject = Subject::at_sign_in(issuer.provider(), &claims, &user.id, self.now());
         let ask = JwtCallback {
             token: first_claims(&user),
             trigger: Some(JwtTrigger::SignIn),
@@ -203,7 +204,8 @@ impl Inner {
         };
         let claims = self.callbacks.jwt(ask).await.map_err(|error| log("jwt callback", &*error))?;
         let claims = claims.ok_or(SignInFailure::AccessDenied)?;
-        Ok(SessionState::begin(provider, claims, tokens, self.now(), self.random()).proven_in(self.settings.epoch))
+        let session = SessionState::begin(provider, claims, tokens, self.now(), self.random()).known_as(subject);
+        Ok(session.proven_in(self.settings.epoch))
     }
 
     /// Writes the session's first record. Where the cookie carries the session, it is enough to go on without; where the

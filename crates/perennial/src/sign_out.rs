@@ -1,8 +1,10 @@
 //! Signing out: the session ends in the store, its refresh token is revoked, its cookies go.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue};
 use perennial_core::record::EndReason;
-use perennial_core::session::Carried;
+use perennial_core::session::{Carried, SessionState};
 
 use crate::auth::Auth;
 use crate::cookies::RequestCookies;
@@ -15,30 +17,32 @@ impl Auth {
     ///
     /// For an application's own sign-out; guard its route against other sites.
     pub async fn sign_out(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
-        let inner = &self.inner;
-        if let Some(opened) = inner.open(headers)
-            && inner.tombstones.find(opened.id()).is_none()
-        {
-            let newest = match &opened.carried {
-                Carried::Whole(state) => inner.end(state, EndReason::SignedOut).await,
-                Carried::Handle(handle) => inner.end_recorded(handle, EndReason::SignedOut).await,
-            };
-            inner.emit(Event::SignedOut { at: inner.now(), session: opened.id().fingerprint() });
-            if let Some(newest) = newest {
-                let inner = inner.clone();
-                // The user need not wait for the provider to take note.
-                tokio::spawn(async move {
-                    if let Some(issuer) = inner.issuer(&newest.provider) {
-                        inner.revoke(issuer, &newest).await;
-                    }
-                });
-            }
-        }
-        inner.cleared(headers)
+        self.inner.sign_out(headers).await;
+        self.inner.cleared(headers)
     }
 }
 
 impl Inner {
+    /// Ends the session of `headers` and answers with its newest generation; `None` if there is none, or it was over already.
+    pub(crate) async fn sign_out(self: &Arc<Self>, headers: &HeaderMap) -> Option<Arc<SessionState>> {
+        let opened = self.open(headers).filter(|opened| self.tombstones.find(opened.id()).is_none())?;
+        let newest = match &opened.carried {
+            Carried::Whole(state) => self.end(state, EndReason::SignedOut).await,
+            Carried::Handle(handle) => self.end_recorded(handle, EndReason::SignedOut).await,
+        };
+        self.emit(Event::SignedOut { at: self.now(), session: opened.id().fingerprint() });
+        if let Some(newest) = newest.clone() {
+            let inner = self.clone();
+            // The user need not wait for the provider to take note.
+            tokio::spawn(async move {
+                if let Some(issuer) = inner.issuer(&newest.provider) {
+                    inner.revoke(issuer, &newest).await;
+                }
+            });
+        }
+        newest
+    }
+
     /// `Set-Cookie` lines that remove the session from the browser, whatever it consists of.
     pub(crate) fn cleared(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
         self.names.forget_session(&self.present(headers))

@@ -8,6 +8,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::select_all;
+use perennial_core::session::MarkId;
 use perennial_store::RecordKey;
 use tokio::sync::watch;
 
@@ -22,22 +24,28 @@ impl Auth {
     /// For connections that go on after the request that was let in, such as a WebSocket or a stream of events. An idle
     /// lifetime that runs out does not count: it ends what a browser brings, not what is in use.
     pub fn until_over(&self, session: &Session) -> impl Future<Output = ()> + Send + use<> {
-        let inner = self.inner.clone();
-        let (id, absolute) = (session.id(), session.absolute_until());
-        let key = RecordKey::from_digest(id.record_key());
+        let (inner, state) = (self.inner.clone(), session.state().clone());
+        let (own, absolute) = (state.id.record_key(), session.absolute_until());
+        let marks = state.subject.into_iter().flat_map(|subject| subject.marks().map(MarkId::record_key));
+        let keys: Vec<_> = std::iter::once(own).chain(marks).map(RecordKey::from_digest).collect();
         async move {
-            let mut vigil = Vigil::begin(inner.clone(), key);
-            // Asked after the vigil began, so that no end can fall between the two.
-            if inner.tombstones.find(id).is_some() {
-                return;
-            }
             loop {
+                // Begun before anything is asked, so that no end can fall between the two.
+                let mut vigils: Vec<_> = keys.iter().map(|key| Vigil::begin(inner.clone(), *key)).collect();
+                if inner.tombstones.find(state.id).is_some() {
+                    return;
+                }
+                if let Some(reason) = inner.marked(&state).await {
+                    return inner.end_in_background(state, reason);
+                }
                 let left = absolute.map_or(LOOK_AGAIN, |until| until.since(inner.now()));
                 if left.is_zero() {
                     return;
                 }
+                let told = select_all(vigils.iter_mut().map(|vigil| Box::pin(vigil.over())));
                 tokio::select! {
-                    () = vigil.over() => return,
+                    // An end mark need not be about this session.
+                    _ = told => {}
                     // The engine's clock may go otherwise than the timer's: it is asked again.
                     () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
                 }
@@ -46,7 +54,7 @@ impl Auth {
     }
 }
 
-/// Those who wait for the end of a session, by its record's key.
+/// Those who wait for the end of a session, by the keys of its record and of the marks that may end it.
 #[derive(Default)]
 pub(crate) struct Vigils(Mutex<HashMap<RecordKey, watch::Sender<bool>>>);
 

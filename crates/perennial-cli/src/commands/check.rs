@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use perennial::{ProviderReport, Refreshing};
+use perennial::{ProviderReport, Refreshing, Settings};
 use perennial_gateway::Gateway;
 
 use super::serve::ConfigArgs;
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: ConfigArgs) -> Result<(), Fault> {
     );
     let mut unreachable = 0;
     for provider in auth.inspect_providers().await {
-        describe(&mut report, settings.origin(), &settings.base_path, &provider);
+        describe(&mut report, settings, &provider);
         unreachable += usize::from(provider.reached.is_err());
     }
     answer(report.trim_end())?;
@@ -44,8 +44,9 @@ pub(crate) async fn run(args: ConfigArgs) -> Result<(), Fault> {
     }
 }
 
-fn describe(report: &mut String, origin: String, base_path: &str, provider: &ProviderReport) {
+fn describe(report: &mut String, settings: &Settings, provider: &ProviderReport) {
     let id = &provider.id;
+    let endpoints = format!("{}{}", settings.origin(), settings.base_path);
     // Writing to a String cannot fail.
     let _ = writeln!(report, "\nprovider {id} ({})", provider.name);
     match &provider.reached {
@@ -53,7 +54,13 @@ fn describe(report: &mut String, origin: String, base_path: &str, provider: &Pro
         Ok(()) => drop(writeln!(report, "  reached: not asked; only a sign-in shows whether its endpoints are right")),
         Err(problem) => drop(writeln!(report, "  reached: NO: {problem}")),
     }
-    let _ = writeln!(report, "  register there as redirect URI: {origin}{base_path}/callback/{id}");
+    let _ = writeln!(report, "  register there as redirect URI: {endpoints}/callback/{id}");
+    if settings.sign_out_at_provider {
+        let _ = writeln!(report, "  and as post-logout redirect URI: {endpoints}/signout/callback");
+    }
+    if provider.signs_out_by_back_channel {
+        let _ = writeln!(report, "  and as back-channel logout URI: {endpoints}/backchannel-logout");
+    }
     let refreshing = match provider.refreshing {
         Refreshing::Expected => "a refresh token can be expected",
         Refreshing::NotExpected => {
@@ -61,6 +68,9 @@ fn describe(report: &mut String, origin: String, base_path: &str, provider: &Pro
         }
     };
     let _ = writeln!(report, "  refresh: {refreshing}; an old refresh token is taken to be {:?} there", provider.class);
+    if settings.sign_out_at_provider && provider.reached.is_ok() && !provider.has_end_session {
+        let _ = writeln!(report, "  WARNING: it names no end-session endpoint: sign-outs end the session here alone");
+    }
     for remark in &provider.remarks {
         let _ = writeln!(report, "  WARNING: {remark}");
     }

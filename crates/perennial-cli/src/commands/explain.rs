@@ -6,20 +6,15 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
-use http::{StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use http::{Method, StatusCode};
 use perennial::explain::{CookieFacts, ExplainError, ExplainedEntry, Explanation, ago, explain, moment};
 use perennial::store::{self, SessionStore};
 use perennial::{Clock, SystemClock, Timestamp};
 use serde_json::Value;
 
-use super::{Fault, answer, cookie};
+use super::{Fault, admin, answer, cookie};
 
 /// Tell why a session is as it is.
 #[derive(Debug, Args)]
@@ -100,24 +95,9 @@ fn cookie_of(name: &str) -> Result<CookieFacts, Fault> {
 
 /// Asks an admin listener.
 async fn ask(admin: &str, session: &str) -> Result<Option<Explanation>, Fault> {
-    let uri: Uri = format!("{}/explain/{session}", admin.trim_end_matches('/'))
-        .parse()
-        .map_err(|_| format!("{admin} is no URL of an admin listener, such as http://127.0.0.1:9420"))?;
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let exchange = async {
-        let answer = client.get(uri).await?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await?.to_bytes();
-        Ok::<_, Fault>((status, body))
-    };
-    let unreachable = |error: &dyn std::fmt::Display| {
-        format!(
-            "no admin listener answers at {admin}: {error}; start the gateway with --admin or [admin] listen, name its address with --admin, or read a store with --store"
-        )
-    };
-    let exchanged = tokio::time::timeout(DEADLINE, exchange).await;
-    let (status, body) =
-        exchanged.map_err(|_| unreachable(&"no answer in time"))?.map_err(|error| unreachable(&error))?;
+    let (status, body) = admin::ask(admin, Method::GET, &format!("/explain/{session}"), None)
+        .await
+        .map_err(|fault| format!("{fault}, or read a store with --store"))?;
     if status == StatusCode::OK {
         return Ok(Some(serde_json::from_slice(&body)?));
     }
@@ -125,15 +105,9 @@ async fn ask(admin: &str, session: &str) -> Result<Option<Explanation>, Fault> {
     match (said["error"].as_str(), said["message"].as_str()) {
         (Some("unknown_session"), _) => Ok(None),
         (_, Some(message)) => Err(message.into()),
-        _ => Err(unreachable(&format!("it says {status}")).into()),
+        _ => Err(admin::unreachable(admin, &format!("it says {status}")).into()),
     }
 }
-
-/// A find may read every key of a large store.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Sixteen entries and a story have a few kB.
-const ANSWER_BYTES: usize = 1 << 20;
 
 /// The story and its table. Writing to a String cannot fail.
 fn told(explained: &Explanation, cookie: Option<&CookieFacts>) -> String {

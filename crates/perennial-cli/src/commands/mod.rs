@@ -1,8 +1,10 @@
 //! One file for each command: its arguments, and what it does with them.
 
+mod admin;
 pub(crate) mod check;
 pub(crate) mod cookie;
 pub(crate) mod dev;
+pub(crate) mod end;
 pub(crate) mod explain;
 pub(crate) mod provider;
 pub(crate) mod providers;

@@ -143,6 +143,8 @@ pub(super) fn end(reason: EndReason) -> &'static str {
         EndReason::Callback => "The app ended the session. Please sign in again.",
         EndReason::SecretGone => "The session lies under a secret that is gone. Please sign in again.",
         EndReason::Elsewhere => "The session was ended at another replica. Please sign in again.",
+        EndReason::ProviderSignedOut => "Signed out at the provider, which said so. Please sign in again.",
+        EndReason::OperatorEnded => "An operator ended the session. Please sign in again.",
         EndReason::TooOld => "The session has reached its absolute age. Please sign in again.",
         EndReason::Unproven => "The session could not be proven at the provider. Please sign in again.",
     }

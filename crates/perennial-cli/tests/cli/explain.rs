@@ -136,6 +136,16 @@ fn a_running_gateway_is_asked_where_its_file_cannot_be_read_beside_it() {
     let junk = run(&["explain", "nonsense", "--admin", &url], &[]);
     assert_eq!((junk.code, junk.err.contains("twelve")), (Some(1), true), "{}", junk.err);
 
+    // Over is over: to end it once more changes nothing, and what is not there cannot be ended.
+    let done = run(&["end", "--fingerprint", SESSION, "--admin", &url], &[]);
+    assert_eq!(told(&done), "The session is over.\n");
+    let done = run(&["end", "--provider", "oidc", "--sub", "alice", "--admin", &url], &[]);
+    assert_eq!(told(&done), "All sessions of the user are over.\n");
+    for user in [["--provider", "nobody", "--sub", "alice"], ["--issuer", "https://id.example", "--sub", "alice"]] {
+        let done = run(&[&["end", "--admin", &url][..], &user].concat(), &[]);
+        assert_eq!((done.code, done.out.contains("no provider of this id or issuer")), (Some(3), true), "{done:?}");
+    }
+
     let metrics = get(admin.parse().expect("an address"), "/metrics");
     assert!(metrics.contains("application/openmetrics-text") && metrics.contains("perennial_build_info"), "{metrics}");
     let address = gateway_address(&gateway.seen);
@@ -194,6 +204,15 @@ fn what_cannot_be_told_is_said_in_a_sentence() {
         (&["explain", "-", "--store", store], &[], "authjs.session-token=x", 1, "AUTH_SECRET"),
         (&["explain", "-", "--store", store], KEY, "theme=dark", 1, "no cookie called authjs.session-token"),
         (&["explain", "-", "--store", store], KEY, "authjs.session-token=eyJ.x.y.z.w", 1, "perennial: "),
+        (
+            &["end", "--fingerprint", "AAAAAAAAAAAA", "--admin", "http://127.0.0.1:1"],
+            &[],
+            "",
+            1,
+            "no admin listener answers",
+        ),
+        (&["end", "--sub", "alice"], &[], "", 2, "--provider"),
+        (&["end"], &[], "", 2, "--fingerprint"),
         (&["explain"], &[], "", 2, "<SESSION>"),
         (&["explain", "AAAAAAAAAAAA", "--store", "x", "--admin", "http://h"], &[], "", 2, "cannot be used with"),
     ] {

@@ -42,7 +42,7 @@ pub struct IdTokenClaims {
 /// # Errors
 /// [`IdTokenError::Malformed`] or [`IdTokenError::MissingClaim`].
 pub fn read_unverified_claims(token: &IdToken) -> Result<IdTokenClaims, IdTokenError> {
-    IdTokenClaims::read(jws::Jws::parse(token.expose_secret())?.payload)
+    IdTokenClaims::read(jws::Jws::parse(token.expose_secret(), jws::Kind::Id)?.payload)
 }
 
 impl IdTokenClaims {
@@ -68,11 +68,11 @@ impl IdTokenClaims {
 }
 
 /// `null` counts as absent.
-fn present<'a>(all: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+pub(super) fn present<'a>(all: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     all.get(name).filter(|value| !value.is_null())
 }
 
-fn text(all: &Map<String, Value>, name: &'static str) -> Result<Option<String>, IdTokenError> {
+pub(super) fn text(all: &Map<String, Value>, name: &'static str) -> Result<Option<String>, IdTokenError> {
     match present(all, name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -81,7 +81,7 @@ fn text(all: &Map<String, Value>, name: &'static str) -> Result<Option<String>, 
 }
 
 /// RFC 7519 §2 `NumericDate`: a fraction is allowed, and dropped.
-fn moment(all: &Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, IdTokenError> {
+pub(super) fn moment(all: &Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, IdTokenError> {
     match present(all, name) {
         None => Ok(None),
         Some(value) => match value.as_f64() {
@@ -92,7 +92,7 @@ fn moment(all: &Map<String, Value>, name: &'static str) -> Result<Option<Timesta
     }
 }
 
-fn audiences(all: &Map<String, Value>) -> Result<Vec<String>, IdTokenError> {
+pub(super) fn audiences(all: &Map<String, Value>) -> Result<Vec<String>, IdTokenError> {
     let missing = || IdTokenError::MissingClaim("aud");
     match present(all, "aud") {
         Some(Value::String(aud)) => Ok(vec![aud.clone()]),

@@ -19,6 +19,15 @@ pub(super) struct Jws<'a> {
     signature: &'a str,
 }
 
+/// What a JWS is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// OIDC Core §2.
+    Id,
+    /// Back-Channel Logout §2.4.
+    Logout,
+}
+
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -28,7 +37,7 @@ struct Header {
 }
 
 impl<'a> Jws<'a> {
-    pub(super) fn parse(token: &'a str) -> Result<Self, IdTokenError> {
+    pub(super) fn parse(token: &'a str, kind: Kind) -> Result<Self, IdTokenError> {
         if token.len() > ID_TOKEN_CHARS {
             return Err(IdTokenError::Malformed);
         }
@@ -39,18 +48,21 @@ impl<'a> Jws<'a> {
         let header: Header = decoded(header)?;
         let payload = decoded(payload)?;
         let jws = Self { header, payload, signed, signature };
-        jws.judge_kind()?;
+        jws.judge_kind(kind)?;
         Ok(jws)
     }
 
     /// RFC 8725 §3.11: a `typ` that ends in `+jwt` names another purpose. RFC 7515 §4.1.11: no extension is understood.
-    fn judge_kind(&self) -> Result<(), IdTokenError> {
+    fn judge_kind(&self, kind: Kind) -> Result<(), IdTokenError> {
         if self.header.crit.is_some() {
             return Err(IdTokenError::Malformed);
         }
-        match &self.header.typ {
-            Some(typ) if typ.to_ascii_lowercase().ends_with("+jwt") => Err(IdTokenError::NotAnIdToken),
-            _ => Ok(()),
+        let typ = self.header.typ.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+        match (kind, typ.ends_with("+jwt")) {
+            (Kind::Logout, true) if typ == "logout+jwt" => Ok(()),
+            (_, true) => Err(IdTokenError::NotAnIdToken),
+            (_, false) => Ok(()),
         }
     }
 

@@ -1,8 +1,10 @@
-//! OIDC Core §2, §3.1.3.6–8, §12.2 · RFC 7515 · RFC 8725: ID tokens, believed only after they were verified.
+//! OIDC Core §2, §3.1.3.6–8, §12.2 · Back-Channel Logout §2 · RFC 7515 · RFC 8725: ID tokens and logout tokens, believed only
+//! after they were verified.
 
 mod algorithm;
 mod claims;
 mod jws;
+mod logout;
 mod renewed;
 mod userinfo;
 
@@ -13,6 +15,7 @@ pub(crate) use algorithm::KeyFamily;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use claims::{IdTokenClaims, read_unverified_claims};
+pub use logout::{LoggedOut, LogoutAddress, LogoutClaims, LogoutTokenError, logout_address, verify_logout};
 pub use renewed::{RenewedIdTokenError, check_renewed};
 use serde_json::Value;
 pub use userinfo::{UserInfo, UserInfoError, read_userinfo};
@@ -116,7 +119,7 @@ pub enum IdTokenError {
 /// # Errors
 /// [`IdTokenError`]; [`UnknownKid`](IdTokenError::UnknownKid) alone may be cured by a fresh key set.
 pub fn verify(token: &IdToken, expected: &Expectation<'_>, keys: &JwkSet) -> Result<VerifiedIdToken, IdTokenError> {
-    let jws = jws::Jws::parse(token.expose_secret())?;
+    let jws = jws::Jws::parse(token.expose_secret(), jws::Kind::Id)?;
     let alg = jws.verify_signature(expected, keys)?;
     let claims = IdTokenClaims::read(jws.payload)?;
     judge_parties(&claims, expected)?;

@@ -27,6 +27,8 @@ pub struct ProviderMetadata {
     pub token_endpoint_auth_methods_supported: Vec<String>,
     /// RFC 9207 §3.
     pub authorization_response_iss_parameter_supported: bool,
+    /// Back-Channel Logout §2.1.
+    pub backchannel_logout_supported: bool,
     /// RFC 8414 `code_challenge_methods_supported`, verbatim.
     pub code_challenge_methods_supported: Vec<String>,
     /// `scopes_supported`, verbatim.
@@ -119,6 +121,7 @@ pub fn read_metadata(provider: &Provider, status: StatusCode, body: &[u8]) -> Re
         introspection: endpoint("introspection_endpoint").unwrap_or_default(),
     };
     let texts = |member: &str| texts(&document, member);
+    let says = |member: &str| document.get(member) == Some(&Value::Bool(true));
     let auth_methods = texts("token_endpoint_auth_methods_supported");
     Ok(ProviderMetadata {
         issuer,
@@ -131,8 +134,8 @@ pub fn read_metadata(provider: &Provider, status: StatusCode, body: &[u8]) -> Re
             true => vec!["client_secret_basic".to_owned()],
             false => auth_methods,
         },
-        authorization_response_iss_parameter_supported: document.get("authorization_response_iss_parameter_supported")
-            == Some(&Value::Bool(true)),
+        authorization_response_iss_parameter_supported: says("authorization_response_iss_parameter_supported"),
+        backchannel_logout_supported: says("backchannel_logout_supported"),
         code_challenge_methods_supported: texts("code_challenge_methods_supported"),
         scopes_supported: texts("scopes_supported"),
         grant_types_supported: texts("grant_types_supported"),

@@ -26,12 +26,14 @@ mod doubt;
 #[cfg(test)]
 mod fixtures;
 mod history;
+mod mark;
 mod plan;
 mod sealed;
 mod settle;
 
 pub use doubt::{Doubt, Evidence, Lost, Question, ResendReason, Told};
 pub use history::{Entry, History, Loss, RenewalEntry, RenewalReason, RenewalVerdict, Repeated, What};
+pub use mark::EndMark;
 pub use plan::{Circumstances, Plan, Replicas, plan};
 pub use sealed::{open_state, seal_state};
 pub use settle::{Attempted, Settled, settle};
@@ -174,6 +176,10 @@ pub enum EndReason {
     Elsewhere,
     /// The session reached its absolute lifetime.
     TooOld,
+    /// The provider said that the user has signed out there (OIDC Back-Channel Logout).
+    ProviderSignedOut,
+    /// An operator ended it.
+    OperatorEnded,
     /// The session is of an older epoch and has no refresh token by which its provider could vouch for it.
     Unproven,
 }
@@ -189,6 +195,8 @@ impl EndReason {
             Self::SecretGone => "secret_gone",
             Self::Elsewhere => "elsewhere",
             Self::TooOld => "too_old",
+            Self::ProviderSignedOut => "provider_signed_out",
+            Self::OperatorEnded => "operator_ended",
             Self::Unproven => "unproven",
         }
     }
@@ -370,6 +378,8 @@ mod tests {
             EndReason::IdentityChanged,
             EndReason::Callback,
             EndReason::TooOld,
+            EndReason::ProviderSignedOut,
+            EndReason::OperatorEnded,
             EndReason::Unproven,
         ] {
             let tombstone = Record::ended(Some(&record(3, Phase::IDLE)), Generation(3), reason, at(8));

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::audience::AudienceClaims;
 use super::identity::derive;
 use super::recipes::with_our_names;
-use super::{AudienceToken, Epoch, Generation, Handle, KeyShare, SessionId, SessionState, TokenSet};
+use super::{AudienceToken, Epoch, Generation, Handle, KeyShare, SessionId, SessionState, Subject, TokenSet};
 use crate::names::ProviderId;
 use crate::time::Timestamp;
 
@@ -41,6 +41,7 @@ impl SessionState {
             started: self.started_at,
             active: (self.active_at != self.started_at).then_some(self.active_at),
             epoch: self.epoch,
+            subject: self.subject,
             issued: None,
             expires: None,
             refresh_expires: None,
@@ -106,6 +107,7 @@ impl SessionState {
                     started_at: own.started,
                     active_at: own.active.unwrap_or(own.started),
                     epoch: own.epoch,
+                    subject: own.subject,
                     claims: without_reserved(claims),
                     tokens,
                     audiences: own.audiences.into_iter().map(AudienceToken::from).collect(),
@@ -132,6 +134,8 @@ impl SessionState {
             None => fallback.clone(),
         };
         let tokens = TokenSet::read(&mut claims, issued_at, expires_at, None);
+        let id_token = tokens.as_ref().and_then(|tokens| tokens.id_token.as_ref());
+        let subject = id_token.and_then(|id_token| Subject::of_id_token(&provider, id_token));
         let mut id = [0; 16];
         id.copy_from_slice(&derive("perennial adopted session", &seed)[..16]);
         Ok(Self {
@@ -142,6 +146,7 @@ impl SessionState {
             started_at: issued_at,
             active_at: issued_at,
             epoch: Epoch::default(),
+            subject,
             claims: without_reserved(claims),
             tokens,
             audiences: Vec::new(),
@@ -227,6 +232,8 @@ struct OwnClaims {
     active: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "is_first")]
     epoch: Epoch,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<Subject>,
     #[serde(skip_serializing_if = "Option::is_none")]
     issued: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]

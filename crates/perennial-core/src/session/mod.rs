@@ -11,6 +11,7 @@ mod interaction;
 mod lifetime;
 mod recipes;
 mod state;
+mod subject;
 mod tokens;
 
 #[cfg(test)]
@@ -22,4 +23,5 @@ pub use identity::{Epoch, FINGERPRINT_BYTES, Generation, Handle, KeyShare, Sessi
 pub use interaction::{IdleFedBy, Interaction, interaction};
 pub use lifetime::Lifetimes;
 pub use state::SessionState;
+pub use subject::{MarkId, Subject};
 pub use tokens::TokenSet;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::claims::without_reserved;
-use super::{AudienceToken, Epoch, Generation, Handle, KeyShare, SessionId, TokenSet};
+use super::{AudienceToken, Epoch, Generation, Handle, KeyShare, SessionId, Subject, TokenSet};
 use crate::names::ProviderId;
 use crate::random::{SecureRandom, random_bytes};
 use crate::secret::{IdToken, RefreshToken};
@@ -29,6 +29,8 @@ pub struct SessionState {
     pub active_at: Timestamp,
     /// The epoch of the deployment in which the provider last vouched for it.
     pub epoch: Epoch,
+    /// Whom it is about, by the provider's names; `None` where those were never told.
+    pub subject: Option<Subject>,
     /// Auth.js's `token` without the provider's tokens: `name`, `email`, `picture`, `sub` and what the `jwt` callback added.
     pub claims: Map<String, Value>,
     /// The provider's tokens, or `None` for a session adopted from a cookie that kept none.
@@ -54,6 +56,7 @@ impl SessionState {
             started_at: now,
             active_at: now,
             epoch: Epoch::default(),
+            subject: None,
             claims: without_reserved(claims),
             tokens: Some(tokens),
             audiences: Vec::new(),
@@ -98,6 +101,11 @@ impl SessionState {
     /// The same session, vouched for by the provider in `epoch` or later.
     pub fn proven_in(self, epoch: Epoch) -> Self {
         Self { epoch: self.epoch.max(epoch), ..self }
+    }
+
+    /// The same session, about `subject`.
+    pub fn known_as(self, subject: Subject) -> Self {
+        Self { subject: Some(subject), ..self }
     }
 
     /// Whether it has a refresh token, so that the provider can be asked about it.

@@ -4,6 +4,7 @@ mod client_authentication;
 mod id_tokens;
 mod key_sets;
 mod keys;
+mod logout_tokens;
 mod metadata;
 mod odd_answers;
 mod providers;

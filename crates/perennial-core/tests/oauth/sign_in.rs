@@ -7,7 +7,7 @@ use perennial_core::authorize::{
     AuthorizationErrorCode, CallbackError, Manner, PROTOCOL_PARAMETERS, PendingSignIn, SignInRequest, begin,
     code_challenge, end_session_url, read_callback, state_of,
 };
-use perennial_core::limits::{CALLBACK_QUERY_CHARS, SIGN_IN_MAX_AGE};
+use perennial_core::limits::{CALLBACK_QUERY_CHARS, END_SESSION_CHARS, SIGN_IN_MAX_AGE};
 use perennial_core::provider::{Provider, ProviderBuilder, ProviderKind, ResolvedProvider};
 use perennial_core::secret::{ClientSecret, CodeVerifier, IdToken, State};
 use perennial_core::token::code_request;
@@ -291,6 +291,14 @@ fn sign_out_at_the_provider_names_us_and_the_user() {
     assert_eq!(query["id_token_hint"], "e.e.e");
     assert_eq!(query["post_logout_redirect_uri"], "https://app.example/bye");
     assert_eq!(query["state"], "st");
+    // One character too many, and the hint is left out.
+    let length = |hint: usize| {
+        let url = end_session_url(&provider, Some(&IdToken::new("e".repeat(hint))), Some(&back), None).unwrap();
+        (url.as_str().len(), url.query_pairs().any(|(name, _)| name == "id_token_hint"))
+    };
+    let rest = length(0).0;
+    assert_eq!(length(END_SESSION_CHARS - rest), (END_SESSION_CHARS, true));
+    assert_eq!(length(END_SESSION_CHARS - rest + 1), (rest - "&id_token_hint=".len(), false));
     provider.end_session = None;
     assert!(end_session_url(&provider, None, None, None).is_none());
 }

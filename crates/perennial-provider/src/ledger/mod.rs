@@ -5,7 +5,7 @@ mod family;
 pub(crate) mod refresh;
 mod verdict;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
 pub(crate) use family::FamilyRecord;
@@ -234,6 +234,13 @@ impl Ledger {
     }
 
     /// Revokes what was granted within one sign-in at the provider; tells which families.
+    /// The clients that got tokens within a sign-in, each with the user's name there.
+    pub(crate) fn clients_of_session(&self, sid: &str) -> Vec<(String, String)> {
+        let of_session = self.families.values().filter(|family| family.grant.sid == sid);
+        let clients = of_session.map(|family| (family.grant.client.clone(), family.grant.subject.clone()));
+        clients.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     pub(crate) fn revoke_session(&mut self, sid: &str, now: SystemTime) -> Vec<u64> {
         let of_session: Vec<u64> =
             self.families.values().filter(|family| family.grant.sid == sid).map(|family| family.id).collect();

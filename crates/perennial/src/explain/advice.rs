@@ -51,7 +51,12 @@ fn ended(record: &Record, reason: EndReason) -> Option<(&'static str, &'static s
             "Have the provider issue refresh tokens, by which it can vouch for sessions when the epoch is raised.",
             "docs/stores.md#after-a-restore-raise-the-epoch",
         )),
-        EndReason::SignedOut | EndReason::Callback | EndReason::Elsewhere | EndReason::TooOld => None,
+        EndReason::SignedOut
+        | EndReason::Callback
+        | EndReason::Elsewhere
+        | EndReason::TooOld
+        | EndReason::ProviderSignedOut
+        | EndReason::OperatorEnded => None,
     }
 }
 

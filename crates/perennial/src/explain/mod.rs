@@ -41,13 +41,17 @@ pub async fn explain(
     fingerprint: &str,
     now: Timestamp,
 ) -> Result<Option<Explanation>, ExplainError> {
-    let bytes = URL_SAFE_NO_PAD.decode(fingerprint).ok().filter(|bytes| bytes.len() == FINGERPRINT_BYTES);
-    let prefix = bytes.as_deref().and_then(KeyPrefix::new).ok_or(ExplainError::NoFingerprint)?;
-    // Nine bytes of a digest: that two sessions share them does not happen.
-    match store.find(prefix, now).await?.first() {
+    match store.find(record_prefix(fingerprint)?, now).await?.first() {
         None => Ok(None),
         Some((_, found)) => Ok(Some(Explanation::of(fingerprint, &Record::decode(&found.bytes)?, now))),
     }
+}
+
+/// How the key of the record begins whose session `fingerprint` names. Nine bytes of a digest: that two sessions share them does
+/// not happen.
+pub(crate) fn record_prefix(fingerprint: &str) -> Result<KeyPrefix, ExplainError> {
+    let bytes = URL_SAFE_NO_PAD.decode(fingerprint).ok().filter(|bytes| bytes.len() == FINGERPRINT_BYTES);
+    bytes.as_deref().and_then(KeyPrefix::new).ok_or(ExplainError::NoFingerprint)
 }
 
 /// A session could not be explained.
@@ -248,5 +252,12 @@ fn newest(
 
 /// Whether `reason` is an end that somebody wanted.
 fn is_wanted(reason: EndReason) -> bool {
-    matches!(reason, EndReason::SignedOut | EndReason::Callback | EndReason::TooOld)
+    matches!(
+        reason,
+        EndReason::SignedOut
+            | EndReason::Callback
+            | EndReason::TooOld
+            | EndReason::ProviderSignedOut
+            | EndReason::OperatorEnded
+    )
 }

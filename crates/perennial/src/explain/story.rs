@@ -86,6 +86,10 @@ fn ended(record: &Record, at: Timestamp, reason: EndReason, now: Timestamp) -> S
         }
         // Replicas hear that of each other and never write it down.
         EndReason::Elsewhere => format!("Signed out {at} by another replica."),
+        EndReason::ProviderSignedOut => {
+            format!("Signed out {at} by the provider: the user had signed out there, and it said so.")
+        }
+        EndReason::OperatorEnded => format!("Signed out {at} by an operator."),
         EndReason::TooOld => format!("Signed out {at} because the session had reached its absolute lifetime."),
         EndReason::Unproven => {
             format!(
@@ -254,6 +258,20 @@ mod tests {
                 vec![],
                 3_600,
                 "Signed out just now (2026-11-27 15:00:00 UTC) by the user.",
+                None,
+            ),
+            (
+                ended(EndReason::ProviderSignedOut),
+                vec![],
+                3_600,
+                "Signed out just now (2026-11-27 15:00:00 UTC) by the provider: the user had signed out there, and it said so.",
+                None,
+            ),
+            (
+                ended(EndReason::OperatorEnded),
+                vec![],
+                3_600,
+                "Signed out just now (2026-11-27 15:00:00 UTC) by an operator.",
                 None,
             ),
             (

@@ -55,7 +55,11 @@ impl Auth {
     pub async fn for_audience(&self, session: &Session, audience: &Arc<Audience>) -> Result<Session, Refusal> {
         let state = session.state();
         self.inner.hear_what_ended().await;
-        let (found, bearer) = match self.inner.tombstones.find(state.id) {
+        let over = match self.inner.tombstones.find(state.id) {
+            Some(reason) => Some(reason),
+            None => self.inner.marked(state).await,
+        };
+        let (found, bearer) = match over {
             Some(reason) => (Found::Ended(reason), Bearer::Absent),
             None => self.inner.bearer_for(state, Door::Ordinary, audience).await,
         };

@@ -103,7 +103,8 @@ impl Auth {
         let inner = &self.inner;
         let opened = inner.open(headers)?;
         let Carried::Whole(state) = &opened.carried else { return None };
-        if inner.tombstones.find(state.id).is_some() || state.epoch < inner.settings.epoch {
+        let over = inner.tombstones.find(state.id).or_else(|| inner.marked_as_known(state));
+        if over.is_some() || state.epoch < inner.settings.epoch {
             return None;
         }
         let (tokens, lifetimes) = (state.tokens.as_ref(), inner.settings.lifetimes());
@@ -162,7 +163,13 @@ impl Inner {
             None => self.recognise(&opened).await,
         };
         match known {
-            Known::Session { state, source } => Ok((opened, state, source)),
+            Known::Session { state, source } => match self.marked(&state).await {
+                None => Ok((opened, state, source)),
+                Some(reason) => {
+                    self.end_in_background(state, reason);
+                    Err(self.farewell(&opened, reason, None).into())
+                }
+            },
             Known::Over(reason) => Err(self.farewell(&opened, reason, None).into()),
             Known::Nobody => Err(Entry::stranger().into()),
             Known::Unreachable => {
@@ -253,4 +260,4 @@ impl Inner {
 }
 
 /// When nothing better is known about the next attempt.
-const RETRY_SOON: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_SOON: Duration = Duration::from_secs(1);

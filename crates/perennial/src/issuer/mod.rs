@@ -3,6 +3,7 @@
 mod doubt;
 mod identity;
 mod keys;
+mod logout;
 mod metadata;
 mod outage;
 mod report;

@@ -20,6 +20,10 @@ pub struct ProviderReport {
     pub reached: Result<(), String>,
     /// Whether it publishes metadata; where endpoints are known beforehand, nothing is asked of it.
     pub discovered: bool,
+    /// Whether it has an endpoint that signs users out.
+    pub has_end_session: bool,
+    /// Whether it tells of sign-outs by back-channel logout, as its metadata say.
+    pub signs_out_by_back_channel: bool,
     /// What its metadata say against this configuration.
     pub remarks: Vec<String>,
     /// Whether sessions will be able to renew.
@@ -43,7 +47,7 @@ impl IssuerClient {
     /// Reaches the provider anew and says what was found.
     pub(crate) async fn inspect(&self, edges: &Edges) -> ProviderReport {
         let provider = &self.provider;
-        let mut remarks = Vec::new();
+        let (mut remarks, mut signs_out_by_back_channel, mut has_end_session) = (Vec::new(), false, false);
         let reached = async {
             if let Some(request) = discovery_request(provider) {
                 let url = request.uri().to_string();
@@ -51,8 +55,10 @@ impl IssuerClient {
                 let metadata =
                     read_metadata(provider, answer.status(), answer.body()).map_err(|error| error.to_string())?;
                 remarks = metadata.remarks(provider);
+                signs_out_by_back_channel = metadata.backchannel_logout_supported;
             }
             let resolved = self.resolved(edges).await.map_err(|error| error.to_string())?;
+            has_end_session = resolved.end_session.is_some();
             self.keys(edges, &resolved, Duration::ZERO).await.map(drop).map_err(|error| error.to_string())
         };
         let reached = reached.await;
@@ -61,6 +67,8 @@ impl IssuerClient {
             name: provider.name.clone(),
             reached,
             discovered: discovery_request(provider).is_some(),
+            signs_out_by_back_channel,
+            has_end_session,
             remarks,
             refreshing: match provider.refresh_token_expected() {
                 true => Refreshing::Expected,

@@ -27,9 +27,9 @@ pub(super) enum Acquired {
 
 impl Inner {
     /// Until there is nothing to do or the intent is ours.
-    pub(super) async fn acquire(&self, cookie: &Arc<SessionState>, ask: &Ask) -> Acquired {
+    pub(super) async fn acquire(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: &Ask) -> Acquired {
         let give_up_at = self.now() + self.settings.renewal.wait_max;
-        let (mut told, mut pass) = (None, None);
+        let (mut told, mut pass, mut unmarked) = (None, None, false);
         loop {
             let standing = match self.standing(cookie).await {
                 Ok(Ok(standing)) => standing,
@@ -39,6 +39,11 @@ impl Inner {
             let (newest, now) = (standing.newest.clone(), self.now());
             if !self.is_due(&newest, standing.phase.as_ref(), ask, now) {
                 return Acquired::Landed(Outcome::Newest { state: newest, renewed: false });
+            }
+            if !std::mem::replace(&mut unmarked, true)
+                && let Some(landed) = self.over_by_mark(&newest).await
+            {
+                return Acquired::Landed(landed);
             }
             let kept = |until: Timestamp| {
                 Acquired::Landed(Outcome::Kept { state: newest.clone(), retry_after: until.since(now) })
@@ -104,6 +109,19 @@ impl Inner {
                     }
                 }
             }
+        }
+    }
+
+    /// What a session comes to that an end mark in the store ends, or of which the store cannot say so: no refresh token is sent
+    /// for it.
+    async fn over_by_mark(self: &Arc<Self>, newest: &Arc<SessionState>) -> Option<Outcome> {
+        match self.marked_in_store(newest).await {
+            Ok(None) => None,
+            Ok(Some(reason)) => {
+                self.end_in_background(newest.clone(), reason);
+                Some(Outcome::Ended(reason))
+            }
+            Err(error) => Some(self.store_failed(newest.clone(), &error)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The HTTP endpoints: Auth.js's under the base path, `POST /refresh` beside them, and the recipe's four `/api` routes.
 
+mod backchannel;
 mod backend;
 mod callback;
 mod compat;
@@ -34,6 +35,8 @@ impl Auth {
     /// | GET `/auth/signin`, POST `/auth/signin/{provider}` | shows the choice, starts a sign-in |
     /// | GET `/auth/callback/{provider}` | ends a sign-in |
     /// | GET, POST `/auth/signout` | asks, signs out |
+    /// | GET `/auth/signout/callback` | comes back from a sign-out at the provider |
+    /// | POST `/auth/backchannel-logout` | ends what a provider says is over |
     /// | POST `/auth/refresh` | renews now |
     /// | POST `/auth/backend/session` | tells an application's server who its visitor is |
     /// | GET `/auth/error`, `/auth/verify-request` | say what happened |
@@ -47,6 +50,8 @@ impl Auth {
             .route("/signin/{provider}", get(signin::page_for_one).post(signin::start))
             .route("/callback/{provider}", get(callback::by_query))
             .route("/signout", get(signout::page).post(signout::sign_out))
+            .route("/signout/callback", get(signout::come_back))
+            .route("/backchannel-logout", post(backchannel::log_out))
             .route("/refresh", post(refresh::renew_now))
             .route("/backend/session", post(backend::session))
             .route("/error", get(pages::error))
@@ -123,7 +128,8 @@ pub fn wants_page(headers: &HeaderMap) -> bool {
 }
 
 /// The first segments below the base path that [`Auth::router`] serves.
-const ENDPOINTS: [&str; 11] = [
+const ENDPOINTS: [&str; 12] = [
+    "backchannel-logout",
     "backend",
     "providers",
     "csrf",

@@ -50,11 +50,12 @@ pub(super) async fn sign_in(
 }
 
 /// The page that asks whether to sign out.
-pub(super) fn sign_out(auth: &Auth, headers: &HeaderMap, callback_url: Option<&str>) -> Response {
+pub(super) async fn sign_out(auth: &Auth, headers: &HeaderMap, callback_url: Option<&str>) -> Response {
     let (csrf_token, cookies) = csrf::current(auth, headers);
     let page =
         SignOutPage { dress: Dress::of(auth, headers), csrf_token, callback_url: return_url(auth, callback_url) };
-    super::with_cookies(respond(StatusCode::OK, &page, &page.dress, &[]), cookies)
+    let targets = auth.inner.end_session_origins().await;
+    super::with_cookies(respond(StatusCode::OK, &page, &page.dress, &targets), cookies)
 }
 
 /// GET `/error`: what went wrong, by Auth.js's names and statuses.

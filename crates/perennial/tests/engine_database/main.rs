@@ -34,6 +34,8 @@ mod epoch;
 mod happened;
 #[path = "../engine/leaks.rs"]
 mod leaks;
+#[path = "../engine/named_ends.rs"]
+mod named_ends;
 #[path = "../engine/outages.rs"]
 mod outages;
 #[path = "../engine/renewing.rs"]
@@ -46,6 +48,8 @@ mod requiring;
 mod secrets;
 #[path = "../engine/signing_in.rs"]
 mod signing_in;
+#[path = "../engine/signing_out_there.rs"]
+mod signing_out_there;
 #[path = "../engine/skew.rs"]
 mod skew;
 #[path = "../engine/stale.rs"]

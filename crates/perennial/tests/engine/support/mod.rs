@@ -97,7 +97,12 @@ impl World {
         let public_url = format!("http://{}", app.local_addr().expect("bound"));
         let provider = DevProvider::builder()
             .issuer(&issuer)
-            .client(Client::confidential("app", CLIENT_SECRET).redirect_uri(format!("{public_url}/auth/callback/oidc")))
+            .client(
+                Client::confidential("app", CLIENT_SECRET)
+                    .redirect_uri(format!("{public_url}/auth/callback/oidc"))
+                    .post_logout_redirect_uri(format!("{public_url}/auth/signout/callback"))
+                    .backchannel_logout_uri(format!("{public_url}/auth/backchannel-logout")),
+            )
             .access_token_lifetime(LIFETIME)
             .auto_sign_in(true)
             .clock(clock.of_provider())
@@ -158,18 +163,32 @@ impl World {
         self.provider.counters().refreshes_committed
     }
 
+    /// A URL of this site.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url)
+    }
+
+    /// A URL of the provider.
+    pub(crate) fn provider_url(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer)
+    }
+
+    /// A browser that has never been anywhere, at the provider.
+    pub(crate) fn at_provider(&self) -> Browser {
+        let address = self.issuer.strip_prefix("http://").and_then(|a| a.parse().ok()).expect("an address");
+        Browser::new(address, &self.issuer)
+    }
+
     /// Whether the provider takes an access token.
     pub(crate) async fn accepts(&self, access_token: &str) -> bool {
-        let address = self.issuer.strip_prefix("http://").and_then(|a| a.parse().ok()).expect("an address");
-        let asked = Browser::new(address, &self.issuer);
+        let asked = self.at_provider();
         let authorization = format!("Bearer {access_token}");
         asked.get_with("/userinfo", &[("authorization", &authorization)]).await.status == 200
     }
 
     /// What the provider says of an access token (RFC 7662): whom it is for, and how far it reaches.
     pub(crate) async fn introspected(&self, access_token: &str) -> (String, String) {
-        let address = self.issuer.strip_prefix("http://").and_then(|a| a.parse().ok()).expect("an address");
-        let asked = Browser::new(address, &self.issuer);
+        let asked = self.at_provider();
         let credentials = format!("Basic {}", STANDARD.encode(format!("app:{CLIENT_SECRET}")));
         let headers = [("content-type", "application/x-www-form-urlencoded"), ("authorization", credentials.as_str())];
         let body = format!("token={access_token}");
