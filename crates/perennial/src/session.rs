@@ -6,6 +6,7 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use perennial_core::Timestamp;
 use perennial_core::condition::Condition;
+use perennial_core::id_token::read_unverified_claims;
 use perennial_core::names::ProviderId;
 use perennial_core::secret::AccessToken;
 use perennial_core::session::{AudienceToken, Generation, Lifetimes, SessionId, SessionState, TokenSet};
@@ -81,6 +82,24 @@ impl Session {
     /// The session's claims (Auth.js `token`): `name`, `email`, `picture`, `sub` and what the `jwt` callback kept.
     pub fn claims(&self) -> &Claims {
         &self.state.claims
+    }
+
+    /// All that is known of the user, for deciding what they may do: the claims of the newest ID token, and those of the session that
+    /// it does not have (of UserInfo, or of the `jwt` callback). The provider's word goes before the session's, of which users may
+    /// change parts themselves. Email addresses are lower-cased; what protects the ID token itself is left out.
+    pub fn known_claims(&self) -> Claims {
+        let mut claims = self.state.claims.clone();
+        let id_token = self.tokens().and_then(|tokens| tokens.id_token.as_ref());
+        // It was verified before it was sealed into the session.
+        let told = id_token.and_then(|token| read_unverified_claims(token).ok());
+        for (name, value) in told.into_iter().flat_map(|told| told.all) {
+            match value {
+                _ if ID_TOKEN_OWN.contains(&name.as_str()) => {}
+                Value::String(email) if name == "email" => drop(claims.insert(name, email.to_lowercase().into())),
+                value => drop(claims.insert(name, value)),
+            }
+        }
+        claims
     }
 
     /// Where the user signed in.
@@ -161,6 +180,9 @@ impl Session {
         &self.state
     }
 }
+
+/// Claims that are about the ID token and not about the user: OIDC Core §2, §3.1.3.6, §3.3.2.11.
+const ID_TOKEN_OWN: [&str; 8] = ["nonce", "at_hash", "c_hash", "s_hash", "iat", "exp", "nbf", "jti"];
 
 /// Put into a request's extensions by the layer: who is there, and what was asked for before any router cut it down.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ mod guard;
 mod pages;
 mod providers;
 mod refresh;
+mod resume;
 mod session;
 mod signin;
 mod signout;
@@ -35,6 +36,7 @@ impl Auth {
     /// | GET `/auth/callback/{provider}` | ends a sign-in |
     /// | GET, POST `/auth/signout` | asks, signs out |
     /// | POST `/auth/refresh` | renews now |
+    /// | GET `/auth/resume` | offers a form that was kept over a sign-in |
     /// | POST `/auth/backend/session` | tells an application's server who its visitor is |
     /// | GET `/auth/error`, `/auth/verify-request` | say what happened |
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
@@ -48,6 +50,7 @@ impl Auth {
             .route("/callback/{provider}", get(callback::by_query))
             .route("/signout", get(signout::page).post(signout::sign_out))
             .route("/refresh", post(refresh::renew_now))
+            .route("/resume", get(resume::offer))
             .route("/backend/session", post(backend::session))
             .route("/error", get(pages::error))
             .route("/verify-request", get(pages::verify_request))
@@ -123,7 +126,7 @@ pub fn wants_page(headers: &HeaderMap) -> bool {
 }
 
 /// The first segments below the base path that [`Auth::router`] serves.
-const ENDPOINTS: [&str; 11] = [
+const ENDPOINTS: [&str; 12] = [
     "backend",
     "providers",
     "csrf",
@@ -132,6 +135,7 @@ const ENDPOINTS: [&str; 11] = [
     "callback",
     "signout",
     "refresh",
+    "resume",
     "error",
     "verify-request",
     "style.css",
