@@ -12,6 +12,7 @@ use perennial_core::secret::AccessToken;
 use perennial_core::session::{AudienceToken, Generation, Lifetimes, SessionId, SessionState, TokenSet};
 use serde_json::Value;
 
+use crate::auth::Auth;
 use crate::callbacks::{Claims, User};
 use crate::refusal::Refusal;
 
@@ -82,24 +83,6 @@ impl Session {
     /// The session's claims (Auth.js `token`): `name`, `email`, `picture`, `sub` and what the `jwt` callback kept.
     pub fn claims(&self) -> &Claims {
         &self.state.claims
-    }
-
-    /// All that is known of the user, for deciding what they may do: the claims of the newest ID token, and those of the session that
-    /// it does not have (of UserInfo, or of the `jwt` callback). The provider's word goes before the session's, of which users may
-    /// change parts themselves. Email addresses are lower-cased; what protects the ID token itself is left out.
-    pub fn known_claims(&self) -> Claims {
-        let mut claims = self.state.claims.clone();
-        let id_token = self.tokens().and_then(|tokens| tokens.id_token.as_ref());
-        // It was verified before it was sealed into the session.
-        let told = id_token.and_then(|token| read_unverified_claims(token).ok());
-        for (name, value) in told.into_iter().flat_map(|told| told.all) {
-            match value {
-                _ if ID_TOKEN_OWN.contains(&name.as_str()) => {}
-                Value::String(email) if name == "email" => drop(claims.insert(name, email.to_lowercase().into())),
-                value => drop(claims.insert(name, value)),
-            }
-        }
-        claims
     }
 
     /// Where the user signed in.
@@ -178,6 +161,29 @@ impl Session {
 
     pub(crate) fn state(&self) -> &Arc<SessionState> {
         &self.state
+    }
+}
+
+impl Auth {
+    /// All that is known of a user, for deciding what they may do: the claims of the newest ID token, and those of the session that it
+    /// does not have (of UserInfo, or of the `jwt` callback). The provider's word goes before the session's. What users may set
+    /// themselves by `POST /api/update-user-data` is left out, and so is what protects the ID token itself; email addresses are
+    /// lower-cased.
+    pub fn known_claims(&self, session: &Session) -> Claims {
+        let mut claims = session.claims().clone();
+        let settings = self.settings();
+        claims.retain(|name, _| !(settings.compat_routes && settings.updatable_claims.contains(name)));
+        let id_token = session.tokens().and_then(|tokens| tokens.id_token.as_ref());
+        // It was verified before it was sealed into the session.
+        let told = id_token.and_then(|token| read_unverified_claims(token).ok());
+        for (name, value) in told.into_iter().flat_map(|told| told.all) {
+            match value {
+                _ if ID_TOKEN_OWN.contains(&name.as_str()) => {}
+                Value::String(email) if name == "email" => drop(claims.insert(name, email.to_lowercase().into())),
+                value => drop(claims.insert(name, value)),
+            }
+        }
+        claims
     }
 }
 

@@ -3,7 +3,7 @@
 use http::Uri;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, PROXY_AUTHORIZATION};
 use http::request::Parts;
-use perennial::Session;
+use perennial::{Auth, Session};
 use serde_json::{Map, Value};
 
 use super::Found;
@@ -48,8 +48,8 @@ impl RequestFacts {
     }
 
     /// The facts once it is known who is there.
-    pub(crate) fn with(&self, session: Option<&Session>) -> Facts {
-        let claims = session.map(Session::known_claims).unwrap_or_default();
+    pub(crate) fn with(&self, auth: &Auth, session: Option<&Session>) -> Facts {
+        let claims = session.map(|session| auth.known_claims(session)).unwrap_or_default();
         let provider = session.map(|session| session.provider().as_str().to_owned());
         self.about(claims, provider, session.is_some())
     }
@@ -115,7 +115,7 @@ mod tests {
             request = request.header(name, value);
         }
         let (parts, ()) = request.body(()).expect("a request").into_parts();
-        let facts = RequestFacts::of(&found, "a", &parts).with(None);
+        let facts = RequestFacts::of(&found, "a", &parts).about(Map::new(), None, false);
         let told = json!({ "claims": facts.claims, "session": facts.session, "request": facts.request, "params": facts.params });
         let expected = json!({
             "claims": {},
