@@ -35,7 +35,7 @@ pub struct Gateway {
 pub(crate) struct Inner {
     pub(crate) auth: Auth,
     endpoints: Router,
-    routes: Routes,
+    pub(crate) routes: Routes,
     /// The headers that any route has for its upstream, folded: an upstream believes them wherever they come from.
     pub(crate) said: Vec<String>,
     /// Where upstreams fetch the keys of signed statements, and what they get; nothing if no route has such.
@@ -46,11 +46,11 @@ pub(crate) struct Inner {
 pub(crate) struct Way<'r> {
     pub(crate) route: &'r Route,
     /// What the upstream is asked for.
-    target: Uri,
+    pub(crate) target: Uri,
     /// Whether its path was judged in another spelling than it came in.
     pub(crate) respelled: bool,
     /// What rules and headers are asked about.
-    about: RequestFacts,
+    pub(crate) about: RequestFacts,
 }
 
 impl Gateway {
@@ -222,7 +222,7 @@ impl Inner {
             tracing::info!(route = route.path.as_str(), session = fingerprint, "a write from another site was refused");
             return Some(GatewayRefusal::CrossSiteWrite.into_response());
         }
-        let because = route.admits(&way.about.with(session)).err()?;
+        let because = route.admits(&way.about.with(&self.auth, session)).err()?;
         if session.is_none()
             && let Some(refused) = self.auth.require(request, None).await
         {
@@ -339,7 +339,7 @@ impl Inner {
             None => {}
         }
         if !route.request_headers.is_empty() {
-            let facts = way.about.with(session);
+            let facts = way.about.with(&self.auth, session);
             route.request_headers.iter().for_each(|header| header.write(request.headers_mut(), &facts));
         }
     }

@@ -25,6 +25,7 @@ mod identity;
 mod refusal;
 mod routing;
 mod serving;
+mod trial;
 mod upstream;
 
 pub use admin::Admin;
@@ -34,4 +35,5 @@ pub use gateway::Gateway;
 pub use identity::HeaderTemplate;
 pub use routing::{Access, CsrfGuard, Expression, HostPattern, Identity, PathPattern, Reach, Rewrite, Route};
 pub use serving::serve;
+pub use trial::{Trial, Verdict};
 pub use upstream::{ClientCertificate, HealthCheck, Protocol, Upstream, UpstreamSettings};

@@ -73,6 +73,16 @@ pub enum Access {
     Required,
 }
 
+impl std::fmt::Display for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Public => "public",
+            Self::Optional => "optional",
+            Self::Required => "required",
+        })
+    }
+}
+
 impl Route {
     /// All paths of all hosts to `upstream`, for those who are signed in.
     pub fn to(upstream: Upstream) -> Self {
