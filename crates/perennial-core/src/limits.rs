@@ -29,6 +29,10 @@ pub const SIGN_INS_IN_FLIGHT: usize = 4;
 /// Bytes read of any answer of a provider: the largest key sets seen are under 100 kB.
 pub const PROVIDER_ANSWER_BYTES: usize = 1 << 20;
 
+/// Bytes of a form that is kept over a sign-in: sealed they are 16 kB of base64url, which fit into [`COOKIE_CHUNKS`] cookies beside
+/// the form's target.
+pub const KEPT_FORM_BYTES: usize = 12 << 10;
+
 /// Bytes of a form or JSON body that our own endpoints read.
 pub const ENDPOINT_BODY_BYTES: usize = 64 << 10;
 

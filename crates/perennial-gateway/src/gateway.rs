@@ -9,18 +9,20 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HOST, SET_COOKIE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, HOST, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session, request_span};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session, request_span, wants_page};
 use tower_service::Service;
 use tracing::Instrument;
 
 use crate::config::Config;
 use crate::identity::{self, statement};
 use crate::refusal::{GatewayRefusal, json};
-use crate::routing::{Access, Identity, Route, Routes};
+use crate::routing::{
+    Access, Asked, Identity, NotFound, Overflow, RequestFacts, Route, Routes, capped, host_of, is_too_long,
+};
 use crate::upstream::{Original, Passage, Unanswered};
 
 /// The gateway as a service, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
@@ -33,9 +35,22 @@ pub struct Gateway {
 pub(crate) struct Inner {
     pub(crate) auth: Auth,
     endpoints: Router,
-    routes: Routes,
+    pub(crate) routes: Routes,
+    /// The headers that any route has for its upstream, folded: an upstream believes them wherever they come from.
+    pub(crate) said: Vec<String>,
     /// Where upstreams fetch the keys of signed statements, and what they get; nothing if no route has such.
     key_set: Option<(String, String)>,
+}
+
+/// Where a request goes, decided once.
+pub(crate) struct Way<'r> {
+    pub(crate) route: &'r Route,
+    /// What the upstream is asked for.
+    pub(crate) target: Uri,
+    /// Whether its path was judged in another spelling than it came in.
+    pub(crate) respelled: bool,
+    /// What rules and headers are asked about.
+    pub(crate) about: RequestFacts,
 }
 
 impl Gateway {
@@ -51,7 +66,14 @@ impl Gateway {
             (path, auth.identity_keys().key_set().to_string())
         });
         config.routes.iter().for_each(|route| route.upstream.begin_probing());
-        let inner = Inner { endpoints: auth.router(), routes: Routes::new(config.routes), auth, key_set };
+        let headers = config.routes.iter().flat_map(|route| &route.request_headers);
+        let inner = Inner {
+            endpoints: auth.router(),
+            said: headers.map(|header| identity::folded(header.name().as_str())).collect(),
+            routes: Routes::new(config.routes),
+            auth,
+            key_set,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -104,16 +126,17 @@ impl Gateway {
                 Err(never) => match never {},
             };
         }
-        let route = match inner.route(path) {
-            Err(refusal) => return refusal.into_response(),
-            Ok(route) => route,
+        let (mut parts, mut body) = request.into_parts();
+        let way = match inner.way(&parts) {
+            Ok(way) => way,
+            Err(refused) => return *refused,
         };
-        let (mut parts, body) = request.into_parts();
-        match inner.admit(&mut parts, route).await {
+        if way.route.body_max.is_some_and(|max| is_too_long(&body, max)) {
+            return GatewayRefusal::BodyTooLarge.into_response();
+        }
+        match inner.admit(&mut parts, &way, Some(&mut body)).await {
             Err(refused) => *refused,
-            Ok(Admitted { session, set_cookies }) => {
-                inner.forward(Request::from_parts(parts, body), route, session, set_cookies, peer).await
-            }
+            Ok(admitted) => inner.forward(Request::from_parts(parts, body), &way, admitted, peer).await,
         }
     }
 }
@@ -128,33 +151,43 @@ pub(crate) struct Admitted {
 }
 
 impl Inner {
-    /// The route of a path, or why it has none.
-    pub(crate) fn route(&self, path: &str) -> Result<&Route, GatewayRefusal> {
-        match self.routes.find(path) {
-            Err(_) => Err(GatewayRefusal::AmbiguousPath),
-            Ok(None) => Err(GatewayRefusal::NoRoute),
-            Ok(Some(route)) => Ok(route),
-        }
+    /// Where a request goes; if nowhere, what it is answered.
+    pub(crate) fn way(&self, request: &Parts) -> Result<Way<'_>, Box<Response<Body>>> {
+        let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).map(host_of).unwrap_or_default();
+        let asked = Asked { host: &host, method: &request.method, path: request.uri.path() };
+        let found = self.routes.find(asked).map_err(|none| Box::new(unfound(&none)))?;
+        let target =
+            found.target(&request.uri).ok_or_else(|| Box::new(GatewayRefusal::AmbiguousPath.into_response()))?;
+        let about = RequestFacts::of(&found, &host, request);
+        Ok(Way { route: found.route, target, respelled: found.path != request.uri.path(), about })
     }
 
-    /// Whether a request may go on to `route`; if not, what it is answered. Whoever passes requests on asks here: the gateway
-    /// itself, and for other proxies `forward_auth`.
-    pub(crate) async fn admit(&self, parts: &mut Parts, route: &Route) -> Result<Admitted, Box<Response<Body>>> {
+    /// Whether a request may go its way; if not, what it is answered. Whoever passes requests on asks here: the gateway itself, and
+    /// for other proxies `forward_auth`, which has no body to keep over a sign-in.
+    pub(crate) async fn admit(
+        &self,
+        parts: &mut Parts,
+        way: &Way<'_>,
+        body: Option<&mut Body>,
+    ) -> Result<Admitted, Box<Response<Body>>> {
+        let route = way.route;
         if route.access == Access::Public {
             return Ok(Admitted::default());
         }
         let Entry { session, set_cookies, challenge, unavailable, .. } =
             self.enter(&parts.method, &parts.headers, Door::Ordinary, route).await;
+        if let Some(challenge) = challenge {
+            parts.extensions.insert(challenge);
+        }
         let refused = match (unavailable, session.as_ref().map(Session::bearer)) {
             (Some(refusal), _) => Some(self.auth.refuse(parts, refusal)),
             (None, Some(Err(refusal @ Refusal::AudienceRefused))) => Some(refusal.into_response()),
-            (None, _) if route.access == Access::Required => {
-                if let Some(challenge) = challenge {
-                    parts.extensions.insert(challenge);
-                }
-                self.auth.require(parts, session.as_ref()).await
-            }
+            (None, _) if route.access == Access::Required => self.require(parts, way, session.as_ref(), body).await,
             (None, _) => None,
+        };
+        let refused = match refused {
+            Some(refused) => Some(refused),
+            None => self.judge(parts, way, session.as_ref()).await,
         };
         match refused {
             Some(refused) => Err(with_cookies(refused, set_cookies).into()),
@@ -162,18 +195,72 @@ impl Inner {
         }
     }
 
+    /// What somebody is told who is not signed in as the route wants it.
+    async fn require(
+        &self,
+        request: &Parts,
+        way: &Way<'_>,
+        session: Option<&Session>,
+        body: Option<&mut Body>,
+    ) -> Option<Response<Body>> {
+        let refused = self.auth.require(request, session).await?;
+        let (Some(body), Some(max), true) = (body, self.auth.keepable_form(request), way.route.keep_post) else {
+            return Some(refused);
+        };
+        // A longer form, or one that breaks off, is not kept.
+        let kept = match axum::body::to_bytes(std::mem::take(body), max).await {
+            Ok(form) => self.auth.keep_form(request, &form, session).await,
+            Err(_) => None,
+        };
+        Some(kept.unwrap_or(refused))
+    }
+
+    /// What somebody is told whom the page they come from, or the route's rule, does not let pass. Whoever is not signed in may do
+    /// so first.
+    async fn judge(&self, request: &Parts, way: &Way<'_>, session: Option<&Session>) -> Option<Response<Body>> {
+        let (route, fingerprint) = (way.route, session.map(Session::fingerprint));
+        if session.is_some() && !route.csrf.admits(&request.method, &request.headers, &self.origins(request)) {
+            tracing::info!(route = route.path.as_str(), session = fingerprint, "a write from another site was refused");
+            return Some(GatewayRefusal::CrossSiteWrite.into_response());
+        }
+        let because = route.admits(&way.about.with(&self.auth, session)).err()?;
+        if session.is_none()
+            && let Some(refused) = self.auth.require(request, None).await
+        {
+            return Some(refused);
+        }
+        tracing::info!(route = route.path.as_str(), session = fingerprint, because, "a request was denied by a rule");
+        let (refusal, page) = (GatewayRefusal::RuleDenied, wants_page(&request.headers));
+        Some(if page { self.auth.forbidden_page(&request.headers, refusal.code()) } else { refusal.into_response() })
+    }
+
+    /// The origins of pages that are the application's own: ours, and that of the host which was asked.
+    fn origins(&self, request: &Parts) -> [String; 2] {
+        let settings = self.auth.settings();
+        let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        [settings.origin(), format!("{}://{}", settings.public_url.scheme(), host.to_ascii_lowercase())]
+    }
+
     /// Passes a request on. An upstream that calls the access token invalid is asked once more with the next one, if what is
     /// known of the request's body allows it (RFC 6750 §3.1).
     async fn forward(
         &self,
-        request: Request<Body>,
-        route: &Route,
-        session: Option<Session>,
-        set_cookies: Vec<HeaderValue>,
+        mut request: Request<Body>,
+        way: &Way<'_>,
+        Admitted { session, set_cookies }: Admitted,
         peer: SocketAddr,
     ) -> Response<Body> {
+        let route = way.route;
+        let asked = std::mem::replace(request.uri_mut(), way.target.clone());
+        let (request, overflow) = match route.body_max {
+            Some(max) => capped(request, max),
+            None => (request, Overflow::default()),
+        };
         let (request, original) = Original::keep(request, route.upstream.settings().replay_max);
-        let response = self.pass(request, &original, route, session.as_ref(), peer).await;
+        let response = self.pass(request, &original, way, session.as_ref(), peer).await;
+        if overflow.happened() {
+            return with_cookies(GatewayRefusal::BodyTooLarge.into_response(), set_cookies);
+        }
         let (Some(session), true) = (session, calls_token_invalid(&response)) else {
             return with_cookies(response, set_cookies);
         };
@@ -184,11 +271,12 @@ impl Inner {
             self.enter(original.method(), original.headers(), door, route).await;
         let response = match renewed {
             Some(renewed) if renewed.generation() > session.generation() => {
-                self.pass(repeated, &original, route, Some(&renewed), peer).await
+                self.pass(repeated, &original, way, Some(&renewed), peer).await
             }
             // Our token has died on its way, or the session is over: that is ours to say, and an outage is no "signed out".
             renewed if route.access == Access::Required => {
-                let (parts, _) = repeated.into_parts();
+                let (mut parts, _) = repeated.into_parts();
+                parts.uri = asked;
                 self.auth.require(&parts, renewed.as_ref()).await.unwrap_or(response)
             }
             _ => response,
@@ -201,18 +289,23 @@ impl Inner {
         &self,
         mut request: Request<Body>,
         original: &Original,
-        route: &Route,
+        way: &Way<'_>,
         session: Option<&Session>,
         peer: SocketAddr,
     ) -> Response<Body> {
-        let passage =
-            Passage { settings: self.auth.settings(), peer, session: session.map(|session| (&self.auth, session)) };
-        self.dress(&mut request, route, session).await;
-        let answer = match route.upstream.pass(request, &passage).await {
+        let passage = Passage {
+            settings: self.auth.settings(),
+            peer,
+            session: session.map(|session| (&self.auth, session)),
+            answer_timeout: way.route.timeout,
+        };
+        let upstream = &way.route.upstream;
+        self.dress(&mut request, way, session).await;
+        let answer = match upstream.pass(request, &passage).await {
             Err(Unanswered::Stale) if original.method().is_idempotent() => match original.again() {
                 Some(mut again) => {
-                    self.dress(&mut again, route, session).await;
-                    route.upstream.pass(again, &passage).await
+                    self.dress(&mut again, way, session).await;
+                    upstream.pass(again, &passage).await
                 }
                 None => Err(Unanswered::Stale),
             },
@@ -230,12 +323,13 @@ impl Inner {
     }
 
     /// Tells an upstream who is there, and hides from it what is ours.
-    pub(crate) async fn dress(&self, request: &mut Request<Body>, route: &Route, session: Option<&Session>) {
-        identity::strip(request.headers_mut(), self.auth.settings().secure());
+    pub(crate) async fn dress(&self, request: &mut Request<Body>, way: &Way<'_>, session: Option<&Session>) {
+        let route = way.route;
+        identity::strip(request.headers_mut(), &self.said, self.auth.settings().secure());
         match session {
             Some(session) => {
                 if route.identity == Identity::Headers {
-                    identity::announce(request.headers_mut(), session);
+                    identity::announce(request.headers_mut(), session.user(), session.fingerprint());
                 } else {
                     statement::announce(&self.auth, request, session, route.upstream.url(), route.bearer).await;
                 }
@@ -244,6 +338,26 @@ impl Inner {
             // The application's own Authorization header, where we have nothing to put in its place.
             None if route.access == Access::Required => drop(request.headers_mut().remove(AUTHORIZATION)),
             None => {}
+        }
+        if !route.request_headers.is_empty() {
+            let facts = way.about.with(&self.auth, session);
+            route.request_headers.iter().for_each(|header| header.write(request.headers_mut(), &facts));
+        }
+    }
+}
+
+/// The answer where there is no route.
+fn unfound(none: &NotFound) -> Response<Body> {
+    match none {
+        NotFound::AmbiguousPath => GatewayRefusal::AmbiguousPath.into_response(),
+        NotFound::NoRoute => GatewayRefusal::NoRoute.into_response(),
+        NotFound::OtherMethods(methods) => {
+            let mut response = GatewayRefusal::MethodNotAllowed.into_response();
+            let names: Vec<_> = methods.iter().map(Method::as_str).collect();
+            if let Ok(allow) = HeaderValue::from_str(&names.join(", ")) {
+                response.headers_mut().insert(ALLOW, allow);
+            }
+            response
         }
     }
 }

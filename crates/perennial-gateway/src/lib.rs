@@ -26,12 +26,15 @@ mod refusal;
 mod routing;
 mod serving;
 mod sessions_end;
+mod trial;
 mod upstream;
 
 pub use admin::Admin;
 pub use config::{Config, QuickStart, settings};
 pub use forward_auth::{ForwardAuth, ForwardAuthSettings};
 pub use gateway::Gateway;
-pub use routing::{Access, Identity, Route};
+pub use identity::HeaderTemplate;
+pub use routing::{Access, CsrfGuard, Expression, HostPattern, Identity, PathPattern, Reach, Rewrite, Route};
 pub use serving::serve;
+pub use trial::{Trial, Verdict};
 pub use upstream::{ClientCertificate, HealthCheck, Protocol, Upstream, UpstreamSettings};

@@ -33,6 +33,14 @@ pub(crate) enum GatewayRefusal {
     OwnEndpoint,
     /// Forward-auth: the request was refused a moment ago and would not be now.
     AskAgain,
+    /// The routes of this host and path are for other methods.
+    MethodNotAllowed,
+    /// The route's rule is not met.
+    RuleDenied,
+    /// A page of another site, or of another origin, wants to write with the user's session.
+    CrossSiteWrite,
+    /// The request's body is longer than the route allows.
+    BodyTooLarge,
 }
 
 impl GatewayRefusal {
@@ -101,7 +109,32 @@ impl GatewayRefusal {
                 "ask_again",
                 "The request was refused a moment ago and would be allowed now; repeat it.",
             ),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Nothing is configured for this method at this path; use one that Allow names.",
+            ),
+            Self::RuleDenied => (
+                StatusCode::FORBIDDEN,
+                "rule_denied",
+                "Your account is not allowed here; ask whoever runs this site, whose log says why.",
+            ),
+            Self::CrossSiteWrite => (
+                StatusCode::FORBIDDEN,
+                "cross_site_write",
+                "This came from a page of another site; do it from a page of this one.",
+            ),
+            Self::BodyTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "The body of the request is longer than is taken here; send less at once.",
+            ),
         }
+    }
+
+    /// The stable code, for the page that says the same.
+    pub(crate) fn code(self) -> &'static str {
+        self.row().1
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {

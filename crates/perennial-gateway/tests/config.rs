@@ -384,7 +384,7 @@ fn every_documented_key_is_read() {
     assert_eq!((config.listen.port(), config.store.as_str()), (4300, "memory:"));
     assert_eq!(config.admin, "0.0.0.0:9420".parse().ok());
     let route = &config.routes[0];
-    assert_eq!((&*route.path, route.upstream.url().as_str()), ("/api", "http://127.0.0.1:1/base"));
+    assert_eq!((route.path.as_str(), route.upstream.url().as_str()), ("/api", "http://127.0.0.1:1/base"));
     assert_eq!((route.access, route.bearer, route.identity), (Access::Optional, false, Identity::Jwt));
     let gateway = Gateway::build(config).expect("a good configuration");
     let settings = gateway.auth().settings();

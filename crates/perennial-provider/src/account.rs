@@ -16,19 +16,29 @@ pub struct Account {
     pub email: String,
     /// The `picture` claim, a URL.
     pub picture: Option<String>,
+    /// The `groups` claim, given out for the scope `groups`.
+    pub groups: Vec<String>,
 }
 
 impl Account {
-    /// An account without a picture.
+    /// An account without a picture and in no group.
     pub fn new(id: impl Into<String>, name: impl Into<String>, email: impl Into<String>) -> Self {
-        Self { id: id.into(), name: name.into(), email: email.into(), picture: None }
+        Self { id: id.into(), name: name.into(), email: email.into(), picture: None, groups: Vec::new() }
     }
 
-    /// Alice, Bob and Carol, who are there unless the builder names others.
+    /// The same account in these groups.
+    #[must_use]
+    pub fn in_groups<T: Into<String>>(mut self, groups: impl IntoIterator<Item = T>) -> Self {
+        self.groups = groups.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Alice, Bob and Carol, who are there unless the builder names others; Alice is in the groups `staff` and `admins`, Bob in
+    /// `staff`.
     pub fn defaults() -> Vec<Self> {
         vec![
-            Self::new("alice", "Alice Archer", "alice@example.test"),
-            Self::new("bob", "Bob Baker", "bob@example.test"),
+            Self::new("alice", "Alice Archer", "alice@example.test").in_groups(["staff", "admins"]),
+            Self::new("bob", "Bob Baker", "bob@example.test").in_groups(["staff"]),
             Self::new("carol", "Carol Carpenter", "carol@example.test"),
         ]
     }

@@ -176,7 +176,7 @@ fn id_token(
     state.keys().sign("JWT", &claims, spoil)
 }
 
-/// The claims that the scopes `profile` and `email` ask for (OIDC Core §5.4).
+/// The claims that the scopes `profile` and `email` ask for (OIDC Core §5.4), and those of the scope `groups`.
 pub(crate) fn profile_claims(state: &State, subject: &str, scope: &str) -> Vec<(&'static str, Value)> {
     let mut claims: Vec<(&'static str, Value)> = Vec::new();
     let Some(account) = state.settings.account(subject) else {
@@ -195,6 +195,7 @@ pub(crate) fn profile_claims(state: &State, subject: &str, scope: &str) -> Vec<(
                 claims.push(("email", account.email.as_str().into()));
                 claims.push(("email_verified", true.into()));
             }
+            "groups" => claims.push(("groups", account.groups.clone().into())),
             _ => {}
         }
     }

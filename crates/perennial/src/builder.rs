@@ -53,6 +53,7 @@ pub struct AuthBuilder {
     renewal: RenewalPolicy,
     return_origins: Vec<String>,
     updatable_claims: Vec<String>,
+    kept_claims: Vec<String>,
     cookie_format: CookieFormat,
     compat_routes: bool,
     sign_out_at_provider: bool,
@@ -90,6 +91,7 @@ impl AuthBuilder {
             renewal: RenewalPolicy::default(),
             return_origins: Vec::new(),
             updatable_claims: ["name", "nickname", "picture", "locale"].map(String::from).to_vec(),
+            kept_claims: Vec::new(),
             cookie_format: CookieFormat::default(),
             compat_routes: false,
             sign_out_at_provider: false,
@@ -220,6 +222,13 @@ impl AuthBuilder {
     /// The claims that `POST /api/update-user-data` may set, instead of `name`, `nickname`, `picture` and `locale`.
     pub fn updatable_claims<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.updatable_claims = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Claims that a session keeps of what its provider tells at sign-in, besides its name, email and picture: `groups` that UserInfo
+    /// alone has, which is asked for them then. The claims of the newest ID token are known without.
+    pub fn kept_claims<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.kept_claims = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -401,6 +410,7 @@ impl AuthBuilder {
             renewal: self.renewal,
             return_origins,
             updatable_claims: self.updatable_claims,
+            kept_claims: self.kept_claims,
             pages: self.pages,
             theme: self.theme,
             compat_routes: self.compat_routes,

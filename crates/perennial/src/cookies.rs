@@ -23,6 +23,8 @@ pub(crate) struct CookieNames {
     pub(crate) flow_prefix: String,
     /// What the provider wants of the next sign-in.
     pub(crate) challenge: String,
+    /// A form that is kept over a sign-in; sent to one path alone, which the prefix `__Host-` does not allow.
+    pub(crate) form: String,
     secure: bool,
 }
 
@@ -36,6 +38,7 @@ impl CookieNames {
             callback_url: format!("{prefix}authjs.callback-url"),
             flow_prefix: format!("{host_prefix}perennial.flow."),
             challenge: format!("{host_prefix}perennial.challenge"),
+            form: format!("{prefix}perennial.form"),
             secure,
         }
     }
@@ -50,7 +53,7 @@ impl CookieNames {
 
     /// Whether a cookie is ours and no upstream's business.
     pub(crate) fn owns(&self, name: &str) -> bool {
-        [&self.session, &self.other_session, &self.csrf, &self.callback_url, &self.challenge]
+        [&self.session, &self.other_session, &self.csrf, &self.callback_url, &self.challenge, &self.form]
             .iter()
             .any(|own| name.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
             || name.starts_with(&self.flow_prefix)
@@ -63,8 +66,13 @@ impl CookieNames {
 
     /// A `Set-Cookie` value: `HttpOnly`, `SameSite=Lax`, `Path=/`, and `Secure` on https.
     pub(crate) fn set(&self, name: &str, value: &str, life: Life) -> HeaderValue {
+        self.set_below("/", name, value, life)
+    }
+
+    /// The same for a cookie that is sent to `path` and below it alone.
+    pub(crate) fn set_below(&self, path: &str, name: &str, value: &str, life: Life) -> HeaderValue {
         let mut cookie = Cookie::new(name, value);
-        cookie.set_path("/");
+        cookie.set_path(path);
         cookie.set_http_only(true);
         cookie.set_same_site(SameSite::Lax);
         cookie.set_secure(self.secure);

@@ -6,11 +6,13 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use perennial_core::Timestamp;
 use perennial_core::condition::Condition;
+use perennial_core::id_token::read_unverified_claims;
 use perennial_core::names::ProviderId;
 use perennial_core::secret::AccessToken;
 use perennial_core::session::{AudienceToken, Generation, Lifetimes, SessionState, TokenSet};
 use serde_json::Value;
 
+use crate::auth::Auth;
 use crate::callbacks::{Claims, User};
 use crate::refusal::Refusal;
 
@@ -156,6 +158,32 @@ impl Session {
         &self.state
     }
 }
+
+impl Auth {
+    /// All that is known of a user, for deciding what they may do: the claims of the newest ID token, and those of the session that it
+    /// does not have (of UserInfo, or of the `jwt` callback). The provider's word goes before the session's. What users may set
+    /// themselves by `POST /api/update-user-data` is left out, and so is what protects the ID token itself; email addresses are
+    /// lower-cased.
+    pub fn known_claims(&self, session: &Session) -> Claims {
+        let mut claims = session.claims().clone();
+        let settings = self.settings();
+        claims.retain(|name, _| !(settings.compat_routes && settings.updatable_claims.contains(name)));
+        let id_token = session.tokens().and_then(|tokens| tokens.id_token.as_ref());
+        // It was verified before it was sealed into the session.
+        let told = id_token.and_then(|token| read_unverified_claims(token).ok());
+        for (name, value) in told.into_iter().flat_map(|told| told.all) {
+            match value {
+                _ if ID_TOKEN_OWN.contains(&name.as_str()) => {}
+                Value::String(email) if name == "email" => drop(claims.insert(name, email.to_lowercase().into())),
+                value => drop(claims.insert(name, value)),
+            }
+        }
+        claims
+    }
+}
+
+/// Claims that are about the ID token and not about the user: OIDC Core §2, §3.1.3.6, §3.3.2.11.
+const ID_TOKEN_OWN: [&str; 8] = ["nonce", "at_hash", "c_hash", "s_hash", "iat", "exp", "nbf", "jti"];
 
 /// Put into a request's extensions by the layer: who is there, and what was asked for before any router cut it down.
 #[derive(Clone, Debug)]

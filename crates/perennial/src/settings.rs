@@ -36,6 +36,8 @@ pub struct Settings {
     pub return_origins: Vec<url::Origin>,
     /// Claims that `POST /api/update-user-data` may set; `name`, `nickname`, `picture`, `locale`.
     pub updatable_claims: Vec<String>,
+    /// Claims that a session keeps of what its provider tells at sign-in, besides its name, email and picture; none.
+    pub kept_claims: Vec<String>,
     /// The application's own pages, instead of ours.
     pub pages: Pages,
     /// How our own pages look.

@@ -7,7 +7,7 @@ use perennial_core::authorize::{self, CallbackError, Manner, PendingSignIn, Sign
 use perennial_core::names::ProviderId;
 use perennial_core::origin::ReturnUrl;
 use perennial_core::record::{Record, What, seal_state};
-use perennial_core::session::{SessionState, Subject, TokenSet};
+use perennial_core::session::{RESERVED_CLAIMS, SessionState, Subject, TokenSet};
 use perennial_store::Swap;
 
 use crate::alarm::AlarmCode;
@@ -173,8 +173,10 @@ impl Inner {
         extra: Claims,
         pending: &PendingSignIn,
     ) -> Result<SessionState, SignInFailure> {
-        let (profile, claims) =
-            issuer.who_is(&self.edges, &tokens, pending).await.map_err(|error| log("identity", &error))?;
+        let (profile, claims) = issuer
+            .who_is(&self.edges, &tokens, pending, &self.settings.kept_claims)
+            .await
+            .map_err(|error| log("identity", &error))?;
         let user = User { id: profile.id, name: profile.name, email: profile.email, image: profile.image };
         let provider = issuer.provider().id.clone();
         let account = Account {
@@ -195,7 +197,7 @@ impl Inner {
         }
         let subject = Subject::at_sign_in(issuer.provider(), &claims, &user.id, self.now());
         let ask = JwtCallback {
-            token: first_claims(&user),
+            token: first_claims(&user, &claims, &self.settings.kept_claims),
             trigger: Some(JwtTrigger::SignIn),
             user: Some(user),
             account: Some(account),
@@ -239,12 +241,18 @@ impl Inner {
     }
 }
 
-/// Auth.js's first claims, with the provider's subject for `sub`: the same at every sign-in.
-fn first_claims(user: &User) -> Claims {
+/// Auth.js's first claims, with the provider's subject for `sub`, the same at every sign-in; and those of the `profile` that are to be
+/// kept.
+fn first_claims(user: &User, profile: &Claims, kept: &[String]) -> Claims {
     let members = [("name", &user.name), ("email", &user.email), ("picture", &user.image)];
     let mut claims: Claims =
         members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into()))).collect();
     claims.insert("sub".into(), user.id.clone().into());
+    for name in kept.iter().filter(|name| !RESERVED_CLAIMS.contains(&name.as_str())) {
+        if let (None, Some(value)) = (claims.get(name), profile.get(name)) {
+            claims.insert(name.clone(), value.clone());
+        }
+    }
     claims
 }
 

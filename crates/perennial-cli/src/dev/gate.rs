@@ -14,7 +14,7 @@ use axum::extract::Extension;
 use http::{Request, Response};
 use perennial::secret::{ClientSecret, CookieSecret};
 use perennial::{Auth, Event, Provider, RenewalPolicy, provider::RefreshClass, store};
-use perennial_gateway::{Access, Admin, Config, Gateway, Identity, Route, Upstream, serve};
+use perennial_gateway::{Access, Admin, Config, Gateway, PathPattern, Route, Upstream, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::broadcast::Receiver;
@@ -130,16 +130,15 @@ fn config(plan: &Plan, secrets: &[CookieSecret]) -> Result<Config, GateError> {
         .store(store::open(&path).map_err(GateError::said)?);
     let upstream = Url::parse(&format!("http://{}", plan.upstream)).map_err(GateError::said)?;
     let upstream = Upstream::at(upstream).map_err(GateError::said)?;
-    let route = |path: &str, access| Route {
-        path: path.into(),
-        upstream: upstream.clone(),
-        access,
-        bearer: true,
-        identity: Identity::Headers,
-        audience: None,
+    let route = |path: &str, access| {
+        let path = PathPattern::parse(path).map_err(GateError::said)?;
+        Ok::<_, GateError>(Route { path, access, ..Route::to(upstream.clone()) })
     };
-    let routes =
-        vec![route("/", Access::Optional), route("/demo/assets", Access::Public), route("/demo/me", Access::Required)];
+    let routes = vec![
+        route("/", Access::Optional)?,
+        route("/demo/assets", Access::Public)?,
+        route("/demo/me", Access::Required)?,
+    ];
     Ok(Config { listen: plan.listen, store: path, ..Config::new(auth, routes) })
 }
 

@@ -35,7 +35,7 @@ use self::source::{Overrides, Reading, Source};
 use self::top::TOP;
 use self::values::Values;
 use crate::forward_auth::ForwardAuthSettings;
-use crate::routing::{Access, Identity, Route};
+use crate::routing::Route;
 
 /// All a gateway is built from.
 #[must_use]
@@ -108,14 +108,7 @@ impl Config {
         start.say(&mut environment);
         let source = Source { name: COMMAND_LINE, text: "", overrides: environment.overrides };
         let reading = source.read(&TOP, &mut faults).map_err(|faults| ConfigError { faults })?;
-        let route = upstream.map(|upstream| Route {
-            path: "/".into(),
-            upstream,
-            access: Access::Required,
-            bearer: true,
-            identity: Identity::Headers,
-            audience: None,
-        });
+        let route = upstream.map(Route::to);
         Self::resolved(reading, &environment.variables, faults, |_, _| route.into_iter().collect())
     }
 

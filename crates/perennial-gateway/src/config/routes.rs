@@ -2,25 +2,34 @@
 
 use std::sync::Arc;
 
-use http::uri::PathAndQuery;
+use http::Method;
 use perennial::{Audience, ConfigFault};
 use url::Url;
 
-use super::setting::{Section, Setting};
+use super::setting::{DAY, Range, Section, Setting};
 use super::values::Values;
-use crate::routing::{Access, Identity, Route};
+use crate::identity::HeaderTemplate;
+use crate::routing::{Access, CsrfGuard, Expression, HostPattern, Identity, PathPattern, Reach, Rewrite, Route};
 use crate::upstream::Upstream;
 
 pub(super) const ROUTES: Section = Section::new(
     "routes",
-    "Who goes where. The longest path that covers the request decides.",
+    "Who goes where. The most particular route that covers the request decides.",
     &[
+        Setting::texts(
+            "hosts",
+            "the hosts it is for: `\"app.example.com\"`, or `\"*.example.com\"` for all names below. See \
+             [which route](routing.md#which-route-a-request-takes)",
+        )
+        .falls_back_to("all"),
+        Setting::texts("methods", "the methods it is for; `GET` covers `HEAD`").falls_back_to("all"),
         Setting::text(
             "path",
-            "the beginning of the path, whole segments: `\"/api\"` covers `/api` and `/api/x`, not `/apiary`",
+            "the beginning of the path, whole segments: `\"/api\"` covers `/api` and `/api/x`, not `/apiary`. `{id}` stands for any \
+             segment, `{*rest}` at the end for what lies below",
         )
-        .default("/")
-        .remedy("begin the path with a slash and write it as browsers send it, without a query, such as \"/api\""),
+        .default("/"),
+        Setting::flag("exact", "that path alone, and nothing below it"),
         Setting::text("upstream", "where requests go; its own path is put before theirs")
             .required()
             .value("text, `http://…`")
@@ -32,6 +41,21 @@ pub(super) const ROUTES: Section = Section::new(
         )
         // Whoever forgets to say it wants it shut.
         .default("required"),
+        Setting::text(
+            "rule",
+            "what must be true of who may pass, in CEL: `'\"admins\" in claims.groups'`. See [rules](routing.md#rules)",
+        ),
+        Setting::choice(
+            "csrf",
+            &["off", "site", "origin"],
+            "whose pages may write there with a session: everybody's, those of the same site, or those of the same origin alone. See \
+             [writes from other sites](routing.md#writes-from-other-sites)",
+        )
+        .default("site"),
+        Setting::flag(
+            "keep_post",
+            "keep a form that a stranger posts while they sign in, and [offer it](routing.md#forms-that-meet-a-sign-in) afterwards",
+        ),
         Setting::flag("bearer", "whether the access token goes along as `Authorization: Bearer`").default("true"),
         Setting::choice(
             "identity",
@@ -51,6 +75,19 @@ pub(super) const ROUTES: Section = Section::new(
             "what that token may do, separated by spaces, where it is less than all that was granted; alone or with `audience`",
         )
         .remedy("write scope tokens separated by spaces, such as \"orders:read\""),
+        Setting::text(
+            "rewrite",
+            "what takes the place of `path` on the way to the upstream: `\"/\"` takes it away, `\"/v2/{id}\"` uses a name of it",
+        ),
+        Setting::time("timeout", Range::of_millis(1, DAY, "1 millisecond to 1 day"), "how long the upstream may take to begin its answer")
+            .falls_back_to("the upstream's own"),
+        Setting::size("body_max", Range::of(0, 1 << 40, "0 bytes to 1 TiB"), "how much a request's body may have; more is 413 `body_too_large`")
+            .falls_back_to("any"),
+        Setting::map(
+            "request_headers",
+            "further headers for the upstream, each with an expression in CEL: `X-Groups = 'claims.groups'`. See \
+             [what the application is told](routing.md#what-the-application-is-told)",
+        ),
     ],
 )
 .sample(SAMPLE);
@@ -64,8 +101,8 @@ pub(super) fn routes(top: &Values, backends: bool, faults: &mut Vec<ConfigFault>
     let mut routes: Vec<Route> = Vec::new();
     for table in tables {
         let Some(route) = route(table, faults) else { continue };
-        if routes.iter().any(|other| other.path.trim_end_matches('/') == route.path.trim_end_matches('/')) {
-            faults.push(table.fault("path", "choose a path that no other route has"));
+        if routes.iter().any(|other| other.clashes_with(&route)) {
+            faults.push(table.fault("path", "choose a path that no other route has for these hosts and methods"));
         }
         routes.push(route);
     }
@@ -73,7 +110,8 @@ pub(super) fn routes(top: &Values, backends: bool, faults: &mut Vec<ConfigFault>
 }
 
 fn route(route: &Values, faults: &mut Vec<ConfigFault>) -> Option<Route> {
-    let path = route.parsed("path", faults, |path| is_plain_path(path).then(|| path.to_owned()));
+    let reach = if route.flag("exact") { Reach::Exact } else { Reach::Below };
+    let path = judged(route, "path", faults, PathPattern::parse).map(|path| path.reaching(reach));
     let upstream = route.parsed("upstream", faults, upstream);
     let accesses = [("public", Access::Public), ("optional", Access::Optional), ("required", Access::Required)];
     let access = route.choice("access", &accesses).unwrap_or(Access::Required);
@@ -84,14 +122,83 @@ fn route(route: &Values, faults: &mut Vec<ConfigFault>) -> Option<Route> {
         let remedy = "leave it out, or let the route have sessions and their bearer: access \"required\" or \"optional\", bearer true";
         faults.push(route.fault("audience", remedy));
     }
+    let rule = judged(route, "rule", faults, Expression::parse);
+    if route.is_given("rule") && access == Access::Public {
+        faults.push(
+            route.fault("rule", "leave it out, or let the route look at sessions: access \"required\" or \"optional\""),
+        );
+    }
+    let keep_post = route.flag("keep_post");
+    if keep_post && access != Access::Required {
+        faults.push(route.fault("keep_post", "leave it out, or have the route require sign-in: access \"required\""));
+    }
+    let guards = [("off", CsrfGuard::Off), ("site", CsrfGuard::Site), ("origin", CsrfGuard::Origin)];
+    let (hosts, methods) =
+        (listed(route, "hosts", faults, HostPattern::parse), listed(route, "methods", faults, method));
+    let request_headers = request_headers(route, faults);
+    let path = path?;
+    let rewrite = judged(route, "rewrite", faults, |text| Rewrite::parse(text, &path));
     Some(Route {
-        path: path?,
-        upstream: upstream?,
+        hosts,
+        methods,
+        path,
         access,
+        rule,
+        csrf: route.choice("csrf", &guards).unwrap_or_default(),
+        keep_post,
         bearer,
         identity: route.choice("identity", &identities).unwrap_or_default(),
         audience: audience.map(Arc::new),
+        request_headers,
+        rewrite,
+        timeout: route.time("timeout"),
+        body_max: route.number("body_max"),
+        ..Route::to(upstream?)
     })
+}
+
+/// A text that means something; if it does not, `read` says what to do.
+fn judged<T, E: Into<String>>(
+    route: &Values,
+    key: &str,
+    faults: &mut Vec<ConfigFault>,
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> Option<T> {
+    read(&route.text(key)?).map_err(|remedy| faults.push(route.fault(key, remedy))).ok()
+}
+
+/// Texts that mean something, each.
+fn listed<T, E: Into<String>>(
+    route: &Values,
+    key: &str,
+    faults: &mut Vec<ConfigFault>,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Vec<T> {
+    let texts = route.texts(key);
+    let emptied = texts.is_empty() && route.is_given(key);
+    faults.extend(emptied.then(|| route.fault(key, "name at least one, or leave it out for all")));
+    let read = texts.iter().filter_map(|text| read(text).map_err(|remedy| faults.push(route.fault(key, remedy))).ok());
+    read.collect()
+}
+
+fn method(text: &str) -> Result<Method, &'static str> {
+    let method = Method::from_bytes(text.as_bytes())
+        .ok()
+        .filter(|_| text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-'));
+    let served = method.filter(|method| ![Method::CONNECT, Method::TRACE].contains(method));
+    served.ok_or("write methods in capital letters, such as [\"GET\", \"POST\"]; CONNECT and TRACE are never served")
+}
+
+fn request_headers(route: &Values, faults: &mut Vec<ConfigFault>) -> Vec<HeaderTemplate> {
+    let read = |(name, value): &(String, String)| match HeaderTemplate::parse(name, value) {
+        Ok(header) => Some(header),
+        Err(remedy) => {
+            let key = format!("{}.{name}", route.key("request_headers"));
+            faults.push(ConfigFault::new(key, route.place_of("request_headers"), remedy));
+            None
+        }
+    };
+    route.map("request_headers").iter().filter_map(read).collect()
 }
 
 /// Whom the access tokens of a route are for: an API by name, less than all that was granted, or both.
@@ -102,12 +209,6 @@ fn audience(route: &Values, faults: &mut Vec<ConfigFault>) -> Option<Audience> {
         (None, Some(scope)) => Some(Audience::of_scope(&scope)),
         (None, None) => None,
     }
-}
-
-/// A path as it stands in a request line: anything else would never match.
-fn is_plain_path(path: &str) -> bool {
-    let parsed: Option<PathAndQuery> = path.parse().ok();
-    path.starts_with('/') && parsed.is_some_and(|parsed| parsed.path() == path) && !path.contains("//")
 }
 
 /// An upstream by its URL, if we can speak to it.
@@ -149,7 +250,23 @@ audience = "https://orders.example"    # which is one for this API, bought with 
 
 [[routes]]
 path = "/assets"
+methods = ["GET"]
 upstream = "http://127.0.0.1:5173"
 access = "public"
 bearer = false
+
+[[routes]]
+hosts = ["app.example.com"]            # all hosts unless named
+path = "/admin/users/{id}"
+# exact = false                        # covers what lies below, too
+upstream = "http://127.0.0.1:8082"
+rule = '"admins" in claims.groups || params.id == claims.sub'
+csrf = "origin"                        # or "site", the default, or "off"
+# keep_post = false                    # a form that meets a sign-in goes on after it
+rewrite = "/users/{id}"
+timeout = "10s"
+body_max = "1MiB"
+
+[routes.request_headers]
+X-Groups = 'claims.groups'
 "#;

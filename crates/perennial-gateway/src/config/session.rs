@@ -65,6 +65,13 @@ pub(super) const SESSION: Section = Section::new(
         )
         .default("authjs-5")
         .note("or \"next-auth-4\"; both are read"),
+        Setting::texts(
+            "keep_claims",
+            "claims that a session keeps of what its provider tells at sign-in, for [rules](routing.md#which-claims-there-are): those \
+             that UserInfo alone has. What is in the ID token is known without",
+        )
+        .default("")
+        .sample("[\"groups\"]", "of UserInfo, for rules; those of the ID token are known without"),
     ],
 );
 
@@ -82,6 +89,7 @@ pub(super) fn engine(mut auth: AuthBuilder, session: &Values) -> AuthBuilder {
     if let Some(time) = session.time("secret_roll_out") {
         auth = auth.secret_roll_out(time);
     }
+    auth = auth.kept_claims(session.texts("keep_claims"));
     let strategies = [("jwt", SessionStrategy::Jwt), ("database", SessionStrategy::Database)];
     if let Some(strategy) = session.choice("strategy", &strategies) {
         auth = auth.strategy(strategy);

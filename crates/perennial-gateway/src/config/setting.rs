@@ -176,7 +176,6 @@ impl Setting {
         Self::new(key, Kind::Number(range), meaning)
     }
 
-    #[expect(dead_code, reason = "the first limit on bytes uses it")]
     pub(crate) const fn size(key: &'static str, range: Range<u64>, meaning: &'static str) -> Self {
         Self::new(key, Kind::Size(range), meaning)
     }

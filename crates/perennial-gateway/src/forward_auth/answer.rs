@@ -12,16 +12,22 @@ use crate::gateway::with_cookies;
 use crate::identity;
 use crate::refusal::GatewayRefusal;
 
-/// The request may go on. `headers` are to take the place of the original's of these names: the proxy copies them.
-pub(super) fn allowed(dialect: Dialect, mut headers: HeaderMap, set_cookies: Vec<HeaderValue>) -> Response<Body> {
+/// The request may go on. `headers` are to take the place of the original's of these names: the proxy copies them. `said` are the
+/// names of headers that routes have for their upstreams.
+pub(super) fn allowed(
+    dialect: Dialect,
+    mut headers: HeaderMap,
+    set_cookies: Vec<HeaderValue>,
+    said: &[String],
+) -> Response<Body> {
     match dialect.silence() {
         Silence::LeftOut => {}
         Silence::Empty => {
-            for name in identity::ANNOUNCED {
+            for name in known(said).filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
                 headers.entry(name).or_insert(HeaderValue::from_static(""));
             }
         }
-        Silence::Listed => drop(headers.insert(ENVOY_REMOVES, removed(&headers))),
+        Silence::Listed => drop(headers.insert(ENVOY_REMOVES, removed(&headers, said))),
     }
     // Whoever copies a header only where there is one would pass on the browser's cookies, which may all be ours.
     headers.entry(COOKIE).or_insert(HeaderValue::from_static(""));
@@ -88,10 +94,15 @@ fn numbered(mut response: Response<Body>, set_cookies: Vec<HeaderValue>) -> Resp
 }
 
 /// Everything that could pass for ours and that this answer does not set.
-fn removed(set: &HeaderMap) -> HeaderValue {
-    let names = identity::ANNOUNCED.iter().filter(|name| !set.contains_key(**name)).copied();
+fn removed(set: &HeaderMap, said: &[String]) -> HeaderValue {
+    let names = known(said).filter(|name| !set.contains_key(*name));
     // A list of header names is always a header value.
     HeaderValue::from_str(&names.collect::<Vec<_>>().join(",")).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// The names of all headers that may say who is there.
+fn known(said: &[String]) -> impl Iterator<Item = &str> {
+    identity::ANNOUNCED.into_iter().chain(said.iter().map(String::as_str))
 }
 
 /// Envoy takes these out of the request that goes on.
@@ -122,13 +133,13 @@ mod tests {
     #[test]
     fn nginx_finds_every_cookie_under_a_number_and_the_others_all_under_one_name() {
         let set = lines(&["s.5=; Path=/; Max-Age=0", "s.0=a; Path=/", "s.1=b; Path=/"]);
-        let nginx = allowed(Dialect::Nginx, HeaderMap::new(), set.clone());
+        let nginx = allowed(Dialect::Nginx, HeaderMap::new(), set.clone(), &[]);
         assert_eq!(nginx.headers()["x-perennial-set-cookie-1"], "s.0=a; Path=/");
         assert_eq!(nginx.headers()["x-perennial-set-cookie-2"], "s.1=b; Path=/");
         assert_eq!(nginx.headers()["x-perennial-set-cookie-3"], "s.5=; Path=/; Max-Age=0");
         assert!(!nginx.headers().contains_key("set-cookie"));
         for dialect in [Dialect::Caddy, Dialect::Traefik, Dialect::Envoy] {
-            let answer = allowed(dialect, HeaderMap::new(), set.clone());
+            let answer = allowed(dialect, HeaderMap::new(), set.clone(), &[]);
             assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 3, "{dialect:?}");
             assert!(!answer.headers().contains_key("x-perennial-set-cookie-1"), "{dialect:?}");
         }
@@ -138,7 +149,7 @@ mod tests {
     fn what_sets_a_cookie_is_never_cut_off_by_what_deletes_one() {
         let mut set = vec![HeaderValue::from_static("old=; Max-Age=0; Path=/"); 6];
         set.extend(lines(&["s.0=0", "s.1=1", "s.2=2", "s.3=3", "s.4=4"]));
-        let answer = allowed(Dialect::Nginx, HeaderMap::new(), set);
+        let answer = allowed(Dialect::Nginx, HeaderMap::new(), set, &[]);
         for (index, name) in NUMBERED.iter().enumerate() {
             let line = String::from_utf8_lossy(answer.headers()[*name].as_bytes()).into_owned();
             assert_eq!(line.starts_with(&format!("s.{index}=")), index < 5, "{name}: {line}");
@@ -173,17 +184,17 @@ mod tests {
     #[test]
     fn every_answer_replaces_the_cookies() {
         for dialect in [Dialect::Nginx, Dialect::Caddy, Dialect::Traefik, Dialect::Envoy] {
-            assert_eq!(allowed(dialect, HeaderMap::new(), Vec::new()).headers()["cookie"], "", "{dialect:?}");
+            assert_eq!(allowed(dialect, HeaderMap::new(), Vec::new(), &[]).headers()["cookie"], "", "{dialect:?}");
         }
         let theirs = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("theme=dark"))]);
-        assert_eq!(allowed(Dialect::Caddy, theirs, Vec::new()).headers()["cookie"], "theme=dark");
+        assert_eq!(allowed(Dialect::Caddy, theirs, Vec::new(), &[]).headers()["cookie"], "theme=dark");
     }
 
     #[test]
     fn envoy_is_told_to_remove_what_the_answer_does_not_set() {
         let user = HeaderName::from_static("x-forwarded-user");
         let told = HeaderMap::from_iter([(user, HeaderValue::from_static("alice"))]);
-        let answer = allowed(Dialect::Envoy, told, Vec::new());
+        let answer = allowed(Dialect::Envoy, told, Vec::new(), &[]);
         let removed = answer.headers()["x-envoy-auth-headers-to-remove"].to_str().expect("ASCII").to_owned();
         let removed: Vec<_> = removed.split(',').collect();
         assert!(!removed.contains(&"x-forwarded-user"), "{removed:?}");
@@ -194,12 +205,12 @@ mod tests {
 
     #[test]
     fn caddy_is_told_of_every_name_and_the_rest_of_what_there_is() {
-        let caddy = allowed(Dialect::Caddy, HeaderMap::new(), Vec::new());
+        let caddy = allowed(Dialect::Caddy, HeaderMap::new(), Vec::new(), &[]);
         for name in identity::ANNOUNCED {
             assert_eq!(caddy.headers()[name], "", "{name}");
         }
         for dialect in [Dialect::Nginx, Dialect::Traefik] {
-            let answer = allowed(dialect, HeaderMap::new(), Vec::new());
+            let answer = allowed(dialect, HeaderMap::new(), Vec::new(), &[]);
             let names: Vec<_> = answer.headers().keys().map(HeaderName::as_str).collect();
             assert_eq!(names, ["cookie", "cache-control"], "{dialect:?}");
         }

@@ -29,9 +29,8 @@ use tracing::Instrument;
 use self::dialect::{Dialect, Question};
 use self::original::Original;
 use self::unheard::{Cookies, Heard};
-use crate::gateway::{Admitted, Gateway};
+use crate::gateway::{Admitted, Gateway, Way};
 use crate::refusal::GatewayRefusal;
-use crate::routing::Route;
 use crate::serving::{drain, serve};
 
 /// Where other proxies ask, and who may.
@@ -95,7 +94,9 @@ impl ForwardAuth {
             Err(refusal) => Err(refusal.into_response().into()),
         };
         match (question, judged) {
-            (Question::Verdict, Ok(allowed)) => answer::allowed(dialect, allowed.headers, allowed.set_cookies),
+            (Question::Verdict, Ok(allowed)) => {
+                answer::allowed(dialect, allowed.headers, allowed.set_cookies, &self.gateway.inner.said)
+            }
             (Question::Verdict, Err(refused)) => answer::refused(dialect, *refused, &settings.origin()),
             (Question::Answer, Ok(allowed)) => answer::again(&allowed.original),
             (Question::Answer, Err(refused)) => answer::as_it_is(*refused, &settings.origin()),
@@ -111,18 +112,22 @@ impl ForwardAuth {
         if inner.auth.serves(&path) {
             return Err(refused(GatewayRefusal::OwnEndpoint));
         }
-        let route = inner.route(&path).map_err(refused)?;
-        let Admitted { session, set_cookies } = inner.admit(&mut original, route).await?;
+        let way = inner.way(&original)?;
+        // The proxy passes the path on as it came, not as it was judged.
+        if way.respelled {
+            return Err(refused(GatewayRefusal::AmbiguousPath));
+        }
+        let Admitted { session, set_cookies } = inner.admit(&mut original, &way, None).await?;
         if let (Some(session), false) = (&session, set_cookies.is_empty()) {
             self.listen_for_echo(dialect, &original.headers, session);
         }
-        let headers = self.told(&original, route, session.as_ref()).await;
+        let headers = self.told(&original, &way, session.as_ref()).await;
         Ok(Allowed { original, headers, set_cookies })
     }
 
     /// What the application is to be told: the headers that a request which was nothing but its target, its cookies and its
     /// `Authorization` would leave the gateway with.
-    async fn told(&self, original: &Parts, route: &Route, session: Option<&Session>) -> HeaderMap {
+    async fn told(&self, original: &Parts, way: &Way<'_>, session: Option<&Session>) -> HeaderMap {
         let mut bare = Request::new(Body::empty());
         *bare.method_mut() = original.method.clone();
         *bare.uri_mut() = original.uri.clone();
@@ -131,7 +136,7 @@ impl ForwardAuth {
                 bare.headers_mut().append(name.clone(), value.clone());
             }
         }
-        self.gateway.inner.dress(&mut bare, route, session).await;
+        self.gateway.inner.dress(&mut bare, way, session).await;
         std::mem::take(bare.headers_mut())
     }
 

@@ -3,7 +3,7 @@
 use http::header::{AUTHORIZATION, COOKIE, HOST};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderName, Method, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use perennial::Settings;
 use url::Url;
 
@@ -53,7 +53,9 @@ impl Original {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = method;
         parts.uri = Uri::from(target);
+        let host = HeaderValue::from_str(host).map_err(|_| GatewayRefusal::BadOriginal)?;
         parts.headers = asked.headers;
+        parts.headers.insert(HOST, host);
         Ok(Self { parts })
     }
 }

@@ -4,13 +4,17 @@
 //! application server might fold into the same variable (CGI turns `-` into `_`, some turn all but letters): RFC 9700 §4.13.
 
 pub(crate) mod statement;
+mod template;
 
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
-use perennial::{Session, foreign_cookies};
+use perennial::{Session, User, foreign_cookies};
 
-/// Removes inbound copies of identity headers and our own cookies.
-pub(crate) fn strip(headers: &mut HeaderMap, secure: bool) {
-    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
+pub use self::template::HeaderTemplate;
+
+/// Removes inbound copies of identity headers, of headers with these folded `names`, and our own cookies.
+pub(crate) fn strip(headers: &mut HeaderMap, names: &[String], secure: bool) {
+    let is_said = |name: &str| is_ours(name) || names.contains(&folded(name));
+    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_said(name.as_str())).cloned().collect();
     for name in forged {
         headers.remove(name);
     }
@@ -20,9 +24,8 @@ pub(crate) fn strip(headers: &mut HeaderMap, secure: bool) {
     }
 }
 
-/// Announces `session` to an upstream in plain headers.
-pub(crate) fn announce(headers: &mut HeaderMap, session: &Session) {
-    let user = session.user();
+/// Announces a user and the fingerprint of their session to an upstream in plain headers.
+pub(crate) fn announce(headers: &mut HeaderMap, user: User, fingerprint: String) {
     let mut set = |name: &'static str, value: Option<String>| {
         // A value that no header can carry (a line break in a name) is left out, never cut.
         if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
@@ -32,7 +35,7 @@ pub(crate) fn announce(headers: &mut HeaderMap, session: &Session) {
     set(USER, Some(user.id).filter(|id| !id.is_empty()));
     set(EMAIL, user.email);
     set(NAME, user.name);
-    set(SESSION, Some(session.fingerprint()));
+    set(SESSION, Some(fingerprint));
 }
 
 /// Puts the session's access token in the place of whatever came in, where `bearer` says so and one lives.
@@ -79,10 +82,16 @@ const FAMILY: &str = "x-perennial-";
 /// or which path it is for. Those count too that it may still trust from the gateway it had before (oauth2-proxy,
 /// mod_auth_openidc).
 pub(crate) fn is_ours(name: &str) -> bool {
-    let folded: String = name.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
+    let folded = folded(name);
     let named = ["forwarded", "remote-user", "x-real-ip", "x-original-url", "x-rewrite-url"];
     let families = [FAMILY, "x-forwarded-", "x-auth-request-", "oidc-"];
     named.contains(&folded.as_str()) || families.iter().any(|family| folded.starts_with(family))
+}
+
+/// A name as application servers fold it that make variables of headers.
+pub(crate) fn folded(name: &str) -> String {
+    let fold = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '-' };
+    name.chars().map(fold).collect()
 }
 
 #[cfg(test)]
@@ -113,9 +122,10 @@ mod tests {
             headers
                 .append(HeaderName::from_bytes(name.as_bytes()).expect("a name"), HeaderValue::from_static("forged"));
         }
+        headers.insert("x_groups", HeaderValue::from_static("forged"));
         headers.insert("x-request-id", HeaderValue::from_static("kept"));
         headers.insert(COOKIE, HeaderValue::from_static("authjs.session-token=s; theme=dark"));
-        strip(&mut headers, false);
+        strip(&mut headers, &[folded("X-Groups")], false);
         assert_eq!(headers.len(), 2);
         assert_eq!(headers[COOKIE], "theme=dark");
     }

@@ -1,145 +1,180 @@
-//! Which upstream a path leads to, and who may go there.
+//! Which upstream a request leads to, and who may go there.
 
+mod body;
+mod csrf;
+mod expression;
+mod facts;
+mod host;
 mod path;
+mod pattern;
+mod rewrite;
 mod route;
 
-use self::path::{Loose, is_ambiguous};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::{Method, Uri};
+
+pub(crate) use self::body::{Overflow, capped, is_too_long};
+pub use self::csrf::CsrfGuard;
+pub use self::expression::Expression;
+pub(crate) use self::facts::{Facts, RequestFacts};
+pub use self::host::HostPattern;
+pub(crate) use self::host::host_of;
+use self::path::{Loose, is_ambiguous, normalised};
+pub(crate) use self::pattern::Met;
+pub use self::pattern::{PathPattern, Reach};
+pub use self::rewrite::Rewrite;
+use self::rewrite::with_path;
 pub use self::route::{Access, Identity, Route};
 
-/// Routes, the longest path first.
+/// Routes, the most particular first: by host, then by path, then those for some methods before those for all.
 #[derive(Clone, Debug)]
-pub(crate) struct Routes(Vec<(Route, Loose)>);
+pub(crate) struct Routes(Vec<Entry>);
+
+/// A route for one of its hosts.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) host: Option<HostPattern>,
+    pub(crate) route: Arc<Route>,
+}
+
+/// What a route is looked for by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    /// The host as [`host_of`] gives it.
+    pub(crate) host: &'a str,
+    pub(crate) method: &'a Method,
+    /// The path as it came.
+    pub(crate) path: &'a str,
+}
+
+/// The route of a request, and the one reading of its path that all goes by.
+#[derive(Clone, Debug)]
+pub(crate) struct Found<'r, 'p> {
+    pub(crate) route: &'r Route,
+    pub(crate) path: Cow<'p, str>,
+}
+
+/// Why there is no route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotFound {
+    /// The path reads differently to different servers.
+    AmbiguousPath,
+    /// No route covers host and path.
+    NoRoute,
+    /// The routes of this host and path are for these methods alone.
+    OtherMethods(Vec<Method>),
+}
+
+/// What a route has to do with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// It covers host, path and method.
+    Whole,
+    /// It is for other hosts.
+    OtherHost,
+    /// It is for other paths.
+    OtherPath,
+    /// It is for other methods.
+    OtherMethod,
+}
 
 impl Routes {
-    pub(crate) fn new(mut routes: Vec<Route>) -> Self {
-        routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
-        let with_loose = |route: Route| {
-            let loose = Loose::read(&route.path);
-            (route, loose)
-        };
-        Self(routes.into_iter().map(with_loose).collect())
+    pub(crate) fn new(routes: Vec<Route>) -> Self {
+        let mut entries = Vec::new();
+        for route in routes.into_iter().map(Arc::new) {
+            match route.hosts.is_empty() {
+                true => entries.push(Entry { host: None, route }),
+                false => entries
+                    .extend(route.hosts.iter().map(|host| Entry { host: Some(host.clone()), route: route.clone() })),
+            }
+        }
+        entries.sort_by_cached_key(|Entry { host, route }| {
+            let host = host.as_ref().map(HostPattern::precedence);
+            (host.is_none(), host, route.path.precedence(), route.methods.is_empty())
+        });
+        Self(entries)
     }
 
-    /// The route of `path`.
+    /// The route of a request, decided once. A method that no route of the most particular host and path is for finds none: it
+    /// never falls through to a shorter path, whose rules may be others.
     ///
     /// # Errors
-    /// [`AmbiguousPath`] when upstreams might read the path as another one, and that one requires sign-in while this does not.
-    pub(crate) fn find(&self, path: &str) -> Result<Option<&Route>, AmbiguousPath> {
-        if let [(only, _)] = &self.0[..]
-            && only.path == "/"
-            && only.upstream.url().path() == "/"
-        {
-            return Ok(path.starts_with('/').then_some(only));
+    /// [`NotFound`]; [`NotFound::AmbiguousPath`] when upstreams might read the path as another one, and that one's route is
+    /// stricter.
+    pub(crate) fn find<'r, 'p>(&'r self, asked: Asked<'p>) -> Result<Found<'r, 'p>, NotFound> {
+        if let Some(route) = self.one_for_all() {
+            let found = Found { route, path: Cow::Borrowed(asked.path) };
+            return if asked.path.starts_with('/') { Ok(found) } else { Err(NotFound::NoRoute) };
         }
-        let loose = Loose::read(path);
-        if is_ambiguous(path) || loose.climbs() {
-            return Err(AmbiguousPath);
+        let path = normalised(asked.path);
+        let loose = Loose::read(&path);
+        if is_ambiguous(asked.path) || loose.climbs() {
+            return Err(NotFound::AmbiguousPath);
         }
-        let Some((route, exact)) = self.0.iter().find(|(route, _)| route.covers(path)) else { return Ok(None) };
-        let deeper = self.0.iter().filter(|(_, prefix)| prefix.depth() > exact.depth() && loose.is_below(prefix));
-        match deeper.max_by_key(|(_, prefix)| prefix.depth()) {
-            Some((deeper, _)) if deeper.access == Access::Required && route.access != Access::Required => {
-                Err(AmbiguousPath)
+        let first = self.0.iter().position(|entry| entry.is_for(asked.host) && entry.route.path.meets(&path).is_some());
+        let first = first.ok_or(NotFound::NoRoute)?;
+        let (before, rest) = self.0.split_at(first);
+        let alike =
+            || rest.iter().filter(|entry| entry.host == rest[0].host && entry.route.path.is_like(&rest[0].route.path));
+        let Some(Entry { route, .. }) = alike().find(|entry| entry.route.takes(asked.method)) else {
+            return Err(NotFound::OtherMethods(alike().flat_map(|entry| entry.route.methods.clone()).collect()));
+        };
+        let stricter = |entry: &Entry| {
+            entry.is_for(asked.host) && entry.route.path.may_meet(&loose) && entry.route.is_stricter_than(route)
+        };
+        if before.iter().any(stricter) { Err(NotFound::AmbiguousPath) } else { Ok(Found { route, path }) }
+    }
+
+    /// What each route has to do with a request, in order, for whoever wants to know why.
+    pub(crate) fn fits(&self, asked: Asked<'_>) -> impl Iterator<Item = (&Entry, Fit)> {
+        let path = normalised(asked.path).into_owned();
+        self.0.iter().map(move |entry| (entry, entry.fit(asked, &path)))
+    }
+
+    /// The only route, if it treats all paths alike: then no reading of a path is another rule's.
+    fn one_for_all(&self) -> Option<&Route> {
+        match &self.0[..] {
+            [Entry { host: None, route }] => {
+                let alike = route.path.covers_all() && route.methods.is_empty() && route.upstream.url().path() == "/";
+                (alike && route.rule.is_none() && route.rewrite.is_none()).then_some(route)
             }
-            _ => Ok(Some(route)),
+            _ => None,
         }
     }
 }
 
-/// The path reads differently to different servers.
-#[derive(Debug)]
-pub(crate) struct AmbiguousPath;
+impl Entry {
+    fn is_for(&self, host: &str) -> bool {
+        self.host.as_ref().is_none_or(|pattern| pattern.covers(host))
+    }
+
+    fn fit(&self, asked: Asked<'_>, path: &str) -> Fit {
+        match () {
+            () if !self.is_for(asked.host) => Fit::OtherHost,
+            () if self.route.path.meets(path).is_none() => Fit::OtherPath,
+            () if !self.route.takes(asked.method) => Fit::OtherMethod,
+            () => Fit::Whole,
+        }
+    }
+}
+
+impl Found<'_, '_> {
+    /// How the path met the route's. Only the one route for all takes paths that nobody has read.
+    pub(crate) fn met(&self) -> Option<Met<'_>> {
+        self.route.path.meets(&self.path)
+    }
+
+    /// The target that the upstream is asked for: the path that was judged, or what the route makes of it.
+    pub(crate) fn target(&self, asked: &Uri) -> Option<Uri> {
+        match (&self.route.rewrite, self.met()) {
+            (Some(rewrite), Some(met)) => with_path(asked, &rewrite.apply(&met)),
+            _ if self.path != asked.path() => with_path(asked, &self.path),
+            _ => Some(asked.clone()),
+        }
+    }
+}
 
 #[cfg(test)]
-mod tests {
-    use url::Url;
-
-    use super::*;
-    use crate::upstream::Upstream;
-
-    fn routes() -> Routes {
-        let route = |path: &str, access| Route {
-            path: path.into(),
-            upstream: Upstream::at(Url::parse("http://127.0.0.1:1").expect("a URL")).expect("plain HTTP"),
-            access,
-            bearer: true,
-            identity: Identity::Headers,
-            audience: None,
-        };
-        Routes::new(vec![
-            route("/", Access::Required),
-            route("/public", Access::Public),
-            route("/public/not", Access::Required),
-        ])
-    }
-
-    #[test]
-    fn the_longest_whole_prefix_decides() {
-        for (path, expected) in [
-            ("/", Access::Required),
-            ("/public", Access::Public),
-            ("/public/", Access::Public),
-            ("/public/a.css", Access::Public),
-            ("/publicity", Access::Required),
-            ("/public/not/x", Access::Required),
-            ("/PUBLIC", Access::Required),
-        ] {
-            let found = routes().find(path).expect("not ambiguous").expect("`/` matches all").access;
-            assert_eq!(found, expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn no_spelling_gets_round_a_rule() {
-        for path in [
-            "/public/../admin",
-            "/public/./x",
-            "//admin",
-            "/public//../admin",
-            "/public/%2e%2e/admin",
-            "/public/%2E./admin",
-            "/public%2f..%2fadmin",
-            "/public/..;/admin",
-            "/public\\..\\admin",
-            "/public/%5c..",
-            "/public/%252e%252e/admin",
-            "/x%00",
-            "/public/NOT",
-            "/public/n%6ft/x",
-            "/public/not;x",
-            "/public/not.",
-            "/public/not%20/x",
-        ] {
-            assert!(routes().find(path).is_err(), "{path}");
-        }
-    }
-
-    #[test]
-    fn what_no_server_reads_more_strictly_is_left_alone() {
-        let routes = routes();
-        for (path, expected) in [
-            ("/public/caf%C3%A9", Access::Public),
-            ("/public/100%25", Access::Public),
-            ("/public/a;v=1/nothing", Access::Public),
-            ("/public/.well-known/x", Access::Public),
-            ("/public/file%2Etxt", Access::Public),
-            ("/p%75blic/x", Access::Required),
-        ] {
-            let found = routes.find(path).unwrap_or_else(|_| panic!("{path}"));
-            assert_eq!(found.expect("`/` matches all").access, expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn one_rule_for_all_leaves_paths_alone() {
-        let route = Route {
-            path: "/".into(),
-            upstream: Upstream::at(Url::parse("http://127.0.0.1:1").expect("a URL")).expect("plain HTTP"),
-            access: Access::Required,
-            bearer: true,
-            identity: Identity::Headers,
-            audience: None,
-        };
-        assert!(Routes::new(vec![route]).find("/projects/a%2Fb//c").expect("nothing to confuse").is_some());
-    }
-}
+mod tests;

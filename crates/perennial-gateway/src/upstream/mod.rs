@@ -18,6 +18,7 @@ pub(crate) mod tunnel;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE, VIA};
@@ -55,6 +56,8 @@ pub(crate) struct Passage<'a> {
     pub(crate) peer: SocketAddr,
     /// Whose request it is, for what outlives it.
     pub(crate) session: Option<(&'a Auth, &'a Session)>,
+    /// The longest the answer may take to begin, if not as long as the upstream's answers to others.
+    pub(crate) answer_timeout: Option<Duration>,
 }
 
 /// Why an upstream gave no answer.
@@ -132,7 +135,8 @@ impl Upstream {
         let (request, gate) = expect::gated(request);
         let (request, progress) = deadline::watched(request);
         let answer = self.answer(request, wants, gate.as_ref());
-        let Some(answer) = deadline::within(self.0.settings.answer_timeout, progress, answer).await else {
+        let limit = passage.answer_timeout.unwrap_or(self.0.settings.answer_timeout);
+        let Some(answer) = deadline::within(limit, progress, answer).await else {
             tracing::warn!(upstream = %self.url(), "the upstream did not begin its answer in time");
             return Err(Unanswered::Refused(GatewayRefusal::UpstreamTimeout));
         };

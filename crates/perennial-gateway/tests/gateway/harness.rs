@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use perennial::store::SessionStore;
 use perennial::{Auth, Clock, Timestamp};
-use perennial_gateway::{Config, Gateway, QuickStart};
+use perennial_gateway::{Config, Gateway, QuickStart, Route};
 use perennial_provider::{Client, Control, DevProvider};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -152,6 +152,18 @@ impl Stage {
         .await
     }
 
+    /// With routes that lead to the upstream.
+    pub(crate) async fn routed(routes: impl FnOnce(Url) -> Vec<Route>) -> Self {
+        let routed = |ports: &Ports, variables| {
+            let text = format!("listen = \"{0}\"\npublic_url = \"http://{0}\"\nstore = \"memory:\"\n", ports.gateway);
+            let upstream = format!("http://{}", ports.upstream);
+            let text = format!("{text}[[routes]]\nupstream = \"{upstream}\"\n");
+            let config = Config::from_toml("test.toml", &text, variables).expect("a good file");
+            Config { routes: routes(Url::parse(&upstream).expect("a URL")), ..config }
+        };
+        Self::build(routed, opened).await
+    }
+
     async fn build(
         config: impl FnOnce(&Ports, Vec<(String, String)>) -> Config,
         build: impl FnOnce(Config) -> Gateway,
@@ -182,10 +194,14 @@ impl Stage {
 
     /// A browser that has signed in as Alice and holds a session.
     pub(crate) async fn signed_in(&self) -> Browser {
+        self.signed_in_as("alice").await
+    }
+
+    pub(crate) async fn signed_in_as(&self, who: &str) -> Browser {
         let mut browser = self.browser();
         let button = [("origin", &*format!("http://{}", self.gateway.address)), ("sec-fetch-site", "same-origin")];
         let to_provider = browser.send(Method::POST, "/auth/signin/oidc", &button, "").await;
-        browser.follow_sign_in(to_provider.location()).await;
+        browser.follow_sign_in_as(to_provider.location(), who).await;
         browser
     }
 
@@ -206,6 +222,11 @@ impl Stage {
     pub(crate) fn refreshes(&self) -> u64 {
         self.provider.counters().refreshes_committed
     }
+}
+
+/// All of it to an upstream, for those who are signed in.
+pub(crate) fn route_to(upstream: &Url) -> Route {
+    Route::to(perennial_gateway::Upstream::at(upstream.clone()).expect("an upstream"))
 }
 
 fn opened(config: Config) -> Gateway {
@@ -366,8 +387,12 @@ impl Browser {
     }
 
     /// Signs in as Alice from the authorization request on, and comes back to where the gateway sends her.
-    pub(crate) async fn follow_sign_in(&mut self, mut authorize: Url) -> Answer {
-        authorize.query_pairs_mut().append_pair("login_hint", "alice");
+    pub(crate) async fn follow_sign_in(&mut self, authorize: Url) -> Answer {
+        self.follow_sign_in_as(authorize, "alice").await
+    }
+
+    async fn follow_sign_in_as(&mut self, mut authorize: Url, who: &str) -> Answer {
+        authorize.query_pairs_mut().append_pair("login_hint", who);
         let request = Request::builder().uri(authorize.as_str()).body(Full::default()).expect("a request");
         let back = self.exchange(request).await;
         let callback = back.location();

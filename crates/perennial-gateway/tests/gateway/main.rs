@@ -3,13 +3,16 @@
 mod admin;
 mod audiences;
 mod end;
-mod forward_auth;
 mod endings;
+mod forward_auth;
 mod harness;
 mod hygiene;
 mod identity;
 mod invalid_token;
+mod kept_form;
 mod outage;
+mod routing;
+mod rules;
 mod secure_upstream;
 mod sign_in;
 mod statement;

@@ -28,12 +28,13 @@ pub(crate) enum Identity {
 }
 
 impl IssuerClient {
-    /// Who signed in: from the verified ID token, or from UserInfo where there is none.
+    /// Who signed in: from the verified ID token, or from UserInfo where there is none. Of the claims `kept` are wanted.
     pub(crate) async fn who_is(
         &self,
         edges: &Edges,
         tokens: &TokenSet,
         pending: &PendingSignIn,
+        kept: &[String],
     ) -> Result<(Profile, Claims), IssuerError> {
         let resolved = self.resolved(edges).await?;
         let claims = match (self.provider.kind, &tokens.id_token, &pending.nonce) {
@@ -41,7 +42,7 @@ impl IssuerClient {
                 let nonce = ExpectedNonce::Sent(nonce);
                 let verified =
                     self.verify(edges, &resolved, id_token, nonce, &tokens.access_token, pending.max_age).await?;
-                self.completed(edges, &resolved, tokens, verified.into_claims()).await
+                self.completed(edges, &resolved, tokens, verified.into_claims(), kept).await
             }
             (ProviderKind::Oidc, ..) => return Err(IssuerError("the provider sent no ID token at sign-in".into())),
             (ProviderKind::OAuth, ..) => self.userinfo(edges, &resolved, tokens, None).await?,
@@ -50,17 +51,19 @@ impl IssuerClient {
         Ok((profile, claims))
     }
 
-    /// OIDC Core §5.4: a provider may tell name and email at UserInfo alone. It is asked when the ID token has neither, and
-    /// believed about the same subject; without an answer the ID token has to do.
+    /// OIDC Core §5.4: a provider may tell name, email and others at UserInfo alone. It is asked when the ID token has neither of the
+    /// two or lacks one of those that are wanted, and believed about the same subject; without an answer the ID token has to do.
     async fn completed(
         &self,
         edges: &Edges,
         resolved: &ResolvedProvider,
         tokens: &TokenSet,
         id_token: IdTokenClaims,
+        kept: &[String],
     ) -> Claims {
         let mut claims = id_token.all;
         let told = self.provider.profile.read(&claims).is_ok_and(|who| who.name.is_some() || who.email.is_some());
+        let told = told && kept.iter().all(|name| claims.contains_key(name));
         if told || resolved.userinfo.is_none() {
             return claims;
         }

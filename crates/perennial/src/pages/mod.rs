@@ -94,12 +94,39 @@ pub(crate) struct MessagePage<'a> {
     pub(crate) again: bool,
 }
 
+/// Says that somebody's account is not allowed here, and lets them take another.
+#[derive(Template)]
+#[template(path = "forbidden.html")]
+struct ForbiddenPage<'a> {
+    dress: Dress<'a>,
+    code: &'a str,
+}
+
+/// Posts a form again that was kept over a sign-in: by itself, or with the button where there are no scripts.
+#[derive(Template)]
+#[template(path = "kept_form.html")]
+pub(crate) struct KeptFormPage<'a> {
+    pub(crate) dress: Dress<'a>,
+    pub(crate) action: String,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) nonce: &'a str,
+}
+
 /// Waits for the provider, and tries again by itself.
 #[derive(Template)]
 #[template(path = "holding.html")]
 struct HoldingPage<'a> {
     lead: &'a str,
     dress: Dress<'a>,
+}
+
+impl Auth {
+    /// The page for somebody who is signed in and not allowed what they asked for: 403, with the stable `code` of whoever refused, for
+    /// those who are asked for help.
+    pub fn forbidden_page(&self, headers: &HeaderMap, code: &str) -> Response {
+        let page = ForbiddenPage { dress: Dress::of(self, headers), code };
+        respond(StatusCode::FORBIDDEN, &page, &page.dress, &[])
+    }
 }
 
 /// The page a browser gets while the provider or the session store is out of reach: 503 with `Retry-After`, and
@@ -116,6 +143,18 @@ pub(crate) fn holding(auth: &Auth, headers: &HeaderMap, refusal: Refusal, retry_
     // Often enough to be back soon, seldom enough to be read to the end.
     let seconds = retry_after.as_millis().div_ceil(1000).clamp(5, 60) as u64;
     response.headers_mut().insert(REFRESH, HeaderValue::from(seconds));
+    response
+}
+
+/// [`respond`] for the page that posts a form to the application by one script, which `nonce` names. The application may send the
+/// browser on to wherever it likes, which browsers count as the form's action too.
+pub(crate) fn respond_submitting(page: &impl Template, dress: &Dress<'_>, nonce: &str) -> Response {
+    let mut response = respond(StatusCode::OK, page, dress, &["https:".to_owned(), "http:".to_owned()]);
+    let policy = response.headers().get(CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok());
+    let policy = policy.map(|policy| HeaderValue::from_str(&format!("{policy}; script-src 'nonce-{nonce}'")));
+    if let Some(Ok(policy)) = policy {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
     response
 }
 

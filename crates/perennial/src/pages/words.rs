@@ -46,6 +46,11 @@ pub(crate) struct Words {
     pub(crate) one_moment_text: String,
     pub(crate) one_moment_store_text: String,
     pub(crate) try_now: String,
+    pub(crate) not_allowed: String,
+    pub(crate) not_allowed_text: String,
+    pub(crate) kept_form: String,
+    pub(crate) kept_form_text: String,
+    pub(crate) carry_on: String,
     pub(crate) code: String,
 }
 

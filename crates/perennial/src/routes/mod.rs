@@ -9,6 +9,7 @@ mod guard;
 mod pages;
 mod providers;
 mod refresh;
+mod resume;
 mod session;
 mod signin;
 mod signout;
@@ -38,6 +39,7 @@ impl Auth {
     /// | GET `/auth/signout/callback` | comes back from a sign-out at the provider |
     /// | POST `/auth/backchannel-logout` | ends what a provider says is over |
     /// | POST `/auth/refresh` | renews now |
+    /// | GET `/auth/resume` | offers a form that was kept over a sign-in |
     /// | POST `/auth/backend/session` | tells an application's server who its visitor is |
     /// | GET `/auth/error`, `/auth/verify-request` | say what happened |
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
@@ -53,6 +55,7 @@ impl Auth {
             .route("/signout/callback", get(signout::come_back))
             .route("/backchannel-logout", post(backchannel::log_out))
             .route("/refresh", post(refresh::renew_now))
+            .route("/resume", get(resume::offer))
             .route("/backend/session", post(backend::session))
             .route("/error", get(pages::error))
             .route("/verify-request", get(pages::verify_request))
@@ -128,7 +131,7 @@ pub fn wants_page(headers: &HeaderMap) -> bool {
 }
 
 /// The first segments below the base path that [`Auth::router`] serves.
-const ENDPOINTS: [&str; 12] = [
+const ENDPOINTS: [&str; 13] = [
     "backchannel-logout",
     "backend",
     "providers",
@@ -138,6 +141,7 @@ const ENDPOINTS: [&str; 12] = [
     "callback",
     "signout",
     "refresh",
+    "resume",
     "error",
     "verify-request",
     "style.css",
