@@ -416,6 +416,8 @@ impl AuthBuilder {
                 flights: Flights::new(),
                 tombstones: Default::default(),
                 doubts: Default::default(),
+                errands: Default::default(),
+                unwritten_ends: Default::default(),
                 audience_tokens: Default::default(),
             }),
         })
