@@ -118,8 +118,12 @@ impl Auth {
         self.inner.store.sweep(self.inner.now()).await
     }
 
-    /// Resolves when no renewal is under way: call it after the last request, before the process ends.
+    /// Resolves when no renewal is under way, and what was left for later (a revocation, an end, a lost answer) has been done or
+    /// tried a last time: call it after the last request, before the process ends.
     pub async fn drain(&self) {
+        self.inner.flights.all_landed().await;
+        self.inner.errands.finish().await;
+        // Those that an errand began.
         self.inner.flights.all_landed().await;
     }
 }

@@ -438,6 +438,8 @@ impl AuthBuilder {
                 doubts: Default::default(),
                 marks: Default::default(),
                 logout_tokens: Default::default(),
+                errands: Default::default(),
+                unwritten_ends: Default::default(),
                 audience_tokens: Default::default(),
             }),
         })

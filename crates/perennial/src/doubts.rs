@@ -14,6 +14,7 @@ use perennial_core::session::{SessionId, SessionState};
 use perennial_store::{Announcement, RecordKey, StoreError};
 
 use crate::engine::Inner;
+use crate::errands::{Errand, Pause};
 use crate::event::RenewalReason;
 use crate::outcome::{Ask, Outcome};
 
@@ -71,14 +72,19 @@ impl Inner {
     /// Looks at the record of a session in doubt without keeping anybody waiting.
     pub(crate) fn look_into(self: &Arc<Self>, state: &Arc<SessionState>) {
         let (inner, state) = (self.clone(), state.clone());
-        tokio::spawn(async move { inner.clear_doubt(&state, &Ask::due(RenewalReason::Doubt)).await });
+        tokio::spawn(async move {
+            match inner.errands.begin() {
+                Some(errand) => inner.clear_doubt(&state, &Ask::due(RenewalReason::Doubt), &errand).await,
+                None => inner.doubts.give_back(key_of(state.id)),
+            }
+        });
     }
 
     /// Has a doubt resolved while its window is open, although nobody may come: a renewal on demand leaves the access token
     /// fresh, and requests with a fresh token do not look at the record.
-    pub(crate) async fn clear_doubt(self: &Arc<Self>, newest: &Arc<SessionState>, ask: &Ask) {
+    pub(crate) async fn clear_doubt(self: &Arc<Self>, newest: &Arc<SessionState>, ask: &Ask, errand: &Errand) {
         let again = Ask { reason: RenewalReason::Doubt, seen: Some(newest.generation), ..ask.clone() };
-        let mut pause = DOUBT_PAUSE;
+        let (mut pause, mut paused) = (DOUBT_PAUSE, Pause::Over);
         for _ in 0..DOUBT_TRIES {
             match self.flown(newest, &again, self.settings.renewal.wait_max).await.as_deref() {
                 // Where the class has no window, or it has closed, nothing is to be done before the access token dies.
@@ -88,7 +94,10 @@ impl Inner {
                 None => {}
                 Some(_) => return,
             }
-            tokio::time::sleep(pause).await;
+            if paused == Pause::CutShort {
+                break;
+            }
+            paused = errand.pause(pause).await;
         }
         self.doubts.give_back(key_of(newest.id));
     }

@@ -15,6 +15,7 @@ use crate::callbacks::CallbackSet;
 use crate::cookies::CookieNames;
 use crate::doubts::Doubts;
 use crate::edge::Edges;
+use crate::errands::Errands;
 use crate::event::Event;
 use crate::flight::Flights;
 use crate::happened::StaleCookies;
@@ -25,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::settings::Settings;
 use crate::tombstones::Tombstones;
+use crate::unwritten::UnwrittenEnds;
 
 /// Somebody who is told of every event as it happens.
 pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -47,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) doubts: Doubts,
     pub(crate) marks: Marks,
     pub(crate) logout_tokens: LogoutTokens,
+    pub(crate) errands: Arc<Errands>,
+    pub(crate) unwritten_ends: UnwrittenEnds,
     pub(crate) stale_cookies: StaleCookies,
     pub(crate) alarms: Alarms,
     pub(crate) metrics: Arc<Metrics>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use perennial_core::record::{EndReason, Joined, Phase, Record, Unreadable, What, join, open_state, seal_state};
 use perennial_core::renewal::fresh_until;
-use perennial_core::session::{Handle, SessionId, SessionState};
+use perennial_core::session::{Carried, Handle, SessionId, SessionState};
 use perennial_store::{Announcement, RecordKey, StoreError, StoreErrorKind, Swap, Version, Versioned};
 use tokio::time::Instant;
 
@@ -46,6 +46,16 @@ pub(crate) enum Amended {
     Unwritten(Arc<SessionState>),
     /// The session is over.
     Over(EndReason),
+}
+
+/// What became of an end.
+pub(crate) enum Ending {
+    /// It is in the record, and told. The newest generation, whose refresh token is of no more use.
+    Written(Arc<SessionState>),
+    /// The session was over already, or the refusal that was to end it has been overcome.
+    Over,
+    /// The store would not take it; the newest generation, if that could be read.
+    Unwritten(Option<Arc<SessionState>>),
 }
 
 impl Inner {
@@ -140,8 +150,28 @@ impl Inner {
     }
 
     /// Marks the session as over in the record, for good. Answers with the newest generation, whose refresh token is to
-    /// be revoked; `None` when the session was over already, or the refusal that was to end it has been overcome.
-    pub(crate) async fn end(&self, state: &Arc<SessionState>, reason: EndReason) -> Option<Arc<SessionState>> {
+    /// be revoked; `None` when the session was over already, or the refusal that was to end it has been overcome. What the
+    /// store would not take is written later; a refusal is found again by whoever comes next.
+    pub(crate) async fn end(
+        self: &Arc<Self>,
+        state: &Arc<SessionState>,
+        reason: EndReason,
+    ) -> Option<Arc<SessionState>> {
+        match self.try_to_end(state, reason).await {
+            Ending::Written(newest) => Some(newest),
+            Ending::Over => None,
+            Ending::Unwritten(newest) => {
+                let newest = newest.unwrap_or_else(|| state.clone());
+                if reason != EndReason::Refused {
+                    self.end_later(Carried::Whole(state.clone()), reason, Some(newest.generation));
+                }
+                Some(newest)
+            }
+        }
+    }
+
+    /// Marks the session as over in the record, if the store takes it.
+    pub(crate) async fn try_to_end(&self, state: &Arc<SessionState>, reason: EndReason) -> Ending {
         // A refusal may prove out of date, so that only the written one counts.
         if reason != EndReason::Refused {
             self.bury(state.id, reason);
@@ -149,7 +179,7 @@ impl Inner {
         for _ in 0..SWAPS_MAX {
             let standing = match self.standing(state).await {
                 Ok(Ok(standing)) => standing,
-                Ok(Err(_)) => return None,
+                Ok(Err(_)) => return Ending::Over,
                 Err(error) => {
                     self.store_failed(state.clone(), &error);
                     break;
@@ -157,7 +187,7 @@ impl Inner {
             };
             // Between the refusal and now a cookie may have brought a newer generation, or a late answer its tokens.
             if reason == EndReason::Refused && !matches!(standing.phase, Some(Phase::Refused { .. })) {
-                return None;
+                return Ending::Over;
             }
             let (now, newest) = (self.now(), standing.newest);
             let history = standing.record.as_ref().map(|record| &record.history);
@@ -176,20 +206,24 @@ impl Inner {
                     self.stale_cookies.told(state.id, stale_cookies);
                     let (session, provider) = (state.id.fingerprint(), newest.provider.to_string());
                     self.emit(Event::Ended { at: now, session, reason, provider, loss });
-                    return Some(newest);
+                    return Ending::Written(newest);
                 }
                 Ok(Swap::Conflict(_)) => {}
                 Err(error) => {
                     self.store_failed(state.clone(), &error);
-                    return Some(newest);
+                    return Ending::Unwritten(Some(newest));
                 }
             }
         }
-        Some(state.clone())
+        Ending::Unwritten(None)
     }
 
-    /// The same for a session whose cookie is a handle. While the store fails this process alone remembers the end.
-    pub(crate) async fn end_recorded(&self, handle: &Handle, reason: EndReason) -> Option<Arc<SessionState>> {
+    /// The same for a session whose cookie is a handle.
+    pub(crate) async fn end_recorded(
+        self: &Arc<Self>,
+        handle: &Handle,
+        reason: EndReason,
+    ) -> Option<Arc<SessionState>> {
         match self.recorded(handle).await {
             Ok(Recorded::Open(state)) => self.end(&state, reason).await,
             Ok(Recorded::Over(_) | Recorded::Missing) => None,
@@ -198,15 +232,16 @@ impl Inner {
                 None
             }
             Err(error) => {
-                tracing::error!(%error, session = handle.id.fingerprint(), "a session could not be ended in the store");
+                tracing::error!(%error, session = handle.id.fingerprint(), "a session could not be ended in the store yet");
                 self.bury(handle.id, reason);
+                self.end_later(Carried::Handle(handle.clone()), reason, None);
                 None
             }
         }
     }
 
     /// Ends a session and has the provider forget it.
-    pub(crate) async fn end_and_revoke(&self, state: &Arc<SessionState>, reason: EndReason) {
+    pub(crate) async fn end_and_revoke(self: &Arc<Self>, state: &Arc<SessionState>, reason: EndReason) {
         if let Some(newest) = self.end(state, reason).await
             && reason != EndReason::Refused
             && let Some(issuer) = self.issuer(&newest.provider)
@@ -220,8 +255,11 @@ impl Inner {
         if reason != EndReason::Refused {
             self.bury(state.id, reason);
         }
-        let inner = self.clone();
-        tokio::spawn(async move { inner.end_and_revoke(&state, reason).await });
+        let (inner, errand) = (self.clone(), self.errands.begin());
+        tokio::spawn(async move {
+            inner.end_and_revoke(&state, reason).await;
+            drop(errand);
+        });
     }
 
     /// The newest generation of a session: `None` when it is over. While the store fails, the cookie's.

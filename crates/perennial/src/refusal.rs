@@ -24,6 +24,8 @@ pub enum Refusal {
         /// Try again after this long.
         retry_after: Duration,
     },
+    /// The session store does not answer: this browser is signed out, copies of the session may live elsewhere until it does.
+    SignOutUnfinished,
     /// The access token has died, and the refresh token, which may be spent, must not be tried at this provider: it must see
     /// the user. The session is kept.
     ReauthenticationRequired,
@@ -79,6 +81,11 @@ impl Refusal {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "session_unavailable",
                 "The session store cannot be reached; if you were signed in, you still are: repeat the request a little later.",
+            ),
+            Self::SignOutUnfinished => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "sign_out_unfinished",
+                "This browser is signed out; the session store cannot be reached, so wait for other copies of the session to end with its return.",
             ),
             Self::ReauthenticationRequired => (
                 StatusCode::UNAUTHORIZED,

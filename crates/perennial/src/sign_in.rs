@@ -1,5 +1,6 @@
 //! Signing in, as a sequence of awaits: from a stranger to an authorization URL, and from a provider's answer to a session.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
@@ -107,7 +108,7 @@ impl Inner {
     ///
     /// Answers with where to go and the new session.
     pub(crate) async fn end_sign_in(
-        &self,
+        self: &Arc<Self>,
         headers: &HeaderMap,
         provider: &ProviderId,
         answer: &str,
@@ -159,7 +160,7 @@ impl Inner {
             Err(failure) => {
                 // Nobody will use what was issued.
                 if let Some(refresh_token) = &tokens.refresh_token {
-                    issuer.revoke(&self.edges, refresh_token).await;
+                    self.revoke_token(issuer, refresh_token).await;
                 }
                 Err(failure)
             }

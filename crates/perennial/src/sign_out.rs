@@ -15,6 +15,9 @@ impl Auth {
     /// Ends the session that a request's headers carry, everywhere and for good, and answers with the `Set-Cookie` lines that
     /// remove it from the browser. A renewal in flight does not bring it back: the tokens it receives are revoked.
     ///
+    /// While the store fails the end is known to this process alone, and is written in the background as soon as the store takes
+    /// it: [`sign_out_reach`](Self::sign_out_reach) tells.
+    ///
     /// For an application's own sign-out; guard its route against other sites.
     pub async fn sign_out(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
         self.inner.sign_out(headers).await;
@@ -32,13 +35,7 @@ impl Inner {
         };
         self.emit(Event::SignedOut { at: self.now(), session: opened.id().fingerprint() });
         if let Some(newest) = newest.clone() {
-            let inner = self.clone();
-            // The user need not wait for the provider to take note.
-            tokio::spawn(async move {
-                if let Some(issuer) = inner.issuer(&newest.provider) {
-                    inner.revoke(issuer, &newest).await;
-                }
-            });
+            self.revoke_in_background(newest);
         }
         newest
     }

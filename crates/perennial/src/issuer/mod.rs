@@ -20,6 +20,7 @@ use tokio::sync::Mutex as AsyncMutex;
 pub(crate) use identity::Identity;
 pub(crate) use outage::RefreshPass;
 pub use report::{ProviderReport, Refreshing};
+pub(crate) use token_endpoint::Revocation;
 
 use crate::machine::MachineTokens;
 use keys::Keys;

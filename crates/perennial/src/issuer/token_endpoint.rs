@@ -1,5 +1,7 @@
 //! RFC 6749 §3.2 · RFC 7009: calls to the token endpoint and the one for revocation.
 
+use std::time::Duration;
+
 use http::Request;
 use perennial_core::authorize::AuthorizationResponse;
 use perennial_core::outage::News;
@@ -8,12 +10,21 @@ use perennial_core::record::Intent;
 use perennial_core::secret::RefreshToken;
 use perennial_core::session::Audience;
 use perennial_core::token::{
-    RevocableToken, TokenExchange, TokenFailure, TokenResponse, client_credentials_request, code_request,
-    read_revocation, read_token_response, refresh_request, revoke_request,
+    RevocableToken, RevocationError, TokenExchange, TokenFailure, TokenResponse, client_credentials_request,
+    code_request, read_revocation, read_token_response, refresh_request, revoke_request,
 };
 
-use super::{IssuerClient, IssuerError, RefreshPass};
+use super::{IssuerClient, RefreshPass};
 use crate::edge::{Edges, SendError};
+
+/// How an attempt to revoke a token ended.
+#[must_use = "a token that is not revoked yet lives"]
+pub(crate) enum Revocation {
+    /// It is revoked; or it never will be, because the provider has no endpoint for it or refuses.
+    Settled,
+    /// Not yet: try again, after this long if the provider says so.
+    Later(Option<Duration>),
+}
 
 impl IssuerClient {
     /// Exchanges a code that came back to its sign-in.
@@ -85,19 +96,42 @@ impl IssuerClient {
         read_token_response(&exchange, answer.status(), answer.headers(), answer.body())
     }
 
-    /// RFC 7009; whether it worked is logged and otherwise of no consequence.
-    pub(crate) async fn revoke(&self, edges: &Edges, refresh_token: &RefreshToken) {
-        let revoked = async {
-            let resolved = self.resolved(edges).await?;
-            let token = RevocableToken::Refresh(refresh_token);
-            let request = revoke_request(&resolved, token, edges.now(), &*edges.random);
-            let Some(request) = request.map_err(|error| IssuerError(error.to_string()))? else { return Ok(()) };
-            let answer = edges.send(request).await.map_err(|error| IssuerError(error.to_string()))?;
-            read_revocation(answer.status(), answer.headers(), answer.body(), edges.now())
-                .map_err(|error| IssuerError(error.to_string()))
+    /// RFC 7009, once; how it went is logged.
+    pub(crate) async fn revoke(&self, edges: &Edges, refresh_token: &RefreshToken) -> Revocation {
+        let provider = self.provider.id.as_str();
+        let resolved = match self.resolved(edges).await {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                tracing::warn!(%error, provider, "a refresh token could not be revoked yet");
+                return Revocation::Later(None);
+            }
         };
-        if let Err(error) = revoked.await {
-            tracing::warn!(%error, provider = self.provider.id.as_str(), "a refresh token could not be revoked");
+        let request = revoke_request(&resolved, RevocableToken::Refresh(refresh_token), edges.now(), &*edges.random);
+        let answer = match request {
+            Ok(Some(request)) => edges.send(request).await,
+            Ok(None) => return Revocation::Settled,
+            Err(error) => {
+                tracing::error!(%error, provider, "a refresh token could not be revoked");
+                return Revocation::Settled;
+            }
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(%error, provider, "a refresh token could not be revoked yet");
+                return Revocation::Later(None);
+            }
+        };
+        match read_revocation(answer.status(), answer.headers(), answer.body(), edges.now()) {
+            Ok(()) => Revocation::Settled,
+            Err(RevocationError::Unavailable { retry_after }) => {
+                tracing::warn!(provider, status = answer.status().as_u16(), "a refresh token could not be revoked yet");
+                Revocation::Later(retry_after)
+            }
+            Err(error) => {
+                tracing::error!(%error, provider, "a refresh token could not be revoked");
+                Revocation::Settled
+            }
         }
     }
 }

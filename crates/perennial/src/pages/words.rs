@@ -29,6 +29,8 @@ pub(crate) struct Words {
     pub(crate) sign_out: String,
     pub(crate) sign_out_question: String,
     pub(crate) stay_signed_in: String,
+    pub(crate) signed_out_here: String,
+    pub(crate) signed_out_here_text: String,
     pub(crate) access_denied: String,
     pub(crate) access_denied_text: String,
     pub(crate) configuration: String,

@@ -83,7 +83,7 @@ impl Inner {
 
     /// An answer of no other use brought a refresh token: it may be the only one that is still good, so it is kept.
     pub(super) async fn salvage(
-        &self,
+        self: &Arc<Self>,
         newest: &Arc<SessionState>,
         call: &Call<'_>,
         refresh_token: &RefreshToken,

@@ -10,7 +10,7 @@ use perennial_core::condition::Progress;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::record::{EndReason, Intent, RenewalEntry, RenewalVerdict};
 use perennial_core::renewal::due_at;
-use perennial_core::secret::{IdToken, RefreshToken};
+use perennial_core::secret::IdToken;
 use perennial_core::session::{Audience, SessionState};
 use perennial_core::token::TokenResponse;
 
@@ -26,6 +26,7 @@ use crate::trace::{note_attempt, note_outcome};
 
 mod acquire;
 mod failure;
+mod revocation;
 mod settle;
 
 use acquire::Acquired;
@@ -46,9 +47,11 @@ impl Inner {
                     // Until they are in the record, whoever comes with the spent cookie gets the tokens from this flight.
                     self.save_late(&newest, &intent, unsaved, &entry).await;
                 }
+                // Begun before the flight lands, so that a shutdown sees the one or the other.
+                let errand = (in_doubt && ask.reason != RenewalReason::Doubt).then(|| self.errands.begin()).flatten();
                 drop(flight);
-                if in_doubt && ask.reason != RenewalReason::Doubt {
-                    self.clear_doubt(&newest, &ask).await;
+                if let Some(errand) = errand {
+                    self.clear_doubt(&newest, &ask, &errand).await;
                 }
             }
         }
@@ -57,7 +60,7 @@ impl Inner {
     /// The intent is ours: call, commit, then validate and ask the callback. Answers with the generation that the store would
     /// not take, too.
     async fn fly_with(
-        &self,
+        self: &Arc<Self>,
         newest: &Arc<SessionState>,
         intent: &Intent,
         provider: &ResolvedProvider,
@@ -99,7 +102,7 @@ impl Inner {
 
     /// Makes received tokens durable, and only then looks at them.
     async fn commit(
-        &self,
+        self: &Arc<Self>,
         spent: &Arc<SessionState>,
         call: &Call<'_>,
         mut response: TokenResponse,
@@ -168,7 +171,7 @@ impl Inner {
 
     /// `next` with the ID token that came with its tokens, if it is proven; the end, if it is about somebody else.
     async fn with_proven_identity(
-        &self,
+        self: &Arc<Self>,
         spent: &SessionState,
         next: SessionState,
         issuer: &IssuerClient,
@@ -186,7 +189,11 @@ impl Inner {
     }
 
     /// The `jwt` callback with trigger `renewal`; what it changes is written after the tokens, which are safe already.
-    async fn asked_at_renewal(&self, next: Arc<SessionState>, extra: Claims) -> Result<Arc<SessionState>, EndReason> {
+    async fn asked_at_renewal(
+        self: &Arc<Self>,
+        next: Arc<SessionState>,
+        extra: Claims,
+    ) -> Result<Arc<SessionState>, EndReason> {
         let Some(tokens) = next.tokens.clone() else { return Ok(next) };
         let subject = next.claims.get("sub").and_then(|sub| sub.as_str()).unwrap_or_default();
         let ask = JwtCallback {
@@ -213,14 +220,6 @@ impl Inner {
                 tracing::error!(%error, "the jwt callback failed at renewal; the claims stay as they were");
                 Ok(next)
             }
-        }
-    }
-
-    /// Revokes the refresh token of a session that is over (RFC 7009); best effort.
-    pub(crate) async fn revoke(&self, issuer: &IssuerClient, state: &SessionState) {
-        let refresh_token: Option<&RefreshToken> = state.tokens.as_ref().and_then(|t| t.refresh_token.as_ref());
-        if let Some(refresh_token) = refresh_token {
-            issuer.revoke(&self.edges, refresh_token).await;
         }
     }
 

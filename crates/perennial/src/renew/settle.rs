@@ -94,7 +94,7 @@ impl Inner {
 
     /// Brings tokens into the record that the store would not take when they came.
     pub(super) async fn save_late(
-        &self,
+        self: &Arc<Self>,
         spent: &Arc<SessionState>,
         intent: &Intent,
         mut next: SessionState,

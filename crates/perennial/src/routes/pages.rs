@@ -10,6 +10,7 @@ use super::csrf;
 use super::guard::return_url;
 use crate::auth::Auth;
 use crate::pages::{Button, Dress, MessagePage, SignInPage, SignOutPage, respond};
+use crate::refusal::Refusal;
 
 /// What `/error` may be asked with.
 #[derive(Debug, Deserialize)]
@@ -81,6 +82,15 @@ pub(super) async fn error(State(auth): State<Auth>, headers: HeaderMap, Query(qu
     };
     let page = MessagePage { dress, title, text, code, again: true };
     respond(status, &page, &page.dress, &[])
+}
+
+/// The answer to a sign-out that the store would not take.
+pub(super) fn signed_out_here(auth: &Auth, headers: &HeaderMap) -> Response {
+    let dress = Dress::of(auth, headers);
+    let (words, refusal) = (dress.words(), Refusal::SignOutUnfinished);
+    let (title, text) = (&words.signed_out_here, &words.signed_out_here_text);
+    let page = MessagePage { dress, title, text, code: refusal.code(), again: false };
+    super::uncached(respond(refusal.status(), &page, &page.dress, &[]))
 }
 
 /// GET `/verify-request`: Auth.js's page after a sign-in link was sent.

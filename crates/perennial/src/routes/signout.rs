@@ -1,7 +1,7 @@
 //! Signing out over HTTP: the page that asks, and the deed.
 
 use axum::extract::{Query, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::header::REFERRER_POLICY;
 use http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
@@ -10,6 +10,8 @@ use super::guard::{Posted, return_url};
 use super::pages;
 use crate::auth::Auth;
 use crate::end_session::SignOutStart;
+use crate::refusal::Refusal;
+use crate::unwritten::Reach;
 
 /// What `/signout` may be asked with.
 #[derive(Debug, Deserialize)]
@@ -30,7 +32,11 @@ pub(super) async fn page(State(auth): State<Auth>, headers: HeaderMap, Query(que
 pub(super) async fn sign_out(State(auth): State<Auth>, posted: Posted) -> Response {
     let return_to = return_url(&auth, posted.field("callbackUrl"));
     let SignOutStart { location, set_cookies } = auth.begin_sign_out(&posted.headers, &return_to).await;
-    unreferred(super::go(&posted.headers, &location, set_cookies))
+    let answer = match auth.sign_out_reach(&posted.headers) {
+        Reach::Everywhere => super::go(&posted.headers, &location, set_cookies),
+        Reach::ThisProcess => super::with_cookies(signed_out_here(&auth, &posted.headers, &location), set_cookies),
+    };
+    unreferred(answer)
 }
 
 /// What the provider adds to our address, or whoever made a link to it.
@@ -49,4 +55,15 @@ pub(super) async fn come_back(State(auth): State<Auth>, headers: HeaderMap, Quer
 fn unreferred(mut response: Response) -> Response {
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
+}
+
+/// The answer while the store fails: the browser is signed out, and nobody is told more than that. Auth.js's clients, which go where
+/// `url` says whatever the status, still do.
+fn signed_out_here(auth: &Auth, headers: &HeaderMap, to: &str) -> Response {
+    if super::wants_page(headers) {
+        return pages::signed_out_here(auth, headers);
+    }
+    let refusal = Refusal::SignOutUnfinished;
+    let body = serde_json::json!({ "error": refusal.code(), "message": refusal.message(), "url": to });
+    super::uncached((refusal.status(), axum::Json(body)).into_response())
 }

@@ -9,7 +9,7 @@ use perennial::{Event, record::EndReason};
 use perennial_provider::RevocationReason;
 use serde_json::Value;
 
-use crate::support::{DEAD, DUE, World, eventually};
+use crate::support::{DEAD, DUE, Flaky, World, eventually};
 
 fn ended(events: &[Event], expected: EndReason) -> bool {
     events.iter().any(|event| matches!(event, Event::Ended { reason, .. } if *reason == expected))
@@ -78,6 +78,63 @@ async fn signing_out_with_a_stale_cookie_revokes_the_newest_refresh_token() {
     eventually("a token is revoked", || async { world.wire.revoked().len() == 1 }).await;
     assert_eq!(world.wire.revoked().pop(), newest);
     assert_eq!(browser.get("/me").await.status, 401);
+}
+
+/// The provider was down when somebody signed out: nobody told it later, and the refresh token lived on there.
+#[tokio::test]
+async fn a_revocation_is_made_up_for_when_the_provider_is_back() {
+    let world = World::start().await;
+    let browser = world.alice().await;
+    world.wire.unplug(true);
+    assert_eq!(browser.post("/auth/signout", &[]).await.status, 302, "nobody waits for the provider");
+    eventually("it is tried again", || async { world.wire.revoked().len() > 1 }).await;
+    assert!(world.family_alive());
+    world.wire.unplug(false);
+    eventually("the provider has revoked it", || async { !world.family_alive() }).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_tries_a_revocation_once_more_and_waits_for_it() {
+    for back in [true, false] {
+        let world = World::start().await;
+        let browser = world.alice().await;
+        world.wire.unplug(true);
+        browser.post("/auth/signout", &[]).await;
+        eventually("it was tried", || async { !world.wire.revoked().is_empty() }).await;
+        world.wire.unplug(!back);
+        let drained = tokio::time::timeout(Duration::from_secs(20), world.engine.auth.drain()).await;
+        assert!(drained.is_ok(), "a provider that stays down holds no shutdown up");
+        assert_eq!(world.family_alive(), !back);
+    }
+}
+
+/// The store was down when somebody signed out: they were told that they had, and the other replicas never heard of it.
+#[tokio::test]
+async fn a_sign_out_that_the_store_does_not_take_claims_no_more_than_it_did_and_is_made_up_for() {
+    let store = Flaky::new();
+    let world = World::on(store.clone(), RefreshClass::Family, |auth| auth).await;
+    let other = world.another_engine(store.clone(), |auth| auth);
+    let browser = world.alice().await;
+    let (stolen, again, elsewhere) = (browser.copy(), browser.copy(), browser.copy().reaching(&other));
+    assert_eq!(elsewhere.get("/me").await.status, 200);
+    store.fail(true);
+    let out = browser.post("/auth/signout", &[("callbackUrl", "/bye")]).await;
+    let told = out.json();
+    assert_eq!((out.status.as_u16(), told["error"].as_str()), (503, Some("sign_out_unfinished")), "{}", out.text());
+    assert!(told["url"].as_str().is_some_and(|url| url.ends_with("/bye")), "Auth.js's clients go on from here: {told}");
+    assert_eq!(browser.session_cookie(), "", "this browser is signed out");
+    assert_eq!(stolen.get("/me").await.status, 401, "and so is this process");
+    assert_eq!(elsewhere.get("/me").await.status, 200, "the other has not heard of it");
+    let page =
+        [("content-type", "application/x-www-form-urlencoded"), ("origin", &*world.origin()), ("accept", "text/html")];
+    let page = again.copy().send(http::Method::POST, "/auth/signout", &page, Default::default()).await;
+    assert_eq!(page.status, 503);
+    assert!(page.text().contains("sign_out_unfinished") && page.text().contains("<html"), "{}", page.text());
+    store.fail(false);
+    eventually("the other knows", || async { elsewhere.get("/me").await.status == 401 }).await;
+    assert!(!world.family_alive());
+    eventually("no word about it is left", || async { again.copy().post("/auth/signout", &[]).await.status == 302 })
+        .await;
 }
 
 #[tokio::test]

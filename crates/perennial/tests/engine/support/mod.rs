@@ -118,6 +118,11 @@ impl World {
         Self { clock, provider: control, wire, store, engine, issuer, public_url, class, rules }
     }
 
+    /// Where browsers believe to be.
+    pub(crate) fn origin(&self) -> String {
+        self.public_url.clone()
+    }
+
     /// A browser that has never been here.
     pub(crate) fn browser(&self) -> Browser {
         Browser::new(self.engine.address, &self.public_url)
