@@ -37,15 +37,33 @@ async function load() {
 
 /** Microseconds of CPU of these processes and all their descendants, and the memory that they hold, in KiB. */
 export function cost(pids) {
-  const stats = new Map(running().map((one) => [one.pid, one]))
-  const tree = new Set(pids)
-  // Children have been born after their parents, but numbers wrap: look until nothing is added.
-  for (let before = -1; before !== tree.size; ) {
-    before = tree.size
-    for (const { pid, parent } of stats.values()) if (tree.has(parent)) tree.add(pid)
+  const all = family(pids)
+  return { cpu: sum(all.map(({ cpu }) => cpu)), rss: sum(all.map(({ pid }) => memory(pid))), processes: all.length }
+}
+
+/** These processes and all their descendants. */
+function family(pids) {
+  const all = running()
+  const inside = new Set(pids)
+  // Children were born after their parents, but numbers begin again: look until nothing is added.
+  for (let before = -1; before !== inside.size; ) {
+    before = inside.size
+    for (const { pid, parent } of all) if (inside.has(parent)) inside.add(pid)
   }
-  const all = [...tree].map((pid) => stats.get(pid)).filter(Boolean)
-  return { cpu: sum(all.map(({ cpu }) => cpu)), rss: sum([...tree].map(memory)), processes: all.length }
+  return all.filter(({ pid }) => inside.has(pid))
+}
+
+/** Whatever ends us ends the workers of this process too: they outlive a master that is killed. */
+export function endWithUs(pid) {
+  process.prependListener('exit', () => {
+    for (const one of family([pid])) {
+      try {
+        process.kill(one.pid, 'SIGKILL')
+      } catch (error) {
+        if (error.code !== 'ESRCH') throw error
+      }
+    }
+  })
 }
 
 function running() {

@@ -16,7 +16,7 @@ const FLEETS = [
   { fleet: 'three gateways, Redis', Store: Redis, gateways: 3 },
 ]
 const ROUNDS = 3
-const QUICK = { sizes: [50], delays: [0], rounds: 1 }
+const QUICK = { sizes: [50], delays: [0], rounds: 1, lifetime: 4 }
 
 /** In seconds: long enough for a burst while nothing is due, and to open the connections of the next one. */
 const LIFETIME = 9
@@ -24,17 +24,18 @@ const LIFETIME = 9
 const AFTER_EXPIRY = 30
 
 export async function storm({ quick, say }) {
+  const lifetime = quick ? QUICK.lifetime : LIFETIME
   const rounds = []
   for (const fleet of FLEETS) {
     for (const delay of quick ? QUICK.delays : DELAYS) {
       const scene = await openScene({
-        name: `bench-storm-${fleet.gateways}`, Store: fleet.Store, gateways: fleet.gateways, lifetime: LIFETIME, behaviour: `delay_ms=${delay}`,
+        name: `bench-storm-${fleet.gateways}`, Store: fleet.Store, gateways: fleet.gateways, lifetime, behaviour: `delay_ms=${delay}`,
       })
       try {
         const person = await Person.signIn(scene.fleet)
         for (const size of quick ? QUICK.sizes : SIZES) {
           for (let round = 1; round <= (quick ? QUICK.rounds : ROUNDS); round += 1) {
-            const figures = await expiry(scene, person, { size, delay })
+            const figures = await expiry(scene, person, { size, delay, lifetime })
             rounds.push({ fleet: fleet.fleet, delay, size, round, ...figures })
             say(`${fleet.fleet}, provider ${delay} ms, ${size} requests: ${figures.redemptions} redemptions, ${figures.good} good, added ${(figures.added.p50_us / 1_000).toFixed(1)} ms in the middle, ${(figures.added.slowest_us / 1_000).toFixed(1)} at most`)
           }
@@ -49,10 +50,10 @@ export async function storm({ quick, say }) {
 }
 
 /** One burst while nothing is due, one when the token has died. */
-async function expiry({ provider, fleet }, person, { size, delay }) {
+async function expiry({ provider, fleet }, person, { size, delay, lifetime }) {
   // Whatever was renewed since, the person has the newest cookie, and its token has just begun.
   person.take(await person.refresh())
-  const dies = provider.newestToken(person.family).at_ms + LIFETIME * 1_000
+  const dies = provider.newestToken(person.family).at_ms + lifetime * 1_000
   const live = await burst(fleet, person, size, 0)
   const before = provider.events.length
   const storm = await burst(fleet, person, size, dies + AFTER_EXPIRY)

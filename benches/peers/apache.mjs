@@ -3,7 +3,8 @@
 import { chmodSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
-import { Program, freePort, newSecret, temporaryFolder } from '../../e2e/support/processes.mjs'
+import { ARTIFACTS, Program, freePort, newSecret, temporaryFolder } from '../../e2e/support/processes.mjs'
+import { endWithUs } from '../machine.mjs'
 
 const MODULES = ['mpm_event', 'authn_core', 'authz_core', 'authz_user', 'proxy', 'proxy_http', 'auth_openidc']
 const FOLDER = '/usr/lib/apache2/modules'
@@ -18,6 +19,7 @@ export async function startApache({ app, provider, tls }) {
   const file = path.join(folder, 'apache.conf')
   writeFileSync(file, configuration({ folder, port, health, url, app, provider, tls }))
   const program = new Program('bench-apache', 'apache2', ['-f', file, '-DFOREGROUND'])
+  endWithUs(program.pid)
   await program.ready(`http://127.0.0.1:${health}/`)
   return { url, pids: [program.pid], stop: () => program.stop() }
 }
@@ -27,7 +29,7 @@ ServerRoot ${folder}
 ServerName 127.0.0.1
 DefaultRuntimeDir ${folder}
 PidFile ${folder}/apache.pid
-ErrorLog /dev/stderr
+ErrorLog ${path.resolve(ARTIFACTS, 'e2e/bench-apache-errors.log')}
 LogLevel error
 ${[...MODULES, ...(tls ? ['ssl'] : [])].map((name) => `LoadModule ${name}_module ${FOLDER}/mod_${name}.so`).join('\n')}
 ${process.getuid() === 0 ? 'User www-data\nGroup www-data' : ''}
@@ -57,6 +59,7 @@ ${tls ? `  SSLEngine on\n  SSLCertificateFile ${tls.certificate}\n  SSLCertifica
   OIDCCryptoPassphrase "${newSecret()}"
   OIDCSessionInactivityTimeout 36000
   OIDCPassRefreshToken Off
+  OIDCPKCEMethod S256
   <Location "/">
     AuthType openid-connect
     Require valid-user

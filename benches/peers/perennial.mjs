@@ -1,14 +1,15 @@
 // Ourselves: the gateway, the gateway asked by nginx, and the library in an axum app.
 
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import { PERENNIAL, Program, freePort, newSecret, temporaryFolder } from '../../e2e/support/processes.mjs'
-import { startAsking } from './nginx.mjs'
+import { IN_A_FOLDER, Nginx } from './nginx.mjs'
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
-export const BENCH = process.env.PERENNIAL_BENCH_BIN ?? path.join(root, 'target/release/perennial-bench')
+/** Built beside the gateway. */
+export const BENCH = path.join(path.dirname(PERENNIAL), 'perennial-bench')
 
 const table = (rows) => Object.entries(rows).map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join('\n')
 
@@ -46,15 +47,24 @@ const documented = (page, text) => {
 }
 
 export const servesTls = () => documented('configuration.md', '[tls]')
-export const answersForwardAuth = () => documented('forward-auth.md', FORWARD_AUTH)
-const FORWARD_AUTH = '/auth/forward'
+const example = path.join(root, 'examples/nginx/nginx.conf')
+export const answersForwardAuth = () => existsSync(example)
 
-/** nginx before the app, which asks the gateway. Browsers see nginx alone. */
+/** nginx before the app, which asks the gateway, as our example has it. Browsers see nginx alone. */
 export async function startForwardAuth({ app, provider }) {
-  const port = await freePort()
-  const gateway = await startGateway({ app, provider, publicUrl: `http://127.0.0.1:${port}`, tops: '[forward_auth]\nenabled = true' })
-  const asking = await startAsking({ app, gateway, port, endpoint: FORWARD_AUTH })
-  return { url: asking.url, pids: [...asking.pids, ...gateway.pids], stop: async () => (await asking.stop(), await gateway.stop()) }
+  const [port, questions] = [await freePort(), `127.0.0.1:${await freePort()}`]
+  const gateway = await startGateway({ app, provider, publicUrl: `http://127.0.0.1:${port}`, tops: `[forward_auth]\nlisten = "${questions}"` })
+  const configuration = readFileSync(example, 'utf8')
+    .replace('/run/nginx.pid', 'nginx.pid')
+    .replace(/access_log .*;/, IN_A_FOLDER)
+    .replace('worker_connections 1024', 'worker_connections 8192')
+    .replace('127.0.0.1:4200', gateway.address)
+    .replace('127.0.0.1:4210', questions)
+    .replace('127.0.0.1:3000', app.address)
+    .replace(/keepalive \d+;/g, 'keepalive 512; keepalive_requests 1000000000;')
+    .replace('listen 80;', `listen 127.0.0.1:${port} backlog=4096; location = /healthy { return 200; }`)
+  const asking = await Nginx.run('asking', () => configuration, { health: `http://127.0.0.1:${port}/healthy` })
+  return { url: `http://127.0.0.1:${port}`, pids: [...asking.pids, ...gateway.pids], stop: async () => (await asking.stop(), await gateway.stop()) }
 }
 
 /** An axum app that answers by itself, with the session layer or, to tell what that costs, without. */

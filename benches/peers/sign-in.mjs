@@ -4,21 +4,23 @@ import { Visitor } from '../../e2e/support/visitor.mjs'
 
 /** `signIn` is where a form is posted to, for a subject that does not send page loads to its provider by itself. */
 export async function signedIn({ url, signIn }, provider, page) {
-  const visitor = new Visitor(url)
+  // Cookies know no ports: with one jar the subject would be sent the provider's as well.
+  const [here, there] = [new Visitor(url), new Visitor(provider.issuer)]
   let next = url + page
   if (signIn) {
-    const begun = await visitor.postForm(signIn, { callbackUrl: next })
+    const begun = await here.postForm(signIn, { callbackUrl: next })
     next = begun.headers.location
   }
   for (let step = 0; next; step += 1) {
     const at = new URL(next, url)
+    const atProvider = at.origin === provider.issuer
     // The provider signs in at once whom the hint names.
-    if (at.origin === provider.issuer) at.searchParams.set('login_hint', 'alice')
-    const answer = await visitor.page(at.href)
-    if (answer.status === 200 && at.origin === url) break
+    if (atProvider) at.searchParams.set('login_hint', 'alice')
+    const answer = await (atProvider ? there : here).page(at.href)
+    if (answer.status === 200 && !atProvider) break
     const { location } = answer.headers
     if (!location || step > 10) throw new Error(`signing in at ${url} ended at ${at.href} with ${answer.status}: ${answer.text.slice(0, 2_000)}`)
     next = new URL(location, at).href
   }
-  return visitor.jar.getCookieString(url + page)
+  return here.jar.getCookieString(url + page)
 }

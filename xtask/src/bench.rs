@@ -131,7 +131,6 @@ impl Bench<'_> {
             .current_dir(self.root)
             .args(["benches/run.mjs", "--wait", &self.options.wait.to_string()])
             .env("PERENNIAL_BIN", binaries.join("perennial"))
-            .env("PERENNIAL_BENCH_BIN", binaries.join("perennial-bench"))
             .env("E2E_ARTIFACTS", &self.artifacts);
         if self.options.quick {
             command.arg("--quick");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use crate::tally::Tally;
-use crate::{house, machine, run};
+use crate::{house, instructions, machine, run};
 
 /// Which steps to run.
 #[derive(Args)]
@@ -35,6 +35,8 @@ enum Step {
     Build,
     /// Unit, integration and documentation tests.
     Test,
+    /// No step of the request path takes more instructions than it did.
+    Instructions,
     /// The documentation builds without a warning.
     Doc,
     /// What the npm packages and the end-to-end suite are written with is there.
@@ -50,7 +52,7 @@ impl Step {
     fn needs(self) -> &'static [Step] {
         match self {
             Step::Machine | Step::House | Step::Fmt => &[],
-            Step::Clippy | Step::Build | Step::Test | Step::Doc | Step::Npm => &[Step::Machine],
+            Step::Clippy | Step::Build | Step::Test | Step::Instructions | Step::Doc | Step::Npm => &[Step::Machine],
             Step::Packages => &[Step::Machine, Step::Npm],
             Step::E2e => &[Step::Machine, Step::Build, Step::Npm, Step::Packages],
         }
@@ -165,6 +167,10 @@ impl Gate<'_> {
             // All targets, so that the features of the dependencies are those of `cargo test` and nothing compiles twice.
             Step::Build => self.cargo(&["build", "--workspace", "--all-targets"], &mut log),
             Step::Test => self.tests(&mut log),
+            Step::Instructions => match instructions::guard(self.root, &mut log) {
+                Ok(()) => Outcome { tally: Tally::default(), broken: None },
+                Err(reason) => Outcome::failed(reason),
+            },
             Step::Doc => self.command(
                 run::cargo(self.root).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
                 &mut log,

@@ -6,6 +6,7 @@ mod bench;
 mod fuzz;
 mod gate;
 mod house;
+mod instructions;
 mod machine;
 mod proof;
 mod run;
@@ -66,6 +67,10 @@ enum Chore {
     /// same provider. Some 30 minutes on two cores; it waits for a quiet machine, or says that it was not. Raw figures are
     /// kept in target/bench; docs/speed.md explains them.
     Bench(bench::Options),
+    /// Count the instructions of single steps with callgrind, and fail when one has grown by more than 5 %.
+    ///
+    /// Counts do not depend on how busy the machine is. What is right stands in benches/instructions.json.
+    Instructions(instructions::Options),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +86,7 @@ fn main() -> ExitCode {
         Chore::Proof(options) => proof::run(&root, &options),
         Chore::Sim(options) => sim::run(&root, &options),
         Chore::Bench(options) => bench::run(&root, &options),
+        Chore::Instructions(options) => instructions::run(&root, &options),
     }
 }
 
