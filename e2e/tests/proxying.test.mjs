@@ -45,7 +45,10 @@ async function socket({ url }, visitor, options = {}) {
   return client
 }
 
-const signOut = (visitor) => visitor.postForm('/auth/signout')
+const signOut = async (visitor) => {
+  const answer = await visitor.postForm('/auth/signout')
+  assert.ok(answer.status < 400, answer.text)
+}
 
 test('WebSocket: messages of all kinds pass both ways, and a stranger opens none', async (t) => {
   const stage = await scene(t)

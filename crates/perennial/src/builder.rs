@@ -26,6 +26,7 @@ use crate::edge::{Clock, DatedClient, Edges, HttpClient, HyperClient, SystemCloc
 use crate::engine::{Inner, Listener};
 use crate::event::Event;
 use crate::flight::Flights;
+use crate::hall::SeenCookies;
 use crate::happened::StaleCookies;
 use crate::issuer::IssuerClient;
 use crate::keys::KeyChest;
@@ -434,6 +435,7 @@ impl AuthBuilder {
                 events: tokio::sync::broadcast::channel(1024).0,
                 listeners: self.listeners,
                 flights: Flights::new(),
+                seen_cookies: SeenCookies::new(),
                 tombstones: Default::default(),
                 doubts: Default::default(),
                 marks: Default::default(),

@@ -18,6 +18,7 @@ use crate::edge::Edges;
 use crate::errands::Errands;
 use crate::event::Event;
 use crate::flight::Flights;
+use crate::hall::SeenCookies;
 use crate::happened::StaleCookies;
 use crate::issuer::IssuerClient;
 use crate::keys::KeyChest;
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) flights: Arc<Flights<Outcome>>,
+    pub(crate) seen_cookies: SeenCookies,
     pub(crate) tombstones: Tombstones,
     pub(crate) doubts: Doubts,
     pub(crate) marks: Marks,

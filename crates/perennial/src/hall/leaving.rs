@@ -40,7 +40,13 @@ enum Form {
 
 impl Inner {
     /// Steps 5 and 7, for a session that was found in `source`.
-    pub(super) async fn leave(self: &Arc<Self>, opened: Opened, source: Source, found: Found, visit: Visit) -> Entry {
+    pub(super) async fn leave(
+        self: &Arc<Self>,
+        opened: Arc<Opened>,
+        source: Source,
+        found: Found,
+        visit: Visit,
+    ) -> Entry {
         let (state, bearer, renewed, source) = match found {
             Found::Ended(reason) => return self.farewell(&opened, reason, None),
             Found::Refused { state, claims } => {

@@ -26,8 +26,10 @@ mod boarding;
 mod leaving;
 mod opening;
 mod recognising;
+mod seen;
 
 pub(crate) use opening::Opened;
+pub(crate) use seen::SeenCookies;
 
 use leaving::Visit;
 use recognising::{Known, Source};
@@ -154,7 +156,10 @@ impl Inner {
     }
 
     /// Step 2: who is there, or with what a request leaves that brings nobody.
-    async fn arrive(self: &Arc<Self>, headers: &HeaderMap) -> Result<(Opened, Arc<SessionState>, Source), Box<Entry>> {
+    async fn arrive(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+    ) -> Result<(Arc<Opened>, Arc<SessionState>, Source), Box<Entry>> {
         self.learn_of_secrets();
         let Some(opened) = self.open(headers) else { return Err(Entry::stranger().into()) };
         self.hear_what_ended().await;

@@ -1,11 +1,15 @@
 //! Step 2: from cookie lines to what the session cookie carries, or nothing.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
+use http::header::COOKIE;
 use perennial_core::Timestamp;
-use perennial_core::cookie::{self, KeyRing};
+use perennial_core::cookie::{self, Joined};
 use perennial_core::session::{Carried, Generation, SessionId};
 use serde_json::Value;
 
+use super::seen::KeysInForce;
 use crate::cookies::RequestCookies;
 use crate::engine::Inner;
 
@@ -42,27 +46,55 @@ impl Opened {
 impl Inner {
     /// Step 2: from cookie lines to a session, or nothing. A cookie that does not open is left where it is: it may be
     /// another replica's, on a newer secret.
-    pub(crate) fn open(&self, headers: &HeaderMap) -> Option<Opened> {
-        let cookies = RequestCookies::read(headers);
+    pub(crate) fn open(&self, headers: &HeaderMap) -> Option<Arc<Opened>> {
+        if !headers.contains_key(COOKIE) {
+            return None;
+        }
         let now = self.now();
-        let opened = self.sealed_session(&cookies, now)?;
+        let keys = if self.reseals() { KeysInForce::Configured } else { KeysInForce::Former };
+        self.seen_cookies.recall(headers, keys, now).or_else(|| {
+            let (opened, choice) = self.open_afresh(headers, now)?;
+            let opened = Arc::new(opened);
+            // Which of several is the one may change with time.
+            if choice == Choice::Single {
+                self.seen_cookies.remember(headers, keys, &opened, now);
+            }
+            Some(opened)
+        })
+    }
+
+    fn open_afresh(&self, headers: &HeaderMap, now: Timestamp) -> Option<(Opened, Choice)> {
+        let cookies = RequestCookies::read(headers);
+        let joined = [&self.names.session, &self.names.other_session].map(|name| cookie::join(name, cookies.iter()));
+        let opened = self.sealed_session(&joined, now)?;
+        let candidates = joined.iter().flatten().map(|joined| joined.candidates().count()).sum::<usize>();
         let second = |name| opened.claims.get(name).and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
-        let (issued, expires) = (second("iat").unwrap_or(now), second("exp").unwrap_or(now));
-        let names = self.names.of_session(&cookies);
+        let (issued, expires) = (second("iat"), second("exp"));
+        let choice = if candidates == 1 && issued.is_some() { Choice::Single } else { Choice::Several };
+        let names: Vec<String> = joined.into_iter().flatten().flat_map(|joined| joined.names).collect();
         let bytes =
             cookies.iter().filter(|(name, _)| names.iter().any(|own| own == name)).map(|(_, value)| value.len()).sum();
         let carried = Carried::from_claims(opened.claims, &self.default_provider).ok()?;
-        Some(Opened { carried, names, issued, expires, well_sealed: opened.newest_secret || !self.reseals(), bytes })
+        let well_sealed = opened.newest_secret || !self.reseals();
+        let (issued, expires) = (issued.unwrap_or(now), expires.unwrap_or(now));
+        Some((Opened { carried, names, issued, expires, well_sealed, bytes }, choice))
     }
 
     /// The claims of the session cookie that opens: in the format that we write, else in the other.
-    fn sealed_session(&self, cookies: &RequestCookies<'_>, now: Timestamp) -> Option<cookie::Opened> {
-        let under = |name: &str, keys: &KeyRing| cookie::join(name, cookies.iter())?.open(keys, now).ok();
-        let written = under(&self.names.session, &self.keys().session);
-        written.or_else(|| {
-            let other = under(&self.names.other_session, &self.keys().other_session)?;
+    fn sealed_session(&self, joined: &[Option<Joined>; 2], now: Timestamp) -> Option<cookie::Opened> {
+        let [written, other] = joined;
+        let keys = self.keys();
+        written.as_ref().and_then(|joined| joined.open(&keys.session, now).ok()).or_else(|| {
+            let other = other.as_ref()?.open(&keys.other_session, now).ok()?;
             // It wants to be sealed anew, under the other name.
             Some(cookie::Opened { newest_secret: false, ..other })
         })
     }
+}
+
+/// How many values of a request may be the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Single,
+    Several,
 }
