@@ -29,7 +29,7 @@ mod sessions_end;
 mod upstream;
 
 pub use admin::Admin;
-pub use config::{Config, QuickStart, settings};
+pub use config::{AtStart, Config, QuickStart, settings};
 pub use forward_auth::{ForwardAuth, ForwardAuthSettings};
 pub use gateway::Gateway;
 pub use routing::{Access, Identity, Route};

@@ -3,8 +3,8 @@
 mod admin;
 mod audiences;
 mod end;
-mod forward_auth;
 mod endings;
+mod forward_auth;
 mod harness;
 mod hygiene;
 mod identity;
