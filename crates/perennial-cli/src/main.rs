@@ -1,4 +1,4 @@
-//! The `perennial` command: `dev`, `serve`, `provider`, `providers`, `check`, `explain`, `end`, `cookie`, `secret`.
+//! The `perennial` command: `dev`, `serve`, `provider`, `providers`, `check`, `config`, `explain`, `end`, `cookie`, `secret`.
 
 mod commands;
 mod dev;
@@ -43,6 +43,8 @@ enum Command {
     /// Check a configuration, reach the providers, and say whether sessions will be able to renew.
     #[command(after_help = commands::check::AFTER_HELP)]
     Check(commands::serve::ConfigArgs),
+    /// Print the JSON Schema of a configuration file, or an example of one.
+    Config(commands::config::ConfigureArgs),
     /// Tell why a session is as it is: signed in, in doubt, or signed out and by what.
     Explain(commands::explain::ExplainArgs),
     /// End a session, or all sessions of a user, at every replica.
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
             Command::Provider(args) => commands::provider::run(*args).await.map(done),
             Command::Providers(args) => commands::providers::run(args).map(done),
             Command::Check(args) => commands::check::run(args).await.map(done),
+            Command::Config(args) => commands::config::run(args).map(done),
             Command::Explain(args) => commands::explain::run(args).await,
             Command::End(args) => commands::end::run(args).await,
             Command::Cookie(args) => commands::cookie::run(args).map(done),

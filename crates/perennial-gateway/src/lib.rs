@@ -30,7 +30,7 @@ mod trial;
 mod upstream;
 
 pub use admin::Admin;
-pub use config::{Config, QuickStart, settings};
+pub use config::{AtStart, Config, QuickStart, settings};
 pub use forward_auth::{ForwardAuth, ForwardAuthSettings};
 pub use gateway::Gateway;
 pub use identity::HeaderTemplate;

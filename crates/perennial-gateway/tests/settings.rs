@@ -148,7 +148,7 @@ fn a_variable_goes_before_the_file_and_the_command_line_before_both() {
 fn a_fault_of_the_environment_names_its_variable() {
     for (name, value, key, remedy) in [
         ("PERENNIAL_SESSION_MAX_AGE", "30", "session.max_age", "unit"),
-        ("PERENNIAL_SESSION_MAX_AGE", "1s", "session.max_age", "1 minute to 400 days"),
+        ("PERENNIAL_SESSION_MAX_AGE", "401d", "session.max_age", "1 minute to 400 days"),
         ("PERENNIAL_SESSION_STRATEGY", "cookie", "session.strategy", "\"database\""),
         ("PERENNIAL_COMPAT_ROUTES", "yes", "compat_routes", "true or false"),
         ("PERENNIAL_REPLICAS", "0", "replicas", "1 or more"),

@@ -2,6 +2,7 @@
 
 mod admin;
 pub(crate) mod check;
+pub(crate) mod config;
 pub(crate) mod cookie;
 pub(crate) mod dev;
 pub(crate) mod end;

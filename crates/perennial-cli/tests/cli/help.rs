@@ -73,6 +73,7 @@ fn the_help_of_every_command_says_what_one_needs() {
             ],
         ),
         (&["end"], &["--fingerprint", "--provider", "--issuer", "--sub", "--admin", "9420", "no index", "Exit codes"]),
+        (&["config"], &["schema", "example"]),
         (&["cookie"], &["open", "seal", "AUTH_SECRET"]),
         (&["cookie", "open"], &["--name", "--dangerous-show-tokens", "standard input", "__Secure-"]),
         (&["cookie", "seal"], &["--name", "--max-age", "standard input"]),
@@ -107,6 +108,33 @@ fn wrong_arguments_exit_with_2_and_say_what_is_right() {
         let done = run(args, &[]);
         assert_eq!(done.code, Some(2), "{args:?}: {}", done.err);
         assert!(done.err.contains(words), "{args:?} does not say {words}: {}", done.err);
+    }
+}
+
+#[test]
+fn the_flags_say_what_the_table_of_settings_says() {
+    let done = run(&["serve", "--help"], &[]);
+    let words = done.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (key, default) in [
+        ("listen", "[default: 127.0.0.1:4200]"),
+        ("store", "[default: perennial.redb]"),
+        ("admin.listen", ""),
+        ("public_url", "[default: AUTH_URL, else http:// and the listen address]"),
+        ("compat_routes", ""),
+        ("dangerous_allow_http", ""),
+    ] {
+        let help = format!("{} {default}", perennial_gateway::settings::meaning(key));
+        assert!(words.contains(help.trim_end()), "{key}: {help:?} is missing: {}", done.out);
+    }
+}
+
+#[test]
+fn schema_and_example_are_printed_as_they_are_committed() {
+    for (what, file) in [("schema", "perennial.schema.json"), ("example", "perennial.example.toml")] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(file);
+        let committed = std::fs::read_to_string(path).expect("committed");
+        let done = run(&["config", what], &[]);
+        assert_eq!((done.code, done.out), (Some(0), committed), "{what}");
     }
 }
 

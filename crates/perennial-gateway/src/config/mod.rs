@@ -25,11 +25,13 @@ mod values;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use perennial::store::{OpenError, SessionStore};
 use perennial::{Auth, AuthBuilder, ConfigError, ConfigFault};
 
+use self::kind::Value;
 use self::routes::{UPSTREAM_REMEDY, upstream};
 use self::source::{Overrides, Reading, Source};
 use self::top::TOP;
@@ -52,6 +54,23 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where other proxies ask, if any do; who serves the gateway serves [`ForwardAuth`](crate::ForwardAuth) as well.
     pub forward_auth: Option<ForwardAuthSettings>,
+    /// The files that settings and variables name, such as those with secrets: a reload is due when one of them changes.
+    pub files: Vec<PathBuf>,
+    /// What of all this only a start can change.
+    pub at_start: AtStart,
+}
+
+/// The settings that only a start can change, as a configuration has them. It is not shown: they may hold a password.
+#[derive(Clone, Default)]
+pub struct AtStart(BTreeMap<String, (Option<Value>, String)>);
+
+impl AtStart {
+    /// The settings that differ in `other`, each with the place where that says so.
+    pub fn changed_in<'a>(&self, other: &'a Self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let same = |key: &String, value: &Option<Value>| self.0.get(key).is_some_and(|(own, _)| own == value);
+        let changed = other.0.iter().filter(move |(key, (value, _))| !same(key, value));
+        changed.map(|(key, (_, place))| (key.as_str(), place.as_str()))
+    }
 }
 
 /// The quick start without a file: one provider from the environment, sign-in required on every path. What is not said here the
@@ -78,8 +97,16 @@ impl Config {
     /// A gateway with this engine and these routes; all else is as in a file that does not mention it.
     pub fn new(auth: AuthBuilder, routes: Vec<Route>) -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 4200));
-        let store = settings::default("store").to_owned();
-        Self { listen: loopback, admin: None, store, auth, routes, forward_auth: None }
+        Self {
+            listen: loopback,
+            admin: None,
+            store: settings::default("store").to_owned(),
+            auth,
+            routes,
+            forward_auth: None,
+            files: Vec::new(),
+            at_start: AtStart::default(),
+        }
     }
 
     /// The store's name for people to read: of a URL its scheme alone, because the rest may hold a password.
@@ -104,12 +131,12 @@ impl Config {
         if upstream.is_none() {
             faults.push(ConfigFault::new("upstream", COMMAND_LINE, UPSTREAM_REMEDY));
         }
-        let mut environment = Environment::read(variables, &mut faults);
-        start.say(&mut environment);
-        let source = Source { name: COMMAND_LINE, text: "", overrides: environment.overrides };
+        let (environment, mut overrides) = Environment::read(variables, &mut faults);
+        start.say(&environment, &mut overrides);
+        let source = Source { name: COMMAND_LINE, text: "", overrides };
         let reading = source.read(&TOP, &mut faults).map_err(|faults| ConfigError { faults })?;
         let route = upstream.map(Route::to);
-        Self::resolved(reading, &environment.variables, faults, |_, _| route.into_iter().collect())
+        Self::resolved(reading, environment, faults, |_, _| route.into_iter().collect())
     }
 
     /// Reads a file. Secrets and whatever else Auth.js takes from the environment come from `variables`, and so does what goes
@@ -124,11 +151,11 @@ impl Config {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let mut faults = Vec::new();
-        let environment = Environment::read(variables, &mut faults);
-        let source = Source { name, text, overrides: environment.overrides };
+        let (environment, overrides) = Environment::read(variables, &mut faults);
+        let source = Source { name, text, overrides };
         let reading = source.read(&TOP, &mut faults).map_err(|faults| ConfigError { faults })?;
         let own_backend = environment.variables.contains_key("AUTH_BACKEND_SECRET");
-        Self::resolved(reading, &environment.variables, faults, |top, faults| {
+        Self::resolved(reading, environment, faults, |top, faults| {
             routes::routes(top, own_backend || top.is_given("backend_secret_files"), faults)
         })
     }
@@ -136,11 +163,11 @@ impl Config {
     /// From what was written to what it means.
     fn resolved(
         reading: Reading,
-        variables: &BTreeMap<String, String>,
+        environment: Environment,
         mut faults: Vec<ConfigFault>,
         routes: impl FnOnce(&Values, &mut Vec<ConfigFault>) -> Vec<Route>,
     ) -> Result<Self, ConfigError> {
-        let (top, faults) = (&reading.values, &mut faults);
+        let (top, faults, variables) = (&reading.values, &mut faults, &environment.variables);
         let mut auth = Auth::builder().environment(variables.clone()).places(reading.places);
         if let Some(name) = host_name(variables) {
             auth = auth.replica_name(name);
@@ -164,8 +191,12 @@ impl Config {
             }
         }
         let routes = routes(top, faults);
+        let files = top.paths().into_iter().chain(environment.files).map(PathBuf::from).collect();
+        let at_start = AtStart(top.at_start().into_iter().collect());
         match listen {
-            Some(listen) if faults.is_empty() => Ok(Self { listen, admin, store, auth, routes, forward_auth: None }),
+            Some(listen) if faults.is_empty() => {
+                Ok(Self { listen, admin, store, files, at_start, ..Self::new(auth, routes) })
+            }
             _ => Err(all_faults(auth, std::mem::take(faults))),
         }
     }
@@ -173,8 +204,7 @@ impl Config {
 
 impl QuickStart {
     /// What was said on the command line, above the environment.
-    fn say(&self, environment: &mut Environment) {
-        let Environment { variables, overrides } = environment;
+    fn say(&self, environment: &Environment, overrides: &mut Overrides) {
         let mut say = |key: &str, text: Option<String>| {
             if let Some(text) = text {
                 overrides.set(key, text, COMMAND_LINE);
@@ -186,7 +216,7 @@ impl QuickStart {
         say("compat_routes", self.compat_routes.then(|| "true".to_owned()));
         say("dangerous_allow_http", self.dangerous_allow_http.then(|| "true".to_owned()));
         say("public_url", self.public_url.clone());
-        if overrides.find("public_url").is_none() && !variables.contains_key("AUTH_URL") {
+        if overrides.find("public_url").is_none() && !environment.variables.contains_key("AUTH_URL") {
             let listen = overrides.text("listen").unwrap_or_else(|| settings::default("listen").to_owned());
             overrides.set("public_url", format!("http://{listen}"), COMMAND_LINE);
         }
@@ -196,14 +226,15 @@ impl QuickStart {
 /// The environment as settings are taken from it: nothing empty, secrets in place of the files that hold them.
 struct Environment {
     variables: BTreeMap<String, String>,
-    overrides: Overrides,
+    /// The files that variables name.
+    files: Vec<String>,
 }
 
 impl Environment {
-    fn read(variables: impl IntoIterator<Item = (String, String)>, faults: &mut Vec<ConfigFault>) -> Self {
-        let (variables, _) = secrets::from_files(variables, faults);
+    fn read(variables: impl IntoIterator<Item = (String, String)>, faults: &mut Vec<ConfigFault>) -> (Self, Overrides) {
+        let (variables, files) = secrets::from_files(variables, faults);
         let overrides = Overrides::from_environment(&TOP, &variables, faults);
-        Self { variables, overrides }
+        (Self { variables, files }, overrides)
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) const ROUTES: Section = Section::new(
         Setting::flag("exact", "that path alone, and nothing below it"),
         Setting::text("upstream", "where requests go; its own path is put before theirs")
             .required()
-            .value("text, `http://…`")
+            .value("text, `http://…` or `https://…`")
             .remedy(UPSTREAM_REMEDY),
         Setting::choice(
             "access",
@@ -223,7 +223,8 @@ pub(super) fn upstream(text: &str) -> Option<Upstream> {
 
 /// The text itself is not repeated: it may hold a password.
 pub(super) const UPSTREAM_REMEDY: &str = "say where requests go: write it as http://host:port or https://host:port, such as \
-                                          \"http://127.0.0.1:5173\", with a path if it has one; user names and passwords are not taken";
+                                          \"http://127.0.0.1:5173\", with a path if it has one; user names and passwords \
+                                          are not taken";
 
 const SAMPLE: &str = r#"
 [[routes]]

@@ -152,11 +152,6 @@ impl Values {
         self.lists.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// Where the table begins.
-    pub(crate) fn place(&self) -> &str {
-        &self.place
-    }
-
     /// The paths of all files that the settings name.
     pub(super) fn paths(&self) -> Vec<String> {
         let named = self.section.settings.iter().filter(|setting| setting.holds == Holds::Paths);
@@ -168,10 +163,11 @@ impl Values {
         own.chain(self.inner().flat_map(Self::paths)).collect()
     }
 
-    /// What only a start can change, by key. It may hold secrets.
-    pub(super) fn at_start(&self) -> Vec<(String, Option<Value>)> {
+    /// What only a start can change, by key, each with the place where it stands.
+    pub(super) fn at_start(&self) -> Vec<(String, (Option<Value>, String))> {
         let fixed = self.section.settings.iter().filter(|setting| setting.change == Change::Restart);
-        let own = fixed.map(|setting| (self.key(setting.key), self.value(setting.key)));
+        let told = |key| (self.key(key), (self.value(key), self.place_of(key)));
+        let own = fixed.map(|setting| told(setting.key));
         own.chain(self.inner().flat_map(Self::at_start)).collect()
     }
 

@@ -51,18 +51,13 @@ fn plain(markdown: &str) -> String {
     let mut text = String::new();
     let mut rest = markdown;
     while let Some((before, after)) = rest.split_once('[') {
-        let link = after.split_once("](").and_then(|(name, target)| Some((name, target.split_once(')')?.1)));
+        // The text of a link has no brackets in it.
+        let link =
+            after.split_once(']').and_then(|(name, target)| Some((name, target.strip_prefix('(')?.split_once(')')?.1)));
         text.push_str(before);
-        match link {
-            Some((name, after)) => {
-                text.push_str(name);
-                rest = after;
-            }
-            None => {
-                text.push('[');
-                rest = after;
-            }
-        }
+        let (name, after) = link.unwrap_or(("[", after));
+        text.push_str(name);
+        rest = after;
     }
     text.push_str(rest);
     text.replace('`', "")
