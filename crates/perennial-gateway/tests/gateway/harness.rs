@@ -80,7 +80,7 @@ impl Running {
 
     fn of(gateway: Gateway, listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("an address");
-        let auth = gateway.auth().clone();
+        let auth = gateway.auth();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(gateway.clone().serve(listener, async { drop(stopped.await) }));
         Self { address, auth, gateway, stop, task }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use perennial_core::names::ProviderId;
+use perennial_core::provider::Provider;
+use perennial_core::renewal::RenewalPolicy;
 use perennial_store::MemoryStore;
+use tokio::sync::broadcast;
 
 use super::AuthBuilder;
 use super::checks::missing_secret;
@@ -65,7 +68,12 @@ impl AuthBuilder {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let call_deadline = self.renewal.call_deadline;
-        let metrics = Arc::new(Metrics::new(providers.iter().map(|provider| &provider.id)));
+        let running = self.predecessor.as_ref().map(|running| &*running.inner);
+        let ids = providers.iter().map(|provider| &provider.id);
+        let metrics = match running {
+            Some(running) => running.metrics.clone().with_providers(ids),
+            None => Arc::new(Metrics::new(ids)),
+        };
         let http = dated(http, self.clock.clone(), metrics.clone());
         let settings = Settings {
             public_url,
@@ -90,7 +98,7 @@ impl AuthBuilder {
         Ok(Auth {
             inner: Arc::new(Inner {
                 default_provider: providers.first().map_or_else(|| ProviderId::new(""), |first| first.id.clone()),
-                issuers: providers.into_iter().map(|each| IssuerClient::new(each, &settings.renewal)).collect(),
+                issuers: providers.into_iter().map(|each| issuer(each, &settings, running)).collect(),
                 settings,
                 names,
                 chest,
@@ -101,19 +109,33 @@ impl AuthBuilder {
                 stale_cookies: StaleCookies::default(),
                 alarms: Alarms::default(),
                 metrics,
-                events: tokio::sync::broadcast::channel(1024).0,
+                events: running.map_or_else(|| broadcast::channel(1024).0, |running| running.events.clone()),
                 listeners: self.listeners,
-                flights: Flights::new(),
+                // One flight per session in a process, whichever engine it was begun by.
+                flights: running.map_or_else(Flights::new, |running| running.flights.clone()),
                 seen_cookies: SeenCookies::new(),
-                tombstones: Default::default(),
+                tombstones: running.map(|running| running.tombstones.handed_on()).unwrap_or_default(),
                 doubts: Default::default(),
                 marks: Default::default(),
                 logout_tokens: Default::default(),
-                errands: Default::default(),
-                unwritten_ends: Default::default(),
+                errands: running.map(|running| running.errands.clone()).unwrap_or_default(),
+                unwritten_ends: running.map(|running| running.unwritten_ends.clone()).unwrap_or_default(),
                 audience_tokens: Default::default(),
             }),
         })
+    }
+}
+
+/// The client of a provider. One that goes on under the same limits keeps its turn at the gate, so that a provider meets the
+/// stated rate and an outage is remembered.
+fn issuer(provider: Provider, settings: &Settings, running: Option<&Inner>) -> IssuerClient {
+    let limits = |policy: &RenewalPolicy| (policy.max_per_second, policy.max_at_once);
+    let same = running.filter(|running| limits(&running.settings.renewal) == limits(&settings.renewal));
+    let known = same.and_then(|running| running.issuers.iter().find(|known| known.provider().id == provider.id));
+    let client = IssuerClient::new(provider, &settings.renewal);
+    match known {
+        Some(known) => client.at_the_gate_of(known),
+        None => client,
     }
 }
 

@@ -14,6 +14,7 @@ use perennial_core::secret::{BackendSecret, CookieSecret};
 use perennial_core::session::{Epoch, IdleFedBy};
 use perennial_store::SessionStore;
 
+use crate::auth::Auth;
 use crate::callbacks::{
     CallbackError, CallbackSet, Callbacks, Claims, JwtCallback, SessionCallback, SignInCallback, SignInVerdict,
 };
@@ -60,6 +61,7 @@ pub struct AuthBuilder {
     place: &'static str,
     places: Places,
     faults: Vec<ConfigFault>,
+    predecessor: Option<Auth>,
 }
 
 impl AuthBuilder {
@@ -98,6 +100,7 @@ impl AuthBuilder {
             place: "configuration",
             places: Places::default(),
             faults: Vec::new(),
+            predecessor: None,
         }
     }
 
@@ -322,6 +325,16 @@ impl AuthBuilder {
     pub fn http_client(mut self, client: impl HttpClient) -> Self {
         self.http = Some(Arc::new(client));
         self
+    }
+
+    /// The engine takes over from `running` under another configuration, in the same process: it goes on with its store, its clock
+    /// and randomness, its renewals under way, its metrics and those who subscribed to its events. What has begun comes to its end
+    /// by the old one; call [`Auth::catch_up`] before the first request.
+    pub fn in_place_of(mut self, running: &Auth) -> Self {
+        let inner = &running.inner;
+        (self.clock, self.random) = (inner.edges.clock.clone(), inner.edges.random.clone());
+        self.predecessor = Some(running.clone());
+        self.store(inner.store.clone())
     }
 
     /// Adds a fault found elsewhere, so that all are reported together.
