@@ -42,7 +42,9 @@ struct Listening {
 impl Tombstones {
     /// The same ends and those who wait for one, for the engine that takes over; it listens for itself.
     pub(crate) fn handed_on(&self) -> Self {
-        Self { ended: self.ended.clone(), vigils: self.vigils.clone(), ..Self::default() }
+        let mut handed_on = Self::default();
+        (handed_on.ended, handed_on.vigils) = (self.ended.clone(), self.vigils.clone());
+        handed_on
     }
 
     /// Whether and why `id` is over.
