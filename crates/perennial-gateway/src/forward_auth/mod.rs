@@ -88,15 +88,16 @@ impl ForwardAuth {
         let Some((dialect, question)) = dialect::of(asked.uri.path()) else {
             return GatewayRefusal::UnknownDialect.into_response();
         };
-        let auth = self.auth();
-        let settings = auth.settings();
+        // The whole question is answered by what is in force now.
+        let inner = self.gateway.inner();
+        let settings = inner.auth.settings();
         let judged = match Original::read(dialect, asked, settings) {
-            Ok(original) => self.judge(dialect, original.parts).await,
+            Ok(original) => self.judge(&inner, dialect, original.parts).await,
             Err(refusal) => Err(refusal.into_response().into()),
         };
         match (question, judged) {
             (Question::Verdict, Ok(allowed)) => {
-                answer::allowed(dialect, allowed.headers, allowed.set_cookies, &self.gateway.inner.said)
+                answer::allowed(dialect, allowed.headers, allowed.set_cookies, &inner.said)
             }
             (Question::Verdict, Err(refused)) => answer::refused(dialect, *refused, &settings.origin()),
             (Question::Answer, Ok(allowed)) => answer::again(&allowed.original),
@@ -105,8 +106,12 @@ impl ForwardAuth {
     }
 
     /// What the gateway would do with this request.
-    async fn judge(&self, dialect: Dialect, mut original: Parts) -> Result<Allowed, Box<Response<Body>>> {
-        let inner = self.gateway.inner();
+    async fn judge(
+        &self,
+        inner: &Inner,
+        dialect: Dialect,
+        mut original: Parts,
+    ) -> Result<Allowed, Box<Response<Body>>> {
         let refused = |refusal: GatewayRefusal| Box::new(refusal.into_response());
         let path = original.uri.path().to_owned();
         // An application must not be reached by a path that it shares with us, where no rule of the routes was meant for it.
@@ -122,7 +127,7 @@ impl ForwardAuth {
         if let (Some(session), false) = (&session, set_cookies.is_empty()) {
             self.listen_for_echo(dialect, &original.headers, session);
         }
-        let headers = self.told(&inner, &original, &way, session.as_ref()).await;
+        let headers = self.told(inner, &original, &way, session.as_ref()).await;
         Ok(Allowed { original, headers, set_cookies })
     }
 
