@@ -10,12 +10,12 @@ use axum::body::Body;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use perennial::METRICS_CONTENT_TYPE;
 use perennial::explain::ExplainError;
-use perennial::{Auth, METRICS_CONTENT_TYPE};
 use tokio::net::TcpListener;
 use tower_service::Service;
 
-use crate::gateway::readiness;
+use crate::gateway::{Gateway, readiness};
 use crate::refusal::{GatewayRefusal, json};
 use crate::serving::serve;
 use crate::sessions_end;
@@ -23,15 +23,15 @@ use crate::sessions_end;
 /// The admin endpoints of one engine, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    auth: Auth,
+    gateway: Gateway,
     /// Whether the listener is for this machine alone, and a web page must not reach it by a name of its own.
     loopback: bool,
 }
 
 impl Admin {
-    /// The admin endpoints of `auth`, to be served on `listen`.
-    pub fn new(auth: Auth, listen: SocketAddr) -> Self {
-        Self { auth, loopback: listen.ip().is_loopback() }
+    /// The admin endpoints of `gateway`, to be served on `listen`.
+    pub fn new(gateway: Gateway, listen: SocketAddr) -> Self {
+        Self { gateway, loopback: listen.ip().is_loopback() }
     }
 
     /// Serves on `listener` until `shutdown` resolves.
@@ -54,9 +54,9 @@ impl Admin {
         }
         match request.uri().path() {
             "/healthz" => json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned()),
-            "/readyz" => readiness(&self.auth).await,
+            "/readyz" => readiness(&self.gateway).await,
             "/metrics" => self.metrics(),
-            SESSIONS_END => sessions_end::end(&self.auth, request).await,
+            SESSIONS_END => sessions_end::end(&self.gateway.auth(), request).await,
             path => match path.strip_prefix("/explain/") {
                 Some(fingerprint) => self.explain(fingerprint).await,
                 None => {
@@ -68,14 +68,14 @@ impl Admin {
     }
 
     fn metrics(&self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.auth.metrics()));
+        let mut response = Response::new(Body::from(self.gateway.auth().metrics()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_CONTENT_TYPE));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 
     async fn explain(&self, fingerprint: &str) -> Response<Body> {
-        let explained = match self.auth.explain(fingerprint).await {
+        let explained = match self.gateway.auth().explain(fingerprint).await {
             Ok(Some(explained)) => serde_json::to_string(&explained),
             Ok(None) => {
                 let message = "The store has no record of this session: it was never here, or was forgotten.";

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
@@ -20,6 +21,7 @@ use tracing::Instrument;
 use crate::config::Config;
 use crate::identity::{self, statement};
 use crate::refusal::{GatewayRefusal, json};
+use crate::reload::Standing;
 use crate::routing::{
     Access, Asked, Identity, NotFound, Overflow, RequestFacts, Route, Routes, capped, host_of, is_too_long,
 };
@@ -28,7 +30,9 @@ use crate::upstream::{Original, Passage, Unanswered};
 /// The gateway as a service, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
 #[derive(Clone, Debug)]
 pub struct Gateway {
-    pub(crate) inner: Arc<Inner>,
+    /// What is in force. A request takes it once and keeps it to its end, whatever a reload puts in its place meanwhile.
+    pub(crate) in_force: Arc<ArcSwap<Inner>>,
+    pub(crate) standing: Arc<Standing>,
 }
 
 #[derive(Debug)]
@@ -59,22 +63,9 @@ impl Gateway {
     /// # Errors
     /// [`ConfigError`] with every fault found.
     pub fn build(config: Config) -> Result<Self, ConfigError> {
-        let auth = config.auth.build()?;
-        let signs = config.routes.iter().any(|route| route.identity == Identity::Jwt);
-        let key_set = signs.then(|| {
-            let path = format!("{}{}", auth.settings().base_path, statement::KEY_SET_PATH);
-            (path, auth.identity_keys().key_set().to_string())
-        });
-        config.routes.iter().for_each(|route| route.upstream.begin_probing());
-        let headers = config.routes.iter().flat_map(|route| &route.request_headers);
-        let inner = Inner {
-            endpoints: auth.router(),
-            said: headers.map(|header| identity::folded(header.name().as_str())).collect(),
-            routes: Routes::new(config.routes),
-            auth,
-            key_set,
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        let standing = Standing::new(config.at_start.clone());
+        let inner = Inner::build(config)?;
+        Ok(Self { in_force: Arc::new(ArcSwap::from_pointee(inner)), standing: Arc::new(standing) })
     }
 
     /// The same with the configured store opened.
@@ -89,9 +80,13 @@ impl Gateway {
         Self::build(config)
     }
 
-    /// The engine behind it.
-    pub fn auth(&self) -> &Auth {
-        &self.inner.auth
+    /// The engine behind it, as it is now: a reload puts another in its place.
+    pub fn auth(&self) -> Auth {
+        self.inner().auth.clone()
+    }
+
+    pub(crate) fn inner(&self) -> Arc<Inner> {
+        self.in_force.load_full()
     }
 
     /// Serves one request that came from `peer`.
@@ -101,7 +96,7 @@ impl Gateway {
     }
 
     async fn respond(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
-        let inner = &self.inner;
+        let inner = self.inner();
         if !has_one_host(&request) {
             return GatewayRefusal::BadHost.into_response();
         }
@@ -112,7 +107,7 @@ impl Gateway {
         let path = request.uri().path();
         match path {
             "/healthz" => return json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned()),
-            "/readyz" => return readiness(&inner.auth).await,
+            "/readyz" => return readiness(self).await,
             _ => {}
         }
         if let Some((at, key_set)) = &inner.key_set
@@ -151,6 +146,25 @@ pub(crate) struct Admitted {
 }
 
 impl Inner {
+    /// The engine and the routes of a configuration.
+    pub(crate) fn build(config: Config) -> Result<Self, ConfigError> {
+        let auth = config.auth.build()?;
+        let signs = config.routes.iter().any(|route| route.identity == Identity::Jwt);
+        let key_set = signs.then(|| {
+            let path = format!("{}{}", auth.settings().base_path, statement::KEY_SET_PATH);
+            (path, auth.identity_keys().key_set().to_string())
+        });
+        config.routes.iter().for_each(|route| route.upstream.begin_probing());
+        let headers = config.routes.iter().flat_map(|route| &route.request_headers);
+        Ok(Self {
+            endpoints: auth.router(),
+            said: headers.map(|header| identity::folded(header.name().as_str())).collect(),
+            routes: Routes::new(config.routes),
+            auth,
+            key_set,
+        })
+    }
+
     /// Where a request goes; if nowhere, what it is answered.
     pub(crate) fn way(&self, request: &Parts) -> Result<Way<'_>, Box<Response<Body>>> {
         let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).map(host_of).unwrap_or_default();
@@ -377,9 +391,12 @@ impl Service<(Request<Body>, SocketAddr)> for Gateway {
     }
 }
 
-/// Whether the store answers.
-pub(crate) async fn readiness(auth: &Auth) -> Response<Body> {
-    match auth.check_store().await {
+/// Whether the store answers; and that a changed configuration was refused, which is no reason to send nobody here.
+pub(crate) async fn readiness(gateway: &Gateway) -> Response<Body> {
+    match gateway.auth().check_store().await {
+        Ok(()) if gateway.standing.is_behind() => {
+            json(StatusCode::OK, r#"{"status":"ready","configuration":"refused"}"#.to_owned())
+        }
         Ok(()) => json(StatusCode::OK, r#"{"status":"ready"}"#.to_owned()),
         Err(error) => {
             tracing::warn!(%error, "not ready: the store does not answer");

@@ -51,7 +51,8 @@ impl Gateway {
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(host_of).unwrap_or_default();
         let path = parts.uri.path();
         let asked = Asked { host: &host, method: &parts.method, path };
-        let found = self.inner.routes.find(asked);
+        let inner = self.inner();
+        let found = inner.routes.find(asked);
         let taken = found.as_ref().ok().map(|found| found.route);
         let judged = found.as_ref().map_or(path, |found| &found.path);
         let mut trial = Trial {
@@ -65,9 +66,8 @@ impl Gateway {
         if self.is_own(path) {
             return Ok(trial);
         }
-        trial.routes =
-            self.inner.routes.fits(asked).map(|(entry, fit)| (shown(entry), reason(entry, fit, taken))).collect();
-        match (found, self.inner.way(&parts)) {
+        trial.routes = inner.routes.fits(asked).map(|(entry, fit)| (shown(entry), reason(entry, fit, taken))).collect();
+        match (found, inner.way(&parts)) {
             (Ok(_), Ok(way)) => self.judge(&mut trial, &parts, &way, claims),
             (found, _) => {
                 trial.verdict = Verdict::Denied(found.err().as_ref().map_or("400 ambiguous_path", why).to_owned())
@@ -118,7 +118,8 @@ impl Gateway {
     fn read(&self, text: &str) -> Option<Parts> {
         let (method, target) = text.trim().split_once(char::is_whitespace)?;
         let uri: Uri = target.trim().parse().ok()?;
-        let public = &self.auth().settings().public_url;
+        let auth = self.auth();
+        let public = &auth.settings().public_url;
         let host = uri.authority().map_or(public.authority(), |authority| authority.as_str());
         let method = Method::from_bytes(method.as_bytes())
             .ok()

@@ -318,6 +318,7 @@ compat_routes = true
 return_origins = ["https://www.app.example"]
 updatable_claims = ["name"]
 replica_name = "gateway-1"
+reload_on_change = false
 dangerous_allow_http = true
 [admin]
 listen = "0.0.0.0:9420"
@@ -404,7 +405,8 @@ fn every_documented_key_is_read() {
     assert_eq!((route.timeout.map(|time| time.as_secs()), route.body_max), (Some(10), Some(1 << 20)));
     assert_eq!(route.request_headers[0].name(), "x-groups");
     let gateway = Gateway::build(config).expect("a good configuration");
-    let settings = gateway.auth().settings();
+    let auth = gateway.auth();
+    let settings = auth.settings();
     assert_eq!(settings.public_url.as_str(), "http://app.example/");
     assert_eq!(settings.base_path, "/api/auth");
     assert!(settings.compat_routes);
@@ -427,7 +429,7 @@ fn every_documented_key_is_read() {
         [renewal.renew_after, renewal.default_lifetime].map(|age| age.map(seconds)),
         [Some(1800.0), Some(5400.0)]
     );
-    assert_eq!(gateway.auth().providers().map(|id| id.as_str()).collect::<Vec<_>>(), ["oidc", "x"]);
+    assert_eq!(auth.providers().map(|id| id.as_str()).collect::<Vec<_>>(), ["oidc", "x"]);
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::event::Event;
 pub enum AlarmCode {
     /// The provider gives no access token for an audience.
     AudienceRefused,
+    /// A changed configuration has faults, so that it does not come into force.
+    ConfigurationRefused,
     /// A session does not fit into its cookie.
     CookieTooLarge,
     /// The provider refuses our client.
@@ -45,8 +47,9 @@ pub enum AlarmCode {
 
 impl AlarmCode {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AudienceRefused,
+        Self::ConfigurationRefused,
         Self::CookieTooLarge,
         Self::ProviderRefusesClient,
         Self::ProviderUnreachable,
@@ -81,6 +84,10 @@ impl AlarmCode {
             Self::AudienceRefused => (
                 "audience_refused",
                 "Allow audience and scope for this client at the provider, or correct the configuration; sessions are kept.",
+            ),
+            Self::ConfigurationRefused => (
+                "configuration_refused",
+                "Correct what `perennial check` says is wrong: until then the configuration before it stays in force.",
             ),
             Self::CookieTooLarge => (
                 "cookie_too_large",

@@ -118,6 +118,12 @@ impl Auth {
         self.inner.store.sweep(self.inner.now()).await
     }
 
+    /// Resolves once it is known which sessions ended before this engine was built, at the latest after 2 s. Without it the
+    /// first requests wait for that; an engine that takes over from a running one calls it before.
+    pub async fn catch_up(&self) {
+        self.inner.hear_what_ended().await;
+    }
+
     /// Resolves when no renewal is under way, and what was left for later (a revocation, an end, a lost answer) has been done or
     /// tried a last time: call it after the last request, before the process ends.
     pub async fn drain(&self) {

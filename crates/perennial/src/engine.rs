@@ -52,7 +52,7 @@ pub(crate) struct Inner {
     pub(crate) marks: Marks,
     pub(crate) logout_tokens: LogoutTokens,
     pub(crate) errands: Arc<Errands>,
-    pub(crate) unwritten_ends: UnwrittenEnds,
+    pub(crate) unwritten_ends: Arc<UnwrittenEnds>,
     pub(crate) stale_cookies: StaleCookies,
     pub(crate) alarms: Alarms,
     pub(crate) metrics: Arc<Metrics>,

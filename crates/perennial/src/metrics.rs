@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use perennial_core::names::ProviderId;
@@ -50,7 +51,7 @@ type Timers<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 pub(crate) struct Metrics {
     registry: Registry,
     /// The label of a session from a provider that is no longer configured is `other`.
-    providers: HashSet<String>,
+    providers: Mutex<HashSet<String>>,
     renewals: Counters<3>,
     renewals_lost: Counters<2>,
     resends: Counters<2>,
@@ -76,7 +77,7 @@ impl Metrics {
     pub(crate) fn new<'a>(providers: impl Iterator<Item = &'a ProviderId>) -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
-            providers: providers.map(ToString::to_string).collect(),
+            providers: Mutex::new(providers.map(ToString::to_string).collect()),
             renewals: Family::default(),
             renewals_lost: Family::default(),
             resends: Family::default(),
@@ -99,6 +100,13 @@ impl Metrics {
         metrics.register();
         metrics.start_at_zero();
         metrics
+    }
+
+    /// The same counters, for these providers as well.
+    pub(crate) fn with_providers<'a>(self: Arc<Self>, providers: impl Iterator<Item = &'a ProviderId>) -> Arc<Self> {
+        self.known().extend(providers.map(ToString::to_string));
+        self.start_at_zero();
+        self
     }
 
     fn register(&mut self) {
@@ -141,7 +149,7 @@ impl Metrics {
 
     /// What an alert asks for has to be there before it first happens: a rate needs two values.
     fn start_at_zero(&self) {
-        for provider in &self.providers {
+        for provider in self.known().iter() {
             for loss in [Loss::RefusedAfterDoubt, Loss::Refused, Loss::IdentityChanged, Loss::SecretGone] {
                 self.renewals_lost.get_or_create(&lost(provider.clone().into(), loss)).inc_by(0);
             }
@@ -229,7 +237,12 @@ impl Metrics {
     }
 
     fn provider(&self, id: &str) -> Word {
-        if self.providers.contains(id) { word(id) } else { "other".into() }
+        if self.known().contains(id) { word(id) } else { "other".into() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<String>> {
+        // Ids are only ever added, one by one.
+        self.providers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -22,13 +22,14 @@ use crate::vigil::Vigils;
 /// Ended sessions, each kept until no cookie of it can open without asking the store.
 #[derive(Default)]
 pub(crate) struct Tombstones {
-    ended: papaya::HashMap<RecordKey, (EndReason, Timestamp)>,
+    /// Of the process, whichever engine saw or heard them.
+    ended: Arc<papaya::HashMap<RecordKey, (EndReason, Timestamp)>>,
     inserts: AtomicUsize,
     /// Whether nobody has to wait for what ended before this process began: it is known, or was waited for in vain.
     settled: AtomicBool,
     listening: OnceLock<Listening>,
     /// Who is to be woken when a session ends.
-    pub(crate) vigils: Vigils,
+    pub(crate) vigils: Arc<Vigils>,
 }
 
 /// The task that hears what others end; it stops with the engine.
@@ -39,6 +40,13 @@ struct Listening {
 }
 
 impl Tombstones {
+    /// The same ends and those who wait for one, for the engine that takes over; it listens for itself.
+    pub(crate) fn handed_on(&self) -> Self {
+        let mut handed_on = Self::default();
+        (handed_on.ended, handed_on.vigils) = (self.ended.clone(), self.vigils.clone());
+        handed_on
+    }
+
     /// Whether and why `id` is over.
     pub(crate) fn find(&self, id: SessionId) -> Option<EndReason> {
         if self.ended.is_empty() {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use futures_util::FutureExt as _;
-use perennial_gateway::{Admin, Config, ForwardAuth, Gateway, QuickStart, settings};
+use perennial::{ConfigError, ConfigFault};
+use perennial_gateway::{Admin, Config, Followed, ForwardAuth, Gateway, QuickStart, Reloads, settings};
 use tokio::net::TcpListener;
 
 use super::Fault;
@@ -61,26 +62,31 @@ docs/configuration.md. Instead of a secret, a variable may name a file that hold
 Register <public URL>/auth/callback/oidc as redirect URI there. `perennial check` with the same arguments says whether all
 this fits together. The app finds the user in X-Forwarded-User and -Email, and an access token in Authorization.
 
-It ends on Ctrl-C or SIGTERM, after the requests and renewals under way.";
+It ends on Ctrl-C or SIGTERM, after the requests and renewals under way. SIGHUP, or a change of the file, has it read its
+configuration anew; one with faults does not come into force.";
 
 impl ConfigArgs {
-    pub(crate) fn load(self) -> Result<Config, Fault> {
+    pub(crate) fn load(&self) -> Result<Config, ConfigError> {
         if let Some(path) = &self.config {
             let name = path.display().to_string();
-            let text = std::fs::read_to_string(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
-            return Ok(Config::from_toml(&name, &text, variables())?);
+            let text = std::fs::read_to_string(path).map_err(|error| unreadable(&name, &error))?;
+            return Config::from_toml(&name, &text, variables());
         }
         let start = QuickStart {
             listen: self.listen,
             admin: self.admin,
-            public_url: self.public_url,
-            upstream: self.upstream.unwrap_or_default(),
-            store: self.store,
+            public_url: self.public_url.clone(),
+            upstream: self.upstream.clone().unwrap_or_default(),
+            store: self.store.clone(),
             compat_routes: self.compat_routes,
             dangerous_allow_http: self.dangerous_allow_http,
         };
-        Ok(Config::quick(start, variables())?)
+        Config::quick(start, variables())
     }
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> ConfigError {
+    ConfigError { faults: vec![ConfigFault::new("--config", name, format!("make the file readable: {error}"))] }
 }
 
 /// The environment. What is not UTF-8 is none of ours, and must not keep us from starting.
@@ -91,6 +97,7 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 /// Serves until asked to end.
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
     let config = args.config.load()?;
+    let followed = Followed::of(&config);
     let (listen, admin, forward_auth) = (config.listen, config.admin, config.forward_auth.clone());
     let gateway = Gateway::open(config)?;
     let listener = bind(listen, "--listen").await?;
@@ -103,12 +110,14 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
         None => None,
     };
     let end = super::asked_to_end().shared();
+    let file = args.config.config.clone();
+    let following = tokio::spawn(gateway.follow(Reloads::new(file, move || args.config.load()), &followed));
     tracing::info!(listen = %listener.local_addr()?, url = gateway.auth().settings().origin(), "serving");
     let admin = match admin_listener {
         Some(listener) => {
             let address = listener.local_addr()?;
             tracing::info!(admin = %address, "metrics, explanations and health");
-            Some(tokio::spawn(Admin::new(gateway.auth().clone(), address).serve(listener, std::future::pending())))
+            Some(tokio::spawn(Admin::new(gateway.clone(), address).serve(listener, std::future::pending())))
         }
         None => None,
     };
@@ -120,6 +129,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
         }
     };
     tokio::join!(gateway.clone().serve(listener, end.clone()), others);
+    following.abort();
     if let Some(admin) = admin {
         admin.abort();
     }

@@ -56,14 +56,14 @@ impl Gate {
         // The same one each time: nobody else can take its port while the gateway is away.
         let admin = asynchronous(plan.admin.try_clone()?)?;
         let gateway = Gateway::build(config(plan, secrets)?).map_err(GateError::said)?;
-        let auth = gateway.auth().clone();
+        let auth = gateway.auth();
         drop(inside);
         runtime.spawn(listen(auth.subscribe(), house.shared_story()));
-        let passed_on = Router::new().fallback(pass).with_state(gateway);
+        let passed_on = Router::new().fallback(pass).with_state(gateway.clone());
         let front = Front(front::router(house, passed_on));
         runtime.spawn(serve(listener, front, std::future::pending()));
         let address = admin.local_addr()?;
-        runtime.spawn(Admin::new(auth.clone(), address).serve(admin, std::future::pending()));
+        runtime.spawn(Admin::new(gateway, address).serve(admin, std::future::pending()));
         Ok(Self { runtime, auth })
     }
 

@@ -94,7 +94,7 @@ fn faults_of_a_file_are_listed_with_their_lines() {
     }
     let done = run(&["check", "--config", "/no/such/file"], &[]);
     assert_eq!(done.code, Some(1));
-    assert!(done.err.starts_with("perennial: /no/such/file cannot be read: "), "{}", done.err);
+    assert!(done.err.contains("--config (/no/such/file): make the file readable: "), "{}", done.err);
 }
 
 #[test]

@@ -6,4 +6,5 @@ mod explain;
 mod harness;
 mod help;
 mod providers;
+mod reload;
 mod serve;

@@ -54,6 +54,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where other proxies ask, if any do; who serves the gateway serves [`ForwardAuth`](crate::ForwardAuth) as well.
     pub forward_auth: Option<ForwardAuthSettings>,
+    /// Whether the configuration is read anew when its file, or one that it names, changes; SIGHUP asks for that always.
+    pub reload_on_change: bool,
     /// The files that settings and variables name, such as those with secrets: a reload is due when one of them changes.
     pub files: Vec<PathBuf>,
     /// What of all this only a start can change.
@@ -63,6 +65,12 @@ pub struct Config {
 /// The settings that only a start can change, as a configuration has them. It is not shown: they may hold a password.
 #[derive(Clone, Default)]
 pub struct AtStart(BTreeMap<String, (Option<Value>, String)>);
+
+impl std::fmt::Debug for AtStart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl AtStart {
     /// The settings that differ in `other`, each with the place where that says so.
@@ -104,6 +112,7 @@ impl Config {
             auth,
             routes,
             forward_auth: None,
+            reload_on_change: true,
             files: Vec::new(),
             at_start: AtStart::default(),
         }
@@ -192,10 +201,11 @@ impl Config {
         }
         let routes = routes(top, faults);
         let files = top.paths().into_iter().chain(environment.files).map(PathBuf::from).collect();
+        let reload_on_change = top.flag("reload_on_change");
         let at_start = AtStart(top.at_start().into_iter().collect());
         match listen {
             Some(listen) if faults.is_empty() => {
-                Ok(Self { listen, admin, store, files, at_start, ..Self::new(auth, routes) })
+                Ok(Self { listen, admin, store, reload_on_change, files, at_start, ..Self::new(auth, routes) })
             }
             _ => Err(all_faults(auth, std::mem::take(faults))),
         }

@@ -73,6 +73,14 @@ pub(super) const TOP: Section = Section::new(
         .value("1 to 32 of `A-Z a-z 0-9 . _ -`")
         .falls_back_to("the end of `HOSTNAME`")
         .sample("gateway-1", "in sessions' histories; the end of HOSTNAME unless set"),
+        Setting::flag(
+            "reload_on_change",
+            "read the configuration anew when its file changes, or one that it names, such as a secret's; SIGHUP does it always. \
+             See [Reload](#reload)",
+        )
+        .default("true")
+        .note("SIGHUP reloads always")
+        .at_start(),
         Setting::flag("dangerous_allow_http", "accept a plain http public URL on a host other than loopback")
             .note("plain http beyond this machine: cookies travel in clear"),
         Setting::table(&admin::ADMIN),

@@ -29,7 +29,7 @@ use tracing::Instrument;
 use self::dialect::{Dialect, Question};
 use self::original::Original;
 use self::unheard::{Cookies, Heard};
-use crate::gateway::{Admitted, Gateway, Way};
+use crate::gateway::{Admitted, Gateway, Inner, Way};
 use crate::refusal::GatewayRefusal;
 use crate::serving::{drain, serve};
 
@@ -67,9 +67,9 @@ impl ForwardAuth {
     /// Serves on `listener` until `shutdown` resolves, then lets questions and renewals under way come to their end, each for at
     /// most 30 s.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let auth = self.auth().clone();
+        let gateway = self.gateway.clone();
         serve(listener, self, shutdown).await;
-        drain(&auth).await;
+        drain(&gateway.auth()).await;
     }
 
     /// Answers one question that came from `peer`.
@@ -88,14 +88,16 @@ impl ForwardAuth {
         let Some((dialect, question)) = dialect::of(asked.uri.path()) else {
             return GatewayRefusal::UnknownDialect.into_response();
         };
-        let settings = self.auth().settings();
+        // The whole question is answered by what is in force now.
+        let inner = self.gateway.inner();
+        let settings = inner.auth.settings();
         let judged = match Original::read(dialect, asked, settings) {
-            Ok(original) => self.judge(dialect, original.parts).await,
+            Ok(original) => self.judge(&inner, dialect, original.parts).await,
             Err(refusal) => Err(refusal.into_response().into()),
         };
         match (question, judged) {
             (Question::Verdict, Ok(allowed)) => {
-                answer::allowed(dialect, allowed.headers, allowed.set_cookies, &self.gateway.inner.said)
+                answer::allowed(dialect, allowed.headers, allowed.set_cookies, &inner.said)
             }
             (Question::Verdict, Err(refused)) => answer::refused(dialect, *refused, &settings.origin()),
             (Question::Answer, Ok(allowed)) => answer::again(&allowed.original),
@@ -104,8 +106,12 @@ impl ForwardAuth {
     }
 
     /// What the gateway would do with this request.
-    async fn judge(&self, dialect: Dialect, mut original: Parts) -> Result<Allowed, Box<Response<Body>>> {
-        let inner = &self.gateway.inner;
+    async fn judge(
+        &self,
+        inner: &Inner,
+        dialect: Dialect,
+        mut original: Parts,
+    ) -> Result<Allowed, Box<Response<Body>>> {
         let refused = |refusal: GatewayRefusal| Box::new(refusal.into_response());
         let path = original.uri.path().to_owned();
         // An application must not be reached by a path that it shares with us, where no rule of the routes was meant for it.
@@ -121,13 +127,13 @@ impl ForwardAuth {
         if let (Some(session), false) = (&session, set_cookies.is_empty()) {
             self.listen_for_echo(dialect, &original.headers, session);
         }
-        let headers = self.told(&original, &way, session.as_ref()).await;
+        let headers = self.told(inner, &original, &way, session.as_ref()).await;
         Ok(Allowed { original, headers, set_cookies })
     }
 
     /// What the application is to be told: the headers that a request which was nothing but its target, its cookies and its
     /// `Authorization` would leave the gateway with.
-    async fn told(&self, original: &Parts, way: &Way<'_>, session: Option<&Session>) -> HeaderMap {
+    async fn told(&self, inner: &Inner, original: &Parts, way: &Way<'_>, session: Option<&Session>) -> HeaderMap {
         let mut bare = Request::new(Body::empty());
         *bare.method_mut() = original.method.clone();
         *bare.uri_mut() = original.uri.clone();
@@ -136,7 +142,7 @@ impl ForwardAuth {
                 bare.headers_mut().append(name.clone(), value.clone());
             }
         }
-        self.gateway.inner.dress(&mut bare, way, session).await;
+        inner.dress(&mut bare, way, session).await;
         std::mem::take(bare.headers_mut())
     }
 
@@ -153,7 +159,7 @@ impl ForwardAuth {
         }
     }
 
-    fn auth(&self) -> &Auth {
+    fn auth(&self) -> Auth {
         self.gateway.auth()
     }
 }

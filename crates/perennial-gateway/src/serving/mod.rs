@@ -23,10 +23,10 @@ impl Gateway {
     /// Serves on `listener` until `shutdown` resolves, then lets requests and renewals under way come to their end, each for
     /// at most 30 s.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let sweeper = tokio::spawn(sweep_regularly(self.auth().clone()));
+        let sweeper = tokio::spawn(sweep_regularly(self.clone()));
         serve(listener, self.clone(), shutdown).await;
         sweeper.abort();
-        drain(self.auth()).await;
+        drain(&self.auth()).await;
     }
 }
 
@@ -77,11 +77,11 @@ where
     }
 }
 
-async fn sweep_regularly(auth: Auth) {
+async fn sweep_regularly(gateway: Gateway) {
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         ticks.tick().await;
-        match auth.sweep().await {
+        match gateway.auth().sweep().await {
             Ok(0) => {}
             Ok(count) => tracing::debug!(count, "expired sessions forgotten"),
             Err(error) => tracing::warn!(%error, "expired sessions could not be swept; the next sweep tries again"),

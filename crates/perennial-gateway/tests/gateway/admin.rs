@@ -11,7 +11,7 @@ use crate::harness::{Browser, Stage, bind, raw, verdict};
 async fn admin_of(stage: &Stage) -> SocketAddr {
     let listener = bind().await;
     let address = listener.local_addr().expect("an address");
-    tokio::spawn(Admin::new(stage.gateway.auth.clone(), address).serve(listener, std::future::pending()));
+    tokio::spawn(Admin::new(stage.gateway.gateway.clone(), address).serve(listener, std::future::pending()));
     address
 }
 
@@ -161,7 +161,7 @@ async fn a_public_one_is_reached_by_any_name() {
     let listener = bind().await;
     let public = listener.local_addr().expect("an address");
     // Public on purpose: any name is answered there.
-    tokio::spawn(Admin::new(stage.gateway.auth.clone(), address).serve(listener, std::future::pending()));
+    tokio::spawn(Admin::new(stage.gateway.gateway.clone(), address).serve(listener, std::future::pending()));
     let request = "GET /healthz HTTP/1.1\r\nHost: gateway.internal\r\nConnection: close\r\n\r\n";
     assert_eq!(verdict(&raw(public, request).await).0, 200);
 }

@@ -80,7 +80,7 @@ impl Running {
 
     fn of(gateway: Gateway, listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("an address");
-        let auth = gateway.auth().clone();
+        let auth = gateway.auth();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(gateway.clone().serve(listener, async { drop(stopped.await) }));
         Self { address, auth, gateway, stop, task }
@@ -114,11 +114,16 @@ impl Stage {
     /// A second gateway for the same origin, on the same store.
     pub(crate) async fn replica(&self, store: Arc<dyn SessionStore>) -> Running {
         let listener = bind().await;
-        let ports =
-            Ports { gateway: self.gateway.address, provider: self.provider_address, upstream: self.upstream.address };
-        let mut config = on(store, Self::quick_start(&ports, variables(&ports)));
+        let mut config = on(store, self.config());
         config.auth = config.auth.clock(self.time.clone());
         Running::of(Gateway::build(config).expect("a good configuration"), listener)
+    }
+
+    /// The quick start of this stage once more, to be put in force.
+    pub(crate) fn config(&self) -> Config {
+        let ports =
+            Ports { gateway: self.gateway.address, provider: self.provider_address, upstream: self.upstream.address };
+        Self::quick_start(&ports, variables(&ports))
     }
 
     fn quick_start(ports: &Ports, variables: Vec<(String, String)>) -> Config {

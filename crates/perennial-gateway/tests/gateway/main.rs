@@ -11,6 +11,7 @@ mod identity;
 mod invalid_token;
 mod kept_form;
 mod outage;
+mod reload;
 mod routing;
 mod rules;
 mod secure_upstream;

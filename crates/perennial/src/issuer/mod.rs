@@ -62,6 +62,11 @@ impl IssuerClient {
         }
     }
 
+    /// The same, let through and turned away together with `other`.
+    pub(crate) fn at_the_gate_of(self, other: &Self) -> Self {
+        Self { gate: other.gate.clone(), ..self }
+    }
+
     pub(crate) fn provider(&self) -> &Provider {
         &self.provider
     }
