@@ -42,7 +42,7 @@ enum Command {
     Providers(commands::providers::ProvidersArgs),
     /// Check a configuration, reach the providers, and say whether sessions will be able to renew.
     #[command(after_help = commands::check::AFTER_HELP)]
-    Check(commands::serve::ConfigArgs),
+    Check(commands::check::CheckArgs),
     /// Print the JSON Schema of a configuration file, or an example of one.
     Config(commands::config::ConfigureArgs),
     /// Tell why a session is as it is: signed in, in doubt, or signed out and by what.
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
             Command::Serve(args) => commands::serve::run(args).await.map(done),
             Command::Provider(args) => commands::provider::run(*args).await.map(done),
             Command::Providers(args) => commands::providers::run(args).map(done),
-            Command::Check(args) => commands::check::run(args).await.map(done),
+            Command::Check(args) => commands::check::run(args).await,
             Command::Config(args) => commands::config::run(args).map(done),
             Command::Explain(args) => commands::explain::run(args).await,
             Command::End(args) => commands::end::run(args).await,

@@ -234,8 +234,7 @@ mod tests {
             Route { access: Access::Public, methods: vec![Method::GET], ..base("/public") },
             Route { access: Access::Public, hosts: vec![host], identity: Identity::Jwt, ..base("/") },
         ];
-        let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = Config { listen, admin: None, store: "memory:".into(), auth, routes, forward_auth: None };
+        let config = Config { store: "memory:".into(), ..Config::new(auth, routes) };
         Gateway::open(config).expect("a gateway")
     }
 

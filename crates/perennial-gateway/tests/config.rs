@@ -1,7 +1,7 @@
 //! What is wrong with a configuration is told all at once, each fault with key, place and remedy, and no secret is repeated.
 
 use perennial::{ConfigError, ConfigFault, Epoch, IdleFedBy, SessionStrategy};
-use perennial_gateway::{Access, Config, Gateway, Identity, QuickStart};
+use perennial_gateway::{Access, Config, CsrfGuard, Gateway, Identity, QuickStart, Rewrite};
 
 /// What no message may ever contain.
 const PLANTED: &str = "pl4nted-s3cret";
@@ -330,6 +330,7 @@ secret_roll_out = "1m"
 max_age = "7d"
 update_age = "1h"
 absolute_max_age = "2w"
+keep_claims = ["groups"]
 [pages]
 sign_in = "/login"
 sign_out = "/logout"
@@ -376,6 +377,17 @@ upstream = "http://127.0.0.1:1/base"
 access = "optional"
 bearer = false
 identity = "jwt"
+hosts = ["*.example.com"]
+methods = ["GET"]
+exact = true
+rule = "session.signed_in"
+csrf = "origin"
+keep_post = false
+rewrite = "/"
+timeout = "10s"
+body_max = "1MiB"
+[routes.request_headers]
+X-Groups = "claims.groups"
 "#;
 
 #[test]
@@ -386,13 +398,21 @@ fn every_documented_key_is_read() {
     let route = &config.routes[0];
     assert_eq!((route.path.as_str(), route.upstream.url().as_str()), ("/api", "http://127.0.0.1:1/base"));
     assert_eq!((route.access, route.bearer, route.identity), (Access::Optional, false, Identity::Jwt));
+    assert_eq!((route.hosts.len(), &route.methods[..]), (1, &[http::Method::GET][..]));
+    assert_eq!(route.rule.as_ref().map(perennial_gateway::Expression::as_str), Some("session.signed_in"));
+    assert_eq!((route.csrf, route.rewrite.as_ref().map(Rewrite::as_str)), (CsrfGuard::Origin, Some("/")));
+    assert_eq!((route.timeout.map(|time| time.as_secs()), route.body_max), (Some(10), Some(1 << 20)));
+    assert_eq!(route.request_headers[0].name(), "x-groups");
     let gateway = Gateway::build(config).expect("a good configuration");
     let settings = gateway.auth().settings();
     assert_eq!(settings.public_url.as_str(), "http://app.example/");
     assert_eq!(settings.base_path, "/api/auth");
     assert!(settings.compat_routes);
     assert_eq!(settings.replica_name.as_deref(), Some("gateway-1"));
-    assert_eq!(settings.updatable_claims, ["name"]);
+    assert_eq!(
+        (&settings.updatable_claims[..], &settings.kept_claims[..]),
+        (&["name".into()][..], &["groups".into()][..])
+    );
     assert_eq!(settings.return_origins.len(), 1);
     let seconds = |duration: std::time::Duration| duration.as_secs_f64();
     assert_eq!([settings.max_age, settings.update_age].map(seconds), [604_800.0, 3600.0]);

@@ -1,9 +1,12 @@
 //! `perennial check`: what a configuration will do, before anybody depends on it.
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use perennial::{ProviderReport, Refreshing, Settings};
-use perennial_gateway::Gateway;
+use clap::Args;
+use perennial::{Claims, ProviderReport, Refreshing, Settings};
+use perennial_gateway::{Gateway, Verdict};
 
 use super::serve::ConfigArgs;
 use super::{Fault, answer};
@@ -12,11 +15,61 @@ pub(crate) const AFTER_HELP: &str = "\
 It takes the arguments of `perennial serve` and starts nothing: it opens neither the store nor a connection to an upstream. Its
 exit code is 0 when all else is usable, warnings included, and 1 when the configuration has faults or a provider cannot be used.
 
-  perennial check --config perennial.toml
-  perennial check --upstream http://127.0.0.1:5173";
+With --request it asks no provider, but says what would become of that request: the route and why no other, the claims as the
+route's rule sees them, what the application would get, and the verdict. Its exit code is then 0 for a request that would be
+allowed, 3 for one that would be denied, and 1 when it cannot say.
 
-/// Validates the configuration, reaches the providers, and says what was found about refresh.
-pub(crate) async fn run(args: ConfigArgs) -> Result<(), Fault> {
+  perennial check --config perennial.toml
+  perennial check --upstream http://127.0.0.1:5173
+  perennial check --config perennial.toml --as claims.json --request 'GET /admin'";
+
+/// What `perennial check` is asked with.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Say what would become of this request, such as 'GET /admin' or 'POST https://app.example/orders'.
+    #[arg(long, value_name = "REQUEST")]
+    request: Option<String>,
+    /// Who sends it: a file with the user's claims as a JSON object, as an ID token has them. A stranger if absent.
+    #[arg(long = "as", value_name = "FILE", requires = "request")]
+    sender: Option<PathBuf>,
+}
+
+/// Validates the configuration; then either tries a request, or reaches the providers and says what was found about refresh.
+pub(crate) async fn run(args: CheckArgs) -> Result<ExitCode, Fault> {
+    match args.request {
+        Some(request) => try_out(args.config, &request, args.sender.as_deref()),
+        None => inspect(args.config).await.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// Says what would become of `request`.
+fn try_out(config: ConfigArgs, request: &str, sender: Option<&Path>) -> Result<ExitCode, Fault> {
+    let gateway = Gateway::build(config.load()?)?;
+    let trial =
+        gateway.try_out(request, sender.map(claims).transpose()?).map_err(|remedy| format!("--request: {remedy}"))?;
+    answer(&trial.to_string())?;
+    Ok(match trial.verdict {
+        Verdict::Allowed(_) => ExitCode::SUCCESS,
+        Verdict::Denied(_) => ExitCode::from(DENIED),
+    })
+}
+
+/// Somebody's claims from a file.
+fn claims(path: &Path) -> Result<Claims, Fault> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
+    let claims = serde_json::from_str(&text);
+    Ok(claims
+        .map_err(|error| format!("{name}: write claims as a JSON object, such as {{\"sub\": \"alice\"}}: {error}"))?)
+}
+
+/// Not 1, which says that there is no verdict, nor 2, by which clap says that the arguments are none.
+const DENIED: u8 = 3;
+
+/// Reaches the providers and says what was found about refresh.
+async fn inspect(args: ConfigArgs) -> Result<(), Fault> {
     let config = args.load()?;
     let routes = match config.routes.len() {
         1 => "1 route".to_owned(),

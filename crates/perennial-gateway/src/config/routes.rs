@@ -271,3 +271,44 @@ body_max = "1MiB"
 [routes.request_headers]
 X-Groups = 'claims.groups'
 "#;
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn each_fault_of_a_route_says_what_to_do() {
+        for (lines, key, remedy) in [
+            ("hosts = [\"a.example:80\"]", "hosts", "without a port"),
+            ("hosts = []", "hosts", "leave it out for all"),
+            ("methods = [\"get\"]", "methods", "capital letters"),
+            ("methods = [\"TRACE\"]", "methods", "never served"),
+            ("path = \"/{Id}\"", "path", "small letters"),
+            ("path = \"/{*rest}/x\"", "path", "at the end"),
+            ("path = \"/a/../b\"", "path", "as browsers send it"),
+            ("rule = \"claim.groups\"", "rule", "there is no `claim`"),
+            ("rule = \"claims.groups ==\"", "rule", "correct the expression"),
+            ("rule = \"true\"\naccess = \"public\"", "rule", "\"required\" or \"optional\""),
+            ("csrf = \"on\"", "csrf", "\"off\", \"site\", \"origin\""),
+            ("keep_post = true\naccess = \"optional\"", "keep_post", "\"required\""),
+            ("rewrite = \"/{id}\"", "rewrite", "names of single segments"),
+            ("rewrite = \"/../x\"", "rewrite", "begin with"),
+            ("timeout = \"0s\"", "timeout", "1 millisecond to 1 day"),
+            ("timeout = \"2d\"", "timeout", "1 millisecond to 1 day"),
+            ("body_max = \"2TiB\"", "body_max", "unit"),
+            ("body_max = 1099511627777", "body_max", "1 TiB"),
+            ("request_headers = { Host = \"claims.sub\" }", "request_headers.Host", "another name"),
+            ("request_headers = { X-A = \"\" }", "request_headers.X-A", "write an expression"),
+        ] {
+            let text = format!(
+                "public_url = \"https://app.example\"\nstore = \"memory:\"\n[[routes]]\nupstream = \"http://127.0.0.1:1\"\n{lines}\n"
+            );
+            let Err(error) = Config::from_toml("perennial.toml", &text, []) else { panic!("{lines} is taken") };
+            let key = format!("routes[0].{key}");
+            let fault = error.faults.iter().find(|fault| fault.key == key);
+            let fault = fault.unwrap_or_else(|| panic!("{key} is not among {:?} of {lines}", error.faults));
+            assert!(fault.remedy.contains(remedy), "{remedy:?} is missing: {fault} for {lines}");
+            assert!(fault.place.starts_with("perennial.toml:"), "{fault}");
+        }
+    }
+}

@@ -7,26 +7,30 @@ use percent_encoding::percent_decode_str;
 /// Whether servers disagree on what a path means: doubled slashes, backslashes, encoded separators and control characters,
 /// encodings that are none, that stand for an overlong form of UTF-8, or that are encoded twice.
 pub(super) fn is_ambiguous(path: &str) -> bool {
+    if path.contains("//") || path.contains('\\') {
+        return true;
+    }
+    if !path.contains('%') {
+        return false;
+    }
     let Some(bytes) = decoded(path.as_bytes()) else { return true };
-    let encoded_odd = |byte: u8| matches!(byte, b'/' | b'\\' | ..=0x1f | 0x7f);
-    let odd = bytes.iter().any(|byte| match byte {
-        Byte { encoded: true, value } => encoded_odd(*value),
-        Byte { encoded: false, value } => *value == b'\\',
-    });
-    odd || path.contains("//") || is_encoded_twice(&bytes) || is_overlong(&bytes)
+    let odd = |byte: &Byte| byte.encoded && matches!(byte.value, b'/' | b'\\' | ..=0x1f | 0x7f);
+    bytes.iter().any(odd) || is_encoded_twice(&bytes) || is_overlong(&bytes)
 }
 
-/// The path with what needs no encoding decoded, and all other encodings in capital letters. To every server that keeps to the
-/// standard it is the same path.
+/// The path with what needs no encoding decoded, what needs one encoded, and all encodings in capital letters. To every server that
+/// keeps to the standard it is the same path.
 pub(super) fn normalised(path: &str) -> Cow<'_, str> {
-    let as_is = |byte: Byte| !byte.encoded || !is_unreserved(byte.value);
+    if path.is_ascii() && !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let as_is = |byte: Byte| if byte.encoded { !is_unreserved(byte.value) } else { byte.value.is_ascii() };
     let capital = !path.split('%').skip(1).any(|rest| rest.bytes().take(2).any(|byte| byte.is_ascii_lowercase()));
     match decoded(path.as_bytes()) {
         Some(bytes) if !(capital && bytes.iter().copied().all(as_is)) => {
             let written = bytes.into_iter().map(|byte| match byte {
-                byte if as_is(byte) && byte.encoded => format!("%{:02X}", byte.value),
-                // A path as it came is ASCII, and so is what is unreserved.
-                byte => char::from(byte.value).to_string(),
+                byte if as_is(byte) != byte.encoded => char::from(byte.value).to_string(),
+                byte => format!("%{:02X}", byte.value),
             });
             Cow::Owned(written.collect())
         }
@@ -165,6 +169,8 @@ mod tests {
             ("/a%20b%3a", "/a%20b%3A"),
             ("/100%25", "/100%25"),
             ("/100%", "/100%"),
+            ("/caf\u{e9}/%61", "/caf%C3%A9/a"),
+            ("/\u{20ac}", "/%E2%82%AC"),
             ("/%2e%2e/x", "/../x"),
         ] {
             assert_eq!(normalised(path), expected, "{path}");

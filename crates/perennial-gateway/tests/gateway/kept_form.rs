@@ -95,6 +95,8 @@ async fn only_the_form_that_the_sign_in_was_begun_for_is_offered() {
     let asked = stranger.page(&stolen).await;
     assert_eq!(asked.status, StatusCode::FOUND, "nobody sees a form before signing in: {asked:?}");
     assert!(asked.header("location").starts_with(stage.provider.issuer()), "{asked:?}");
+    let back = stranger.follow_sign_in(asked.location()).await;
+    assert_eq!(back.header("location"), format!("{}{stolen}", stage.origin()), "and comes back for it");
 }
 
 #[tokio::test]

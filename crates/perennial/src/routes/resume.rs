@@ -2,7 +2,7 @@
 //!
 //! Nothing is posted by us. The browser posts the form again, from a page of ours, so that it comes as any form of the site does.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, SET_COOKIE};
 use http::request::Parts;
@@ -73,30 +73,30 @@ impl Auth {
 }
 
 /// GET `/resume`: the form that was kept, for whoever is signed in now. It is forgotten with this answer.
-pub(super) async fn offer(
-    State(auth): State<Auth>,
-    RawQuery(query): RawQuery,
-    request: axum::extract::Request,
-) -> Response {
-    let (parts, _) = request.into_parts();
+pub(super) async fn offer(State(auth): State<Auth>, RawQuery(query): RawQuery, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let query = query.unwrap_or_default();
+    // The router has cut the base path off, and whoever signs in first is to come back here.
+    if let Ok(here) = format!("{}?{query}", auth.inner.resume_path()).parse() {
+        parts.uri = here;
+    }
     let Entry { session, set_cookies, unavailable, .. } =
         auth.enter(&Method::GET, &parts.headers, Door::Ordinary).await;
-    if let Some(refusal) = unavailable {
-        return super::with_cookies(auth.refuse(&parts, refusal), set_cookies);
-    }
-    if let Some(refused) = auth.require(&parts, session.as_ref()).await {
+    let refused = match unavailable {
+        Some(refusal) => Some(auth.refuse(&parts, refusal)),
+        None => auth.require(&parts, session.as_ref()).await,
+    };
+    if let Some(refused) = refused {
         return super::with_cookies(refused, set_cookies);
     }
-    let forgotten = auth.inner.forget_form(&parts.headers);
-    let id = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .find(|(name, _)| name == "id")
-        .map(|(_, id)| id.into_owned());
-    let kept = auth.inner.kept_form(&parts.headers).filter(|form| Some(&form.id) == id.as_ref());
+    let id = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "id").map(|(_, id)| id);
+    let kept = auth.inner.kept_form(&parts.headers).filter(|form| id.is_some_and(|id| form.id == *id));
     let answer = match kept {
         Some(form) => page(&auth, &parts.headers, &form),
         // Offered before, or too old: whoever reloads is not to post twice.
         None => super::go(&parts.headers, &format!("{}/", auth.settings().origin()), Vec::new()),
     };
+    let forgotten = auth.inner.forget_form(&parts.headers);
     super::with_cookies(super::with_cookies(answer, set_cookies), forgotten)
 }
 

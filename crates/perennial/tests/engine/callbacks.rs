@@ -6,7 +6,7 @@ use perennial::provider::RefreshClass;
 use perennial::{AuthBuilder, CallbackError, Claims, JwtCallback, JwtTrigger, SignInVerdict};
 use serde_json::{Value, json};
 
-use crate::support::{DEAD, DUE, World, eventually};
+use crate::support::{DEAD, DUE, Rules, World, eventually};
 
 type Trace = Arc<Mutex<Vec<String>>>;
 
@@ -233,4 +233,35 @@ fn callback_origin(landed: &crate::support::Answer) -> String {
     let url: url::Url = landed.header("location").parse().expect("an absolute URL");
     assert_eq!(url.host_str(), Some("127.0.0.1"), "{url}");
     url.origin().ascii_serialization()
+}
+
+/// What a session keeps of the provider's word for rules, and what it knows without.
+#[tokio::test]
+async fn rules_know_the_id_token_and_what_is_to_be_kept_and_not_what_users_set() {
+    let scoped: Rules = |provider| provider.scope("openid profile email groups");
+    let store = || Arc::new(perennial::store::MemoryStore::new());
+    for (kept, asked, keeps) in [(&[][..], 0, false), (&["groups"], 0, true), (&["groups", "department"], 1, true)] {
+        let world = World::with_rules(store(), RefreshClass::Family, scoped, |auth| {
+            auth.kept_claims(kept.iter().copied()).compat_routes(true).updatable_claims(["role", "name"])
+        })
+        .await;
+        let browser = world.alice().await;
+        assert_eq!(world.wire.asked("/userinfo"), asked, "{kept:?}: only for what the ID token lacks");
+        let update = json!({ "role": "boss", "name": "Mallory" });
+        browser.post_json("/api/update-user-data?query=update-user-data", &update).await;
+        assert_eq!(browser.get("/me").await.json()["claims"]["role"], "boss", "{kept:?}");
+
+        let mut headers = http::HeaderMap::new();
+        let cookies: Vec<_> = browser.cookies().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        headers.insert("cookie", cookies.join("; ").parse().expect("a header value"));
+        let entry = world.engine.auth.enter(&http::Method::GET, &headers, perennial::Door::Ordinary).await;
+        let session = entry.session.expect("signed in");
+        let known = world.engine.auth.known_claims(&session);
+        assert_eq!(known["groups"], json!(["staff", "admins"]), "{kept:?}");
+        assert_eq!((&known["sub"], &known["name"]), (&json!("alice"), &json!("Alice Archer")), "{kept:?}");
+        for absent in ["role", "nonce", "at_hash", "exp", "department"] {
+            assert!(!known.contains_key(absent), "{kept:?}: {absent}");
+        }
+        assert_eq!(session.claims().contains_key("groups"), keeps, "{kept:?}");
+    }
 }
