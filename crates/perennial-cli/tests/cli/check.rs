@@ -145,3 +145,52 @@ fn what_becomes_of_a_request_is_told_and_is_the_exit_code() {
         assert!(!format!("{done:?}").contains("planted"), "{done:?}");
     }
 }
+
+#[test]
+fn what_becomes_of_a_request_is_told_and_is_the_exit_code() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let config = "public_url = \"http://127.0.0.1:4200\"\nstore = \"memory:\"\n[[routes]]\npath = \"/admin\"\n\
+                  upstream = \"http://127.0.0.1:1\"\nrule = '\"admins\" in claims.groups'\n\
+                  [routes.request_headers]\nX-Groups = 'claims.groups'\n";
+    for (name, text) in [
+        ("perennial.toml", config),
+        ("admin.json", r#"{"sub": "alice", "groups": ["admins", "staff"]}"#),
+        ("guest.json", r#"{"sub": "bob", "groups": []}"#),
+        ("broken.json", "[]"),
+    ] {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    // Nobody listens there: a trial asks no provider.
+    let variables = [
+        ("AUTH_SECRET", SECRET),
+        ("AUTH_OIDC_ISSUER", "http://127.0.0.1:1"),
+        ("AUTH_OIDC_ID", "app"),
+        ("AUTH_OIDC_SECRET", "planted client secret"),
+    ];
+    let (file, admin, guest, broken) =
+        (path("perennial.toml"), path("admin.json"), path("guest.json"), path("broken.json"));
+    let quick = ["--upstream", "http://127.0.0.1:5173", "--store", "memory:"];
+    let filed = ["--config", file.as_str()];
+    for (args, code, told) in [
+        (&[&filed[..], &["--as", &admin, "--request", "GET /admin/x"]].concat()[..], 0, "verdict: ALLOWED"),
+        (&[&filed[..], &["--as", &admin, "--request", "GET /admin/x"]].concat(), 0, "x-groups: admins,staff"),
+        (
+            &[&filed[..], &["--as", &guest, "--request", "GET /admin/x"]].concat(),
+            3,
+            "403 rule_denied: the rule is not met",
+        ),
+        (&[&filed[..], &["--request", "GET /admin"]].concat(), 3, "401 not_signed_in"),
+        (&[&filed[..], &["--as", &admin, "--request", "GET /x"]].concat(), 3, "404 no_route"),
+        (&[&filed[..], &["--as", &broken, "--request", "GET /x"]].concat(), 1, "write claims as a JSON object"),
+        (&[&filed[..], &["--request", "admin"]].concat(), 1, "write method and target"),
+        (&[&filed[..], &["--as", &admin]].concat(), 2, "--request"),
+        (&[&quick[..], &["--as", &guest, "--request", "GET /"]].concat(), 0, "authorization: Bearer <access token>"),
+        (&[&quick[..], &["--request", "GET /"]].concat(), 3, "401 not_signed_in"),
+    ] {
+        let done = run(&[&["check"], args].concat(), &variables);
+        assert_eq!(done.code, Some(code), "{args:?}: {done:?}");
+        assert!(format!("{}{}", done.out, done.err).contains(told), "{args:?}: {told} in {done:?}");
+        assert!(!format!("{done:?}").contains("planted"), "{done:?}");
+    }
+}

@@ -195,3 +195,35 @@ fn two_routes_for_the_same_requests_clash() {
         assert_eq!(base().clashes_with(&other), expected, "{what}");
     }
 }
+
+/// Whatever is done to the spelling of a guarded path, twice over: it is refused, or it finds the guard.
+#[test]
+fn no_combination_of_spellings_gets_round_a_rule() {
+    let guarded = Routes::new(vec![route("/", Access::Public), route("/admin", Access::Required)]);
+    let spell: [fn(&str) -> String; 14] = [
+        str::to_uppercase,
+        |text| text.replacen('a', "%61", 1),
+        |text| text.replacen('a', "%41", 1),
+        |text| text.replacen('d', "%2564", 1),
+        |text| text.replacen('m', "%6d", 1).replacen('i', "%69", 1),
+        |text| format!("{text};v=1"),
+        |text| format!("{text}."),
+        |text| format!("{text}%20"),
+        |text| format!("{text}%00"),
+        |text| format!("./{text}"),
+        |text| format!("x/../{text}"),
+        |text| format!("x/%2e%2E/{text}"),
+        |text| format!("/{text}"),
+        |text| format!("x%2f..%2f{text}"),
+    ];
+    for (one, first) in spell.iter().enumerate() {
+        for (other, second) in spell.iter().enumerate() {
+            let path = format!("/{}/users", second(&first("admin")));
+            let found = guarded.find(asked(&path));
+            assert!(
+                found.is_err() || found.is_ok_and(|found| found.route.access == Access::Required),
+                "{path}: {one} {other}"
+            );
+        }
+    }
+}
