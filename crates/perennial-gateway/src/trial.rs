@@ -235,7 +235,7 @@ mod tests {
             Route { access: Access::Public, hosts: vec![host], identity: Identity::Jwt, ..base("/") },
         ];
         let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = Config { listen, admin: None, store: "memory:".into(), auth, routes, forward_auth: None };
+        let config = Config { listen, store: "memory:".into(), ..Config::new(auth, routes) };
         Gateway::open(config).expect("a gateway")
     }
 
