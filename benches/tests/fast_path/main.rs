@@ -13,6 +13,9 @@ use silent::Silent;
 /// A cookie that this process has never seen is decrypted and read.
 const COLD: u64 = 90;
 
+/// One that came a moment ago is not.
+const WARM: u64 = 24;
+
 #[test]
 fn nothing_due_touches_no_store_and_allocates_little() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -29,6 +32,9 @@ fn nothing_due_touches_no_store_and_allocates_little() {
     let cold = counted(|| enter(1));
     println!("cold: {cold}");
     assert!(cold <= COLD, "{cold} allocations for a cookie never seen before");
+    let warm = counted(|| enter(1));
+    println!("warm: {warm}");
+    assert!(warm <= WARM, "{warm} allocations for a cookie that came before");
     assert_eq!(store.asked(), settled, "the store was asked");
 }
 

@@ -1,6 +1,7 @@
 //! The cookies on the wire: their names, their attributes, and how they are read from a request.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use ::cookie::{Cookie, SameSite};
@@ -160,8 +161,9 @@ impl<'a> RequestCookies<'a> {
 
 /// `Cookie` header lines without our cookies: what an upstream may see.
 pub fn foreign_cookies(headers: &HeaderMap, secure: bool) -> Option<HeaderValue> {
-    let names = CookieNames::new(secure);
-    let others = CookieNames::new(!secure);
+    // Made once: they are asked for with every request.
+    static NAMES: LazyLock<[CookieNames; 2]> = LazyLock::new(|| [false, true].map(CookieNames::new));
+    let [names, others] = [&NAMES[usize::from(secure)], &NAMES[usize::from(!secure)]];
     let kept: Vec<_> = headers
         .get_all(COOKIE)
         .iter()

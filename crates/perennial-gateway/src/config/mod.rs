@@ -21,6 +21,7 @@ mod setting;
 pub mod settings;
 mod source;
 mod top;
+mod upstreams;
 mod values;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! `[[routes]]`: who goes where.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Method;
@@ -7,6 +8,7 @@ use perennial::{Audience, ConfigFault};
 use url::Url;
 
 use super::setting::{DAY, Range, Section, Setting};
+use super::upstreams::upstreams;
 use super::values::Values;
 use crate::identity::HeaderTemplate;
 use crate::routing::{Access, CsrfGuard, Expression, HostPattern, Identity, PathPattern, Reach, Rewrite, Route};
@@ -30,9 +32,9 @@ pub(super) const ROUTES: Section = Section::new(
         )
         .default("/"),
         Setting::flag("exact", "that path alone, and nothing below it"),
-        Setting::text("upstream", "where requests go; its own path is put before theirs")
+        Setting::text("upstream", "where requests go, by URL or by the name of one of the [upstreams](#upstreams); its own path is put before theirs")
             .required()
-            .value("text, `http://…` or `https://…`")
+            .value("text, `http://…`, `https://…` or a name")
             .remedy(UPSTREAM_REMEDY),
         Setting::choice(
             "access",
@@ -98,9 +100,10 @@ pub(super) fn routes(top: &Values, backends: bool, faults: &mut Vec<ConfigFault>
     if tables.is_empty() && !backends && !faults.iter().any(|fault| fault.key == "routes") {
         faults.push(top.fault("routes", "say where requests go: [[routes]] with path, upstream and access"));
     }
+    let named = upstreams(top, faults);
     let mut routes: Vec<Route> = Vec::new();
     for table in tables {
-        let Some(route) = route(table, faults) else { continue };
+        let Some(route) = route(table, &named, faults) else { continue };
         if routes.iter().any(|other| other.clashes_with(&route)) {
             faults.push(table.fault("path", "choose a path that no other route has for these hosts and methods"));
         }
@@ -109,10 +112,13 @@ pub(super) fn routes(top: &Values, backends: bool, faults: &mut Vec<ConfigFault>
     routes
 }
 
-fn route(route: &Values, faults: &mut Vec<ConfigFault>) -> Option<Route> {
+fn route(route: &Values, named: &BTreeMap<String, Option<Upstream>>, faults: &mut Vec<ConfigFault>) -> Option<Route> {
     let reach = if route.flag("exact") { Reach::Exact } else { Reach::Below };
     let path = judged(route, "path", faults, PathPattern::parse).map(|path| path.reaching(reach));
-    let upstream = route.parsed("upstream", faults, upstream);
+    let upstream = route.parsed("upstream", faults, |text| match named.get(text) {
+        Some(named) => Some(named.clone()),
+        None => upstream(text).map(Some),
+    });
     let accesses = [("public", Access::Public), ("optional", Access::Optional), ("required", Access::Required)];
     let access = route.choice("access", &accesses).unwrap_or(Access::Required);
     let identities = [("headers", Identity::Headers), ("jwt", Identity::Jwt)];
@@ -153,7 +159,7 @@ fn route(route: &Values, faults: &mut Vec<ConfigFault>) -> Option<Route> {
         rewrite,
         timeout: route.time("timeout"),
         body_max: route.number("body_max"),
-        ..Route::to(upstream?)
+        ..Route::to(upstream??)
     })
 }
 
@@ -213,18 +219,23 @@ fn audience(route: &Values, faults: &mut Vec<ConfigFault>) -> Option<Audience> {
 
 /// An upstream by its URL, if we can speak to it.
 pub(super) fn upstream(text: &str) -> Option<Upstream> {
+    upstream_url(text).and_then(|url| Upstream::at(url).ok())
+}
+
+/// A URL that says where an upstream is, and nothing else.
+pub(super) fn upstream_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let plain = ["http", "https"].contains(&url.scheme())
         && url.host().is_some()
         && url.username().is_empty()
         && url.password().is_none();
-    (plain && url.query().is_none() && url.fragment().is_none()).then_some(url).and_then(|url| Upstream::at(url).ok())
+    (plain && url.query().is_none() && url.fragment().is_none()).then_some(url)
 }
 
 /// The text itself is not repeated: it may hold a password.
 pub(super) const UPSTREAM_REMEDY: &str = "say where requests go: write it as http://host:port or https://host:port, such as \
                                           \"http://127.0.0.1:5173\", with a path if it has one; user names and passwords \
-                                          are not taken";
+                                          are not taken. Or name one of [[upstreams]]";
 
 const SAMPLE: &str = r#"
 [[routes]]

@@ -5,7 +5,7 @@ use perennial::{AuthBuilder, ConfigFault};
 
 use super::setting::{Range, Section, Setting};
 use super::values::Values;
-use super::{admin, pages, providers, renewal, routes, secrets, session};
+use super::{admin, pages, providers, renewal, routes, secrets, session, upstreams};
 
 /// The whole table.
 pub(super) const TOP: Section = Section::new(
@@ -89,6 +89,7 @@ pub(super) const TOP: Section = Section::new(
         Setting::table(&pages::THEME),
         Setting::table(&renewal::RENEWAL),
         Setting::tables(&providers::PROVIDERS),
+        Setting::tables(&upstreams::UPSTREAMS),
         Setting::tables(&routes::ROUTES),
     ],
 );

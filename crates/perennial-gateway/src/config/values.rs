@@ -72,6 +72,11 @@ impl Values {
         ConfigFault::new(self.key(key), self.place_of(key), remedy)
     }
 
+    /// What its row says to do about a value that is not good.
+    pub(crate) fn remedy(&self, key: &str) -> &'static str {
+        self.row(key).map_or("", |setting| setting.remedy)
+    }
+
     /// A text, also one of a choice.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
         match self.value(key)? {
@@ -89,7 +94,7 @@ impl Values {
     ) -> Option<T> {
         let parsed = parse(&self.text(key)?);
         if parsed.is_none() {
-            faults.push(self.fault(key, self.row(key).map_or("", |setting| setting.remedy)));
+            faults.push(self.fault(key, self.remedy(key)));
         }
         parsed
     }

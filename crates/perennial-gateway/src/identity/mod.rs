@@ -82,6 +82,10 @@ const FAMILY: &str = "x-perennial-";
 /// or which path it is for. Those count too that it may still trust from the gateway it had before (oauth2-proxy,
 /// mod_auth_openidc).
 pub(crate) fn is_ours(name: &str) -> bool {
+    // By their first letter most headers are none, and need not be folded.
+    if !name.starts_with(|first: char| "frxo".contains(first.to_ascii_lowercase())) {
+        return false;
+    }
     let folded = folded(name);
     let named = ["forwarded", "remote-user", "x-real-ip", "x-original-url", "x-rewrite-url"];
     let families = [FAMILY, "x-forwarded-", "x-auth-request-", "oidc-"];

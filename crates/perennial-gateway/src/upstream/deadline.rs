@@ -12,27 +12,30 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-/// Tells of every piece of a request's body that was taken to be sent.
-pub(crate) struct Progress(watch::Receiver<()>);
+/// Tells of every piece of a request's body that was taken to be sent; nothing to tell where there is no body.
+pub(crate) struct Progress(Option<watch::Receiver<()>>);
 
 /// Watches the body of `request` from now on.
 pub(crate) fn watched(request: Request<Body>) -> (Request<Body>, Progress) {
+    if request.body().is_end_stream() {
+        return (request, Progress(None));
+    }
     let (moved, progress) = watch::channel(());
-    let request = match request.body().is_end_stream() {
-        true => request,
-        false => request.map(|inner| Body::new(Watched { inner, moved })),
-    };
-    (request, Progress(progress))
+    (request.map(|inner| Body::new(Watched { inner, moved })), Progress(Some(progress)))
 }
 
 /// Waits for `answer`, which must come within `limit` of the last piece of the request.
 pub(crate) async fn within<T>(limit: Duration, mut progress: Progress, answer: impl Future<Output = T>) -> Option<T> {
     let mut answer = pin!(answer);
+    let mut moved = async || match &mut progress.0 {
+        Some(progress) => progress.changed().await.is_ok(),
+        None => false,
+    };
     let mut deadline = pin!(sleep(limit));
     loop {
         tokio::select! {
             answer = &mut answer => return Some(answer),
-            Ok(()) = progress.0.changed() => deadline.as_mut().reset(Instant::now() + limit),
+            true = moved() => deadline.as_mut().reset(Instant::now() + limit),
             () = &mut deadline => return None,
         }
     }

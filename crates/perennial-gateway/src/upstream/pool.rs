@@ -1,8 +1,8 @@
 //! Open connections to one target, kept for the next request. HTTP/1.1 connections carry one request at a time and wait here in
 //! between; HTTP/2 connections are shared.
 //!
-//! The client of hyper-util does the same behind one lock, with a channel and a task around each request; what that costs is
-//! in docs/speed.md. It is also more than it tells: here it is known whether anything was sent, so that another target may be tried.
+//! The client of hyper-util does the same behind one lock, with a channel and a task around each request.
+//! And it does not tell what has to be known here: whether anything was sent, so that another target may be tried.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -53,7 +53,7 @@ fn tcp(connect_timeout: Duration) -> HttpConnector {
 
 fn client_config(settings: &UpstreamSettings) -> Result<ClientConfig, ConfigFault> {
     let unusable = |error: &dyn std::fmt::Display| {
-        ConfigFault::new("upstream", &settings.name, format!("TLS cannot be set up for it: {error}"))
+        ConfigFault::new("urls", &settings.name, format!("TLS cannot be set up for it: {error}"))
     };
     let provider = aws_lc_rs::default_provider();
     let builder = ClientConfig::builder_with_provider(provider.into())
@@ -103,5 +103,6 @@ fn server_name(name: &str) -> Result<ServerName<'static>, ConfigFault> {
 
 fn unreadable(key: &str, file: &Path, error: &dyn std::fmt::Display) -> ConfigFault {
     let place = file.display().to_string();
-    ConfigFault::new(key, place, format!("make it a PEM file that this process may read: {error}"))
+    let remedy = format!("make `{place}` a PEM file that is good for this and that this process may read: {error}");
+    ConfigFault::new(key, place, remedy)
 }
