@@ -71,7 +71,7 @@ pub(super) const SESSION: Section = Section::new(
              that UserInfo alone has. What is in the ID token is known without",
         )
         .default("")
-        .sample("[\"groups\"]", "of UserInfo, for rules; those of the ID token are known without"),
+        .sample("groups", "of UserInfo, for rules; those of the ID token are known without"),
     ],
 );
 
