@@ -75,6 +75,10 @@ fn each_fault_names_its_key_its_line_and_what_to_do() {
         ("[admin]\nlisten = \"[2001:db8::1]:9420\"", "admin.listen", 4, "dangerous_admin_public"),
         ("[admin]\nlisten = \"9420\"", "admin.listen", 4, "127.0.0.1:9420"),
         ("[admin]\nport = 9420", "admin.port", 4, "listen"),
+        ("[forward_auth]\nlisten = \"4210\"", "forward_auth.listen", 4, "127.0.0.1:4210"),
+        ("[forward_auth]\nlisten = \"127.0.0.1:4200\"", "forward_auth.listen", 4, "of their own"),
+        ("[forward_auth]\ntrusted = [\"10.0.0.0/33\"]", "forward_auth.trusted", 4, "10.1.0.0/16"),
+        ("[forward_auth]\ntrusted = \"10.0.0.0/8\"", "forward_auth.trusted", 4, "10.1.0.0/16"),
         ("return_origins = \"https://www.app.example\"", "return_origins", 3, "brackets"),
         ("return_origins = [\"https://www.app.example\", 1]", "return_origins", 3, "brackets"),
         ("return_origins = [\"https://www.app.example/x\"]", "return_origins", 3, "without a path"),
@@ -485,5 +489,21 @@ fn a_replica_is_called_by_its_setting_or_by_the_end_of_its_host_name() {
         let config = Config::from_toml("perennial.toml", &with(line), variables().into_iter().chain(host));
         let gateway = Gateway::build(config.expect("a good file")).expect("a good configuration");
         assert_eq!(gateway.auth().settings().replica_name.as_deref(), expected, "{line}");
+    }
+}
+
+#[test]
+fn other_proxies_ask_where_the_file_says_and_nowhere_else() {
+    let read = |lines: &str| Config::from_toml("perennial.toml", &with(lines), variables()).expect("a good file");
+    assert!(read("").forward_auth.is_none());
+    assert!(read("[forward_auth]\ntrusted = [\"10.0.0.7\"]").forward_auth.is_none(), "trusted alone opens nothing");
+    let settings = read("[forward_auth]\nlisten = \"127.0.0.1:4210\"").forward_auth.expect("asked for");
+    let trusted: Vec<_> = settings.trusted.iter().map(ToString::to_string).collect();
+    assert_eq!((settings.listen.port(), &trusted[..]), (4210, &["127.0.0.0/8".to_owned(), "::1/128".to_owned()][..]));
+    let lines = "[forward_auth]\nlisten = \"10.0.0.1:1\"\ntrusted = [\"10.0.0.7\", \"10.1.0.0/16\"]";
+    let trusted = read(lines).forward_auth.expect("asked for").trusted;
+    for (address, expected) in [("10.0.0.7", true), ("10.0.0.8", false), ("10.1.2.3", true), ("127.0.0.1", false)] {
+        let address: std::net::IpAddr = address.parse().expect("an address");
+        assert_eq!(trusted.iter().any(|network| network.contains(&address)), expected, "{address}");
     }
 }

@@ -10,6 +10,7 @@
 //! is noticed.
 
 mod admin;
+mod forward_auth;
 mod kind;
 mod pages;
 mod providers;
@@ -184,6 +185,7 @@ impl Config {
         }
         let listen = top.parsed("listen", faults, |text| text.parse().ok());
         let admin = admin::listen(top.table("admin"), faults);
+        let forward_auth = forward_auth::forward_auth(top.table("forward_auth"), listen, faults);
         let store = top.text("store").unwrap_or_default();
         if let Some(opened) = on_a_server(&store) {
             match opened {
@@ -206,7 +208,8 @@ impl Config {
         let at_start = AtStart(top.at_start().into_iter().collect());
         match listen {
             Some(listen) if faults.is_empty() => {
-                Ok(Self { listen, admin, store, reload_on_change, files, at_start, ..Self::new(auth, routes) })
+                let rest = Self::new(auth, routes);
+                Ok(Self { listen, admin, store, forward_auth, reload_on_change, files, at_start, ..rest })
             }
             _ => Err(all_faults(auth, std::mem::take(faults))),
         }

@@ -5,7 +5,7 @@ use perennial::{AuthBuilder, ConfigFault};
 
 use super::setting::{Range, Section, Setting};
 use super::values::Values;
-use super::{admin, pages, providers, renewal, routes, secrets, session, upstreams};
+use super::{admin, forward_auth, pages, providers, renewal, routes, secrets, session, upstreams};
 
 /// The whole table.
 pub(super) const TOP: Section = Section::new(
@@ -84,6 +84,7 @@ pub(super) const TOP: Section = Section::new(
         Setting::flag("dangerous_allow_http", "accept a plain http public URL on a host other than loopback")
             .note("plain http beyond this machine: cookies travel in clear"),
         Setting::table(&admin::ADMIN),
+        Setting::table(&forward_auth::FORWARD_AUTH),
         Setting::table(&session::SESSION),
         Setting::table(&pages::PAGES),
         Setting::table(&pages::THEME),

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use http::{Method, StatusCode};
-use perennial_gateway::{ForwardAuth, ForwardAuthSettings};
+use perennial_gateway::{Expression, ForwardAuth, ForwardAuthSettings, HeaderTemplate, PathPattern, Route};
 
-use crate::harness::{Answer, Browser, LIFETIME, Stage, bind};
+use crate::harness::{Answer, Browser, LIFETIME, Stage, bind, route_to};
 
 const FILE: &str = r#"
 [[routes]]
@@ -293,6 +293,32 @@ async fn the_original_request_feeds_the_idle_clock_and_not_the_question() {
             assert_eq!(!answer.cookies_set().is_empty(), noted, "{proxy} {method} {target}: {answer:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn rules_and_the_headers_of_a_route_hold_for_other_proxies_too() {
+    let stage = Stage::routed(|upstream| {
+        let at = |path: &str| Route { path: PathPattern::parse(path).expect("a pattern"), ..route_to(&upstream) };
+        let rule = Expression::parse("has(claims.groups) && 'admins' in claims.groups").expect("a rule");
+        let role = HeaderTemplate::parse("X-Role", "claims.email").expect("a template");
+        vec![at("/"), Route { rule: Some(rule), ..at("/admin") }, Route { request_headers: vec![role], ..at("/told") }]
+    })
+    .await;
+    let asked = listening(&stage, |_| {}).await;
+    let alice = stage.signed_in().await;
+    for proxy in PROXIES {
+        let denied = ask(&stage, asked, &alice, proxy, get("/admin/x", FETCH)).await;
+        assert_eq!(denied.status, StatusCode::FORBIDDEN, "{proxy} {denied:?}");
+        let told = ask(&stage, asked, &alice, proxy, get("/told", FETCH)).await;
+        assert_eq!(told.header("x-role"), "alice@example.test", "{proxy} {told:?}");
+    }
+    let page = ask(&stage, asked, &alice, "/nginx/answer", get("/admin/x", PAGE)).await;
+    assert_eq!((page.status, page.header("content-type")), (StatusCode::FORBIDDEN, "text/html; charset=utf-8"));
+    // A browser's own copy of a route's header stays out, also where the route is another.
+    let elsewhere = ask(&stage, asked, &alice, "/caddy", get("/", FETCH)).await;
+    assert_eq!(elsewhere.headers.get("x-role").expect("told of"), "");
+    let elsewhere = ask(&stage, asked, &alice, "/envoy", get("/", FETCH)).await;
+    assert!(elsewhere.header("x-envoy-auth-headers-to-remove").split(',').any(|name| name == "x-role"));
 }
 
 #[tokio::test]
