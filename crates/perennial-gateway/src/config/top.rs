@@ -81,6 +81,11 @@ pub(super) const TOP: Section = Section::new(
         .default("true")
         .note("SIGHUP reloads always")
         .at_start(),
+        Setting::flag(
+            "sign_out_at_provider",
+            "sign out at the provider as well: a sign-out leads to its end-session endpoint and [back](http.md#signing-out-at-the-provider)",
+        )
+        .note("signs out there as well; register <public_url>/auth/signout/callback first"),
         Setting::flag("dangerous_allow_http", "accept a plain http public URL on a host other than loopback")
             .note("plain http beyond this machine: cookies travel in clear"),
         Setting::table(&admin::ADMIN),
@@ -121,5 +126,6 @@ pub(super) fn engine(mut auth: AuthBuilder, top: &Values, faults: &mut Vec<Confi
     if top.flag("dangerous_allow_http") {
         auth = auth.dangerous_allow_http();
     }
+    let auth = auth.sign_out_at_provider(top.flag("sign_out_at_provider"));
     auth.compat_routes(top.flag("compat_routes")).updatable_claims(top.texts("updatable_claims"))
 }

@@ -105,7 +105,8 @@ async fn a_sign_out_at_the_provider_ends_the_session_here() {
     let provider = world.at_provider();
     assert_eq!(provider.get(&format!("/end-session?id_token_hint={hint}")).await.status, 200);
     eventually("the session is over", || async { browser.get("/me").await.status == 401 }).await;
-    assert_eq!(ended(&world.engine.events(), EndReason::ProviderSignedOut), 1);
+    let told = || async { ended(&world.engine.events(), EndReason::ProviderSignedOut) == 1 };
+    eventually("its end is told with its reason", told).await;
 }
 
 /// A WebSocket goes on after its request: it is told of marks as it is told of a sign-out.
