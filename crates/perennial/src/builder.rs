@@ -440,6 +440,7 @@ impl AuthBuilder {
                 doubts: Default::default(),
                 marks: Default::default(),
                 logout_tokens: Default::default(),
+                forks: Default::default(),
                 errands: Default::default(),
                 unwritten_ends: Default::default(),
                 audience_tokens: Default::default(),

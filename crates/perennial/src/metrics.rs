@@ -57,6 +57,7 @@ pub(crate) struct Metrics {
     waiters: Histogram,
     provider_seconds: Timers<1>,
     stale_cookies: Counter,
+    forks: Counters<2>,
     sign_ins: Counters<1>,
     ended: Counters<1>,
     suspended: Counters<1>,
@@ -83,6 +84,7 @@ impl Metrics {
             waiters: Histogram::new(WAITERS),
             provider_seconds: Family::new_with_constructor(|| Histogram::new(PROVIDER_SECONDS)),
             stale_cookies: Counter::default(),
+            forks: Family::default(),
             sign_ins: Family::default(),
             ended: Family::default(),
             suspended: Family::default(),
@@ -114,6 +116,8 @@ impl Metrics {
         registry.register_with_unit("provider", help, Unit::Seconds, self.provider_seconds.clone());
         let help = "Cookies of an older generation that were given the newest";
         registry.register("stale_cookies_saved", help, self.stale_cookies.clone());
+        let help = "Sessions met with two successors at one generation, by whose tokens went on";
+        registry.register("forks", help, self.forks.clone());
         registry.register("sign_ins", "Users who signed in", self.sign_ins.clone());
         registry.register("sessions_ended", "Sessions that ended, by why", self.ended.clone());
         let help =
@@ -164,6 +168,9 @@ impl Metrics {
             }
             Event::Renewal(renewal) => self.renewal(renewal),
             Event::StaleCookieSaved { .. } => drop(self.stale_cookies.inc()),
+            Event::Forked { provider, kept, .. } => {
+                self.forks.get_or_create(&[self.by(provider), ("kept", kept.code().into())]).inc();
+            }
             // Its end is counted by `Ended`, and alarms where they are raised.
             Event::SignedOut { .. } | Event::Alarm { .. } => {}
         }
