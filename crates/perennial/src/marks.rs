@@ -28,7 +28,7 @@ impl Marks {
     fn learn(&self, key: RecordKey, mark: EndMark, until: Timestamp, now: Timestamp) {
         let read = self.read.pin();
         read.insert(key, (mark, until));
-        if read.len() % SWEEP_EVERY == 0 {
+        if read.len().is_multiple_of(SWEEP_EVERY) {
             read.retain(|_, (_, until)| *until > now);
         }
     }
