@@ -34,8 +34,14 @@ async fn filled(id_token_chars: usize) -> Result<usize, Box<dyn Error>> {
     for _ in 0..SESSIONS {
         let session = session(id_token_chars, now);
         let expires_at = session.tokens.as_ref().and_then(|tokens| tokens.expires_at);
-        let signed_in =
-            Entry { at: now, generation: session.generation, expires_at, stale_cookies: 0, what: What::SignedIn };
+        let signed_in = Entry {
+            at: now,
+            generation: session.generation,
+            expires_at,
+            stale_cookies: 0,
+            fork: None,
+            what: What::SignedIn,
+        };
         let sealed = seal_state(&keys, &session, &SystemRandom);
         let record = Record::idle(session.generation, sealed).noting(signed_in);
         let key = RecordKey::from_digest(session.id.record_key());

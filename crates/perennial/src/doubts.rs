@@ -114,7 +114,7 @@ fn key_of(id: SessionId) -> RecordKey {
 const DOUBT_TRIES: u32 = 8;
 
 /// The least time between two of them.
-const DOUBT_PAUSE: Duration = Duration::from_millis(250);
+pub(crate) const DOUBT_PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest that is waited for: a hold that lasts longer waits for the access token to die.
 const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(30);

@@ -19,7 +19,7 @@ use crate::errands::Errands;
 use crate::event::Event;
 use crate::flight::Flights;
 use crate::hall::SeenCookies;
-use crate::happened::StaleCookies;
+use crate::happened::{Forks, StaleCookies};
 use crate::issuer::IssuerClient;
 use crate::keys::KeyChest;
 use crate::marks::Marks;
@@ -54,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) errands: Arc<Errands>,
     pub(crate) unwritten_ends: Arc<UnwrittenEnds>,
     pub(crate) stale_cookies: StaleCookies,
+    pub(crate) forks: Forks,
     pub(crate) alarms: Alarms,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) audience_tokens: AudienceTokens,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use perennial_core::Timestamp;
 use perennial_core::condition::Condition;
 pub use perennial_core::record::RenewalReason;
-use perennial_core::record::{EndReason, Loss, ResendReason};
+use perennial_core::record::{EndReason, Kept, Loss, ResendReason};
 use perennial_core::session::Generation;
 use serde::Serialize;
 
@@ -55,6 +55,20 @@ pub enum Event {
         presented: Generation,
         /// The generation it was given.
         newest: Generation,
+    },
+    /// Cookie and record were found with different tokens at one generation: the store has lost a write, and a refresh token was
+    /// redeemed twice. The session goes on. Told once for a generation by each process.
+    Forked {
+        /// When.
+        at: Timestamp,
+        /// The session's fingerprint.
+        session: String,
+        /// The generation of both.
+        generation: Generation,
+        /// The provider's id.
+        provider: String,
+        /// Whose tokens go on.
+        kept: Kept,
     },
     /// A person must look: the provider refuses our client, or the store fails.
     Alarm {

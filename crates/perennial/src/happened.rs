@@ -4,25 +4,41 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use perennial_core::record::{Entry, Intent, RenewalEntry, RenewalVerdict, What};
+use perennial_core::record::{Entry, Intent, Kept, RenewalEntry, RenewalVerdict, What};
 use perennial_core::secret::RefreshToken;
-use perennial_core::session::{SessionId, SessionState};
+use perennial_core::session::{Generation, SessionId, SessionState};
 use perennial_core::token::TokenFailure;
 
 use crate::engine::Inner;
+use crate::event::Event;
 use crate::outcome::Ask;
 
 impl Inner {
     /// What is to be noted about the newest generation `state`.
     pub(crate) fn entry(&self, state: &SessionState, what: What, stale_cookies: u32) -> Entry {
         let expires_at = state.tokens.as_ref().and_then(|tokens| tokens.expires_at);
-        Entry { at: self.now(), generation: state.generation, expires_at, stale_cookies, what }
+        Entry { at: self.now(), generation: state.generation, expires_at, stale_cookies, fork: None, what }
     }
 
-    /// The attempt of `intent` before its call. Stale cookies saved since the last entry are told with it.
-    pub(crate) fn begun(&self, newest: &SessionState, intent: &Intent, ask: &Ask) -> Entry {
+    /// The attempt of `intent` before its call. Stale cookies saved since the last entry are told with it, and a fork that was met.
+    pub(crate) fn begun(&self, newest: &SessionState, intent: &Intent, ask: &Ask, fork: Option<Kept>) -> Entry {
         let begun = RenewalEntry::begun(intent, ask.reason, self.settings.replica_name.as_deref());
-        self.entry(newest, What::Renewal(begun), self.stale_cookies.pending(newest.id))
+        Entry { fork, ..self.entry(newest, What::Renewal(begun), self.stale_cookies.pending(newest.id)) }
+    }
+
+    /// A cookie and the record hold two successors at one generation: told once by this process.
+    pub(crate) fn met_fork(&self, state: &SessionState, kept: Kept) {
+        if !self.forks.is_news(state) {
+            return;
+        }
+        tracing::warn!(session = state.id.fingerprint(), generation = state.generation.0, kept = kept.code(), "a fork");
+        self.emit(Event::Forked {
+            at: self.now(),
+            session: state.id.fingerprint(),
+            generation: state.generation,
+            provider: state.provider.to_string(),
+            kept,
+        });
     }
 
     /// The attempt of `intent` after its call: tokens came, or `failure`, whose verdict is still to be found.
@@ -94,6 +110,23 @@ impl StaleCookies {
     }
 }
 
+/// The forks that were told, by session: the same is met by every cookie that comes.
+#[derive(Default)]
+pub(crate) struct Forks {
+    told: Mutex<HashMap<SessionId, Generation>>,
+}
+
+impl Forks {
+    fn is_news(&self, state: &SessionState) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= SESSIONS_MAX {
+            // So many mean a store that forgets; to tell some twice is better than to tell none.
+            told.clear();
+        }
+        told.insert(state.id, state.generation) != Some(state.generation)
+    }
+}
+
 /// A part of a token as long as this is no coincidence.
 const ECHO_CHARS: usize = 8;
 
@@ -140,6 +173,22 @@ mod tests {
         assert_eq!((pending, stale.pending(id(1)), stale.pending(id(2))), (2, 1, 0));
         stale.told(id(1), 1);
         assert!(stale.untold().is_empty());
+    }
+
+    #[test]
+    fn a_fork_is_news_once_for_each_generation_and_the_memory_of_forks_is_bounded() {
+        let forks = Forks::default();
+        let state = |number: usize, generation| {
+            let claims = serde_json::Map::from_iter([("jti".to_owned(), number.to_string().into())]);
+            let state =
+                SessionState::from_claims(claims, &ProviderId::new("p")).expect("a cookie of Auth.js is adopted");
+            SessionState { generation: Generation(generation), ..state }
+        };
+        let told =
+            [(1, 5), (1, 5), (1, 6), (2, 5)].map(|(number, generation)| forks.is_news(&state(number, generation)));
+        assert_eq!(told, [true, false, true, true]);
+        (0..SESSIONS_MAX + 10).for_each(|number| drop(forks.is_news(&state(number, 1))));
+        assert!(forks.told.lock().expect("no panic while locked").len() <= SESSIONS_MAX);
     }
 
     #[test]

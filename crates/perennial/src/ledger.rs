@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use perennial_core::record::{EndReason, Joined, Phase, Record, Unreadable, What, join, open_state, seal_state};
+use perennial_core::record::{
+    EndReason, Joined, Kept, Phase, Record, Successor, Unreadable, What, fork, join, open_state, seal_state,
+};
 use perennial_core::renewal::fresh_until;
 use perennial_core::session::{Carried, Handle, SessionId, SessionState};
 use perennial_store::{Announcement, RecordKey, StoreError, StoreErrorKind, Swap, Version, Versioned};
@@ -22,6 +24,8 @@ pub(crate) struct Standing {
     /// The record as it was read: what is written next follows it.
     pub(crate) record: Option<Record>,
     pub(crate) version: Option<Version>,
+    /// Whose tokens go on, where cookie and record hold different ones at one generation.
+    pub(crate) fork: Option<Kept>,
     /// Whether the record holds a newer generation than `newest`, under a secret that is gone.
     behind: bool,
 }
@@ -66,6 +70,7 @@ impl Inner {
         let record = self.readable(stored.as_ref())?;
         let recorded = record.as_ref().map(|record| record.generation);
         let alive = cookie.tokens.as_ref().is_some_and(|tokens| tokens.alive_at(self.now()));
+        let mut fork = None;
         let (newest, phase) = match (join(cookie.generation, record.as_ref()), &record) {
             (Joined::Ended(reason), _) => {
                 self.bury(cookie.id, reason);
@@ -73,7 +78,19 @@ impl Inner {
             }
             // The record's claims are at least as new as those of a cookie of the same generation.
             (_, Some(record)) if record.generation >= cookie.generation => match self.opened(record, cookie) {
-                Some(state) => (Arc::new(state.active(cookie.active_at)), Some(record.phase.clone())),
+                Some(state) => {
+                    fork = self.forked(cookie, &state, &record.phase);
+                    match fork {
+                        Some(Kept::Cookie) => {
+                            // What befell the record's tokens says nothing of these; a pause is the provider's.
+                            let phase = Some(&record.phase).filter(|phase| matches!(phase, Phase::Idle { .. }));
+                            (Arc::new(cookie.with_claims(state.claims)), phase.cloned())
+                        }
+                        Some(Kept::Record) | None => {
+                            (Arc::new(state.active(cookie.active_at)), Some(record.phase.clone()))
+                        }
+                    }
+                }
                 None if record.generation == cookie.generation => (cookie.clone(), Some(record.phase.clone())),
                 // The cookie's refresh token is spent and its successor cannot be read: it must not be sent again. Nothing is
                 // written either, because a replica with the right secrets may be serving this session well.
@@ -83,7 +100,19 @@ impl Inner {
             _ => (cookie.clone(), None),
         };
         let behind = recorded.is_some_and(|recorded| recorded > newest.generation);
-        Ok(Ok(Standing { newest, phase, record, version, behind }))
+        Ok(Ok(Standing { newest, phase, record, version, fork, behind }))
+    }
+
+    /// Whether cookie and record hold different successors at one generation, and whose go on.
+    fn forked(&self, cookie: &SessionState, record: &SessionState, phase: &Phase) -> Option<Kept> {
+        if cookie.generation != record.generation {
+            return None;
+        }
+        let ours = cookie.tokens.as_ref().and_then(Successor::of)?;
+        let theirs = record.tokens.as_ref().and_then(Successor::of)?;
+        let kept = fork(&ours, &theirs, phase)?;
+        self.met_fork(cookie, kept);
+        Some(kept)
     }
 
     /// What the record alone says of a session whose cookie is a handle.

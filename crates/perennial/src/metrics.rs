@@ -58,6 +58,7 @@ pub(crate) struct Metrics {
     waiters: Histogram,
     provider_seconds: Timers<1>,
     stale_cookies: Counter,
+    forks: Counters<2>,
     sign_ins: Counters<1>,
     ended: Counters<1>,
     suspended: Counters<1>,
@@ -84,6 +85,7 @@ impl Metrics {
             waiters: Histogram::new(WAITERS),
             provider_seconds: Family::new_with_constructor(|| Histogram::new(PROVIDER_SECONDS)),
             stale_cookies: Counter::default(),
+            forks: Family::default(),
             sign_ins: Family::default(),
             ended: Family::default(),
             suspended: Family::default(),
@@ -122,6 +124,8 @@ impl Metrics {
         registry.register_with_unit("provider", help, Unit::Seconds, self.provider_seconds.clone());
         let help = "Cookies of an older generation that were given the newest";
         registry.register("stale_cookies_saved", help, self.stale_cookies.clone());
+        let help = "Sessions met with two successors at one generation, by whose tokens went on";
+        registry.register("forks", help, self.forks.clone());
         registry.register("sign_ins", "Users who signed in", self.sign_ins.clone());
         registry.register("sessions_ended", "Sessions that ended, by why", self.ended.clone());
         let help =
@@ -172,6 +176,9 @@ impl Metrics {
             }
             Event::Renewal(renewal) => self.renewal(renewal),
             Event::StaleCookieSaved { .. } => drop(self.stale_cookies.inc()),
+            Event::Forked { provider, kept, .. } => {
+                self.forks.get_or_create(&[self.by(provider), ("kept", kept.code().into())]).inc();
+            }
             // Its end is counted by `Ended`, and alarms where they are raised.
             Event::SignedOut { .. } | Event::Alarm { .. } => {}
         }

@@ -128,7 +128,7 @@ impl Inner {
     async fn bury_unopened(&self, key: RecordKey, stored: &Versioned, record: &Record) -> Result<Swap, StoreError> {
         let (now, reason) = (self.now(), EndReason::OperatorEnded);
         let (generation, what) = (record.generation, What::Ended(reason));
-        let entry = Entry { at: now, generation, expires_at: None, stale_cookies: 0, what };
+        let entry = Entry { at: now, generation, expires_at: None, stale_cookies: 0, fork: None, what };
         let tombstone = Record::ended(Some(record), generation, reason, now).noting(entry);
         let until = now + self.settings.max_age + Duration::from_secs(3600);
         // Before the record, as at every end: should this process die in between, no copy of the cookie passes elsewhere.

@@ -180,6 +180,7 @@ fn line(entry: &ExplainedEntry) -> String {
     if entry.stale_cookies > 0 {
         add(format!("{} stale cookies saved", entry.stale_cookies));
     }
+    entry.fork.iter().for_each(|kept| add(format!("two successors were about, the {kept}'s went on")));
     entry.replica.iter().for_each(|replica| add(format!("replica {replica}")));
     entry.attempt.iter().for_each(|attempt| add(format!("attempt {attempt}")));
     text

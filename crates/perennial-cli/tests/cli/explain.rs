@@ -21,7 +21,7 @@ const SESSION: &str = "c2Vzc2lvbi0x";
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn entry(at: Timestamp, what: What) -> Entry {
-    Entry { at, generation: Generation(3), expires_at: Some(at + HOUR), stale_cookies: 0, what }
+    Entry { at, generation: Generation(3), expires_at: Some(at + HOUR), stale_cookies: 0, fork: None, what }
 }
 
 /// A session that was lost three hours ago, after an answer about its refresh token had got lost.

@@ -25,6 +25,7 @@ use crate::time::Timestamp;
 mod doubt;
 #[cfg(test)]
 mod fixtures;
+mod fork;
 mod history;
 mod mark;
 mod plan;
@@ -32,6 +33,7 @@ mod sealed;
 mod settle;
 
 pub use doubt::{Doubt, Evidence, Lost, Question, ResendReason, Told};
+pub use fork::{Kept, Successor, fork};
 pub use history::{Entry, History, Loss, RenewalEntry, RenewalReason, RenewalVerdict, Repeated, What};
 pub use mark::EndMark;
 pub use plan::{Circumstances, Plan, Replicas, plan};

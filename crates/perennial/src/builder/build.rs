@@ -118,6 +118,7 @@ impl AuthBuilder {
                 doubts: Default::default(),
                 marks: Default::default(),
                 logout_tokens: Default::default(),
+                forks: Default::default(),
                 errands: running.map(|running| running.errands.clone()).unwrap_or_default(),
                 unwritten_ends: running.map(|running| running.unwritten_ends.clone()).unwrap_or_default(),
                 audience_tokens: Default::default(),

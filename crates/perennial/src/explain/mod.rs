@@ -130,6 +130,9 @@ pub struct ExplainedEntry {
     pub waiters: u32,
     /// Cookies of older generations that were given the newest one.
     pub stale_cookies: u32,
+    /// `record` or `cookie`: whose tokens went on, where the two held different ones at one generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork: Option<String>,
     /// How long the provider took, in milliseconds.
     pub provider_millis: u32,
     /// The HTTP status of its answer, if that brought no tokens.
@@ -174,6 +177,7 @@ impl ExplainedEntry {
             generation: entry.generation.0,
             expires_at: entry.expires_at,
             stale_cookies: entry.stale_cookies,
+            fork: entry.fork.map(|kept| kept.code().to_owned()),
             times: 1,
             ..Self::default()
         };

@@ -182,7 +182,14 @@ mod tests {
     }
 
     fn entry(seconds: i64, what: What) -> Entry {
-        Entry { at: at(seconds), generation: Generation(7), expires_at: Some(at(3_300)), stale_cookies: 0, what }
+        Entry {
+            at: at(seconds),
+            generation: Generation(7),
+            expires_at: Some(at(3_300)),
+            stale_cookies: 0,
+            fork: None,
+            what,
+        }
     }
 
     fn renewal(seconds: i64, verdict: RenewalVerdict, replica: &str) -> Entry {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use perennial_core::condition::Condition;
 use perennial_core::cookie;
-use perennial_core::record::{EndReason, Loss};
+use perennial_core::record::{EndReason, Loss, Successor};
 use perennial_core::session::{Carried, SessionState};
 use serde_json::{Map, Value};
 
@@ -128,7 +128,14 @@ impl Inner {
     ) -> (Arc<SessionState>, Vec<HeaderValue>) {
         let now = self.now();
         let moved = match &opened.carried {
-            Carried::Whole(before) => state.generation > before.generation || state.claims != before.claims,
+            Carried::Whole(before) => {
+                let forked = || {
+                    let [ours, theirs] = [before, &state].map(|state| state.tokens.as_ref().and_then(Successor::of));
+                    ours.zip(theirs).is_some_and(|(ours, theirs)| ours.refresh_token != theirs.refresh_token)
+                };
+                let (newer, changed) = (state.generation > before.generation, state.claims != before.claims);
+                newer || changed || !Arc::ptr_eq(before, &state) && forked()
+            }
             Carried::Handle(_) => true,
         };
         let noted = visit == Visit::Noted && self.settings.lifetimes().wants_note(&state, opened.issued, now);

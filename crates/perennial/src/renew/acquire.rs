@@ -174,7 +174,7 @@ impl Inner {
         {
             self.announce_doubt(newest, window).await?;
         }
-        let (phase, begun) = (Phase::Intent(intent.clone()), self.begun(newest, intent, ask));
+        let (phase, begun) = (Phase::Intent(intent.clone()), self.begun(newest, intent, ask, standing.fork));
         self.write_phase(newest, phase, standing.record.as_ref(), standing.version, Some(begun)).await
     }
 

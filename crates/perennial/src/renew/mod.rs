@@ -16,6 +16,7 @@ use perennial_core::token::TokenResponse;
 
 use crate::alarm::AlarmCode;
 use crate::callbacks::{Account, Callbacks, Claims, JwtCallback, JwtTrigger};
+use crate::doubts::DOUBT_PAUSE;
 use crate::engine::Inner;
 use crate::event::{Event, Renewal, RenewalOutcome, RenewalReason};
 use crate::flight::Departure;
@@ -51,6 +52,8 @@ impl Inner {
                 let errand = (in_doubt && ask.reason != RenewalReason::Doubt).then(|| self.errands.begin()).flatten();
                 drop(flight);
                 if let Some(errand) = errand {
+                    // Hardly anybody forgives a second request at once.
+                    errand.pause(DOUBT_PAUSE).await;
                     self.clear_doubt(&newest, &ask, &errand).await;
                 }
             }

@@ -23,6 +23,7 @@ mod elsewhere;
 mod ending;
 mod endpoints;
 mod epoch;
+mod forks;
 mod happened;
 mod leaks;
 mod named_ends;

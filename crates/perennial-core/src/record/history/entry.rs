@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{EndReason, Intent, ResendReason};
+use crate::record::{EndReason, Intent, Kept, ResendReason};
 use crate::session::Generation;
 use crate::time::Timestamp;
 
@@ -23,6 +23,9 @@ pub struct Entry {
     /// Cookies of older generations that this replica gave the newest one since its last entry.
     #[serde(rename = "s", default, skip_serializing_if = "is_zero")]
     pub stale_cookies: u32,
+    /// That another successor at this generation was met, and which of the two went on.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub fork: Option<Kept>,
     /// What happened.
     #[serde(rename = "w")]
     pub what: What,

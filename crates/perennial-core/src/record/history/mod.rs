@@ -75,6 +75,7 @@ impl History {
             }
             if let Some(begun) = self.take_begun(&renewal.attempt) {
                 entry.stale_cookies = entry.stale_cookies.saturating_add(begun.stale_cookies);
+                entry.fork = entry.fork.or(begun.fork);
             }
         }
         if !self.fold(&entry) {
@@ -148,7 +149,8 @@ impl History {
         *before =
             RenewalEntry { repeated: Some(Repeated { since, times: times.saturating_add(1) }), ..renewal.clone() };
         let stale_cookies = last.stale_cookies.saturating_add(entry.stale_cookies);
-        *last = Entry { at: entry.at, expires_at: entry.expires_at, stale_cookies, ..last.clone() };
+        let fork = entry.fork.or(last.fork);
+        *last = Entry { at: entry.at, expires_at: entry.expires_at, stale_cookies, fork, ..last.clone() };
         true
     }
 
@@ -195,12 +197,19 @@ mod tests {
         let renewal =
             RenewalEntry::begun(&intent(byte, seconds, seconds, 0), RenewalReason::Expired, Some("replica-a"));
         let what = What::Renewal(RenewalEntry { verdict, ..renewal });
-        Entry { at: at(seconds), generation: Generation(generation), expires_at: None, stale_cookies: 0, what }
+        Entry {
+            at: at(seconds),
+            generation: Generation(generation),
+            expires_at: None,
+            stale_cookies: 0,
+            fork: None,
+            what,
+        }
     }
 
     fn signed_in() -> Entry {
         let what = What::SignedIn;
-        Entry { at: at(0), generation: Generation(0), expires_at: Some(at(300)), stale_cookies: 0, what }
+        Entry { at: at(0), generation: Generation(0), expires_at: Some(at(300)), stale_cookies: 0, fork: None, what }
     }
 
     fn verdicts(history: &History) -> Vec<&'static str> {
