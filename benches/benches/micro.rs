@@ -20,7 +20,11 @@ use perennial_core::session::Carried;
 use perennial_testservers::{PostgresServer, RedisServer};
 use tokio::runtime::Runtime;
 
-criterion_group!(benches, pure, fast_path, stores);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    targets = pure, fast_path, stores
+}
 criterion_main!(benches);
 
 fn pure(criterion: &mut Criterion) {
