@@ -44,7 +44,10 @@ pub(crate) fn guard(root: &Path, log: &mut File) -> Result<(), String> {
     let same = right["compiler"] == compiler.as_str();
     let allowed = if same { ALLOWED } else { ALLOWED_ELSEWHERE };
     if !same {
-        println!("counted with {compiler}, and the counts to compare with by {}: only gross growth counts", right["compiler"]);
+        println!(
+            "counted with {compiler}, and the counts to compare with by {}: only gross growth counts",
+            right["compiler"]
+        );
     }
     let grown = grown(&counts, &right[std::env::consts::ARCH], allowed);
     if grown.is_empty() { Ok(()) } else { Err(format!("{}. {REMEDY}", grown.join("; "))) }
@@ -107,7 +110,8 @@ fn grown(counts: &Counts, right: &Value, allowed: f64) -> Vec<String> {
     let judged = counts.iter().filter_map(|(step, count)| {
         let Some(before) = right[step].as_u64() else { return Some(format!("`{step}` has no count to compare with")) };
         let ratio = *count as f64 / before as f64;
-        (ratio > allowed).then(|| format!("`{step}` takes {count} instructions and not {before}, {ratio:.2} times as many"))
+        (ratio > allowed)
+            .then(|| format!("`{step}` takes {count} instructions and not {before}, {ratio:.2} times as many"))
     });
     judged.collect()
 }
@@ -137,7 +141,8 @@ const ALLOWED_ELSEWHERE: f64 = 1.25;
 const FEW: u64 = 100;
 const MANY: u64 = 300;
 
-const REMEDY: &str = "Make it take fewer, or say in the commit why it takes more and run `cargo xtask instructions --write`";
+const REMEDY: &str =
+    "Make it take fewer, or say in the commit why it takes more and run `cargo xtask instructions --write`";
 
 #[cfg(test)]
 mod tests {
@@ -165,6 +170,9 @@ mod tests {
     fn every_step_that_is_recorded_has_a_count() {
         let recorded: Value = serde_json::from_str(include_str!("../../benches/instructions.json")).expect("JSON");
         let steps = recorded["x86_64"].as_object().expect("counts");
-        assert!(steps.len() > 5 && steps.values().all(|count| count.as_u64().is_some_and(|count| count > 0)), "{steps:?}");
+        assert!(
+            steps.len() > 5 && steps.values().all(|count| count.as_u64().is_some_and(|count| count > 0)),
+            "{steps:?}"
+        );
     }
 }
