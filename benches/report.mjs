@@ -5,26 +5,32 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { bars } from './report/plot.mjs'
+import { paper } from './report/paper.mjs'
 import * as tables from './report/tables.mjs'
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
-const page = path.join(root, 'docs/speed.md')
 const write = process.argv.includes('--write')
 
-let text = readFileSync(page, 'utf8')
-for (const name of ['live', 'storm', 'renewals', 'scale', 'micro']) {
-  const file = path.join(root, `target/bench/${name}.json`)
-  if (!existsSync(file)) {
-    console.log(`\n${name}: nothing was measured yet`)
-    continue
-  }
-  const told = JSON.parse(readFileSync(file, 'utf8'))
-  const passage = `${provenance(name, told.meta)}\n\n${tables[name](told)}`
+const PARTS = ['live', 'storm', 'renewals', 'scale', 'micro']
+const measured = Object.fromEntries(PARTS.map((name) => [name, told(name)]).filter(([, figures]) => figures !== undefined))
+const passages = Object.entries(measured).map(([name, figures]) => ['speed.md', name, `${provenance(name, figures.meta)}\n\n${tables[name](figures)}`])
+if (measured.scale && measured.renewals) passages.push(['scale.md', 'paper', paper(measured)])
+for (const [page, name, passage] of passages) {
   console.log(`\n== ${name}\n${passage}`)
-  text = replaced(text, name, passage)
-  if (write && name === 'live') pictures(told)
+  if (write) put(page, name, passage)
 }
-if (write) writeFileSync(page, text)
+for (const name of PARTS.filter((one) => !measured[one])) console.log(`\n${name}: nothing was measured yet`)
+if (write && measured.live) pictures(measured.live)
+
+function told(name) {
+  const file = path.join(root, `target/bench/${name}.json`)
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
+}
+
+function put(page, name, passage) {
+  const file = path.join(root, 'docs', page)
+  writeFileSync(file, replaced(readFileSync(file, 'utf8'), page, name, passage))
+}
 
 /** Which command printed it, when, on what, and whether the machine was quiet. */
 function provenance(name, { began, cores, cpu, memory_gib, kernel, quiet, others, seconds, build }) {
@@ -33,19 +39,19 @@ function provenance(name, { began, cores, cpu, memory_gib, kernel, quiet, others
 }
 
 /** `text` with what stands between this name's markers replaced. */
-function replaced(text, name, passage) {
+function replaced(text, page, name, passage) {
   const [begin, end] = [`<!-- begin ${name}: written by \`cargo xtask bench --write\` -->\n`, `<!-- end ${name} -->`]
   const [from, to] = [text.indexOf(begin), text.indexOf(end)]
-  if (from < 0 || to < from) throw new Error(`docs/speed.md has lost its markers for ${name}`)
+  if (from < 0 || to < from) throw new Error(`docs/${page} has lost its markers for ${name}`)
   return text.slice(0, from + begin.length) + `\n${passage}\n` + text.slice(to)
 }
 
-function pictures(told) {
-  const rows = tables.liveRows(told, '64 connections')
+function pictures(live) {
+  const rows = tables.liveRows(live, '64 connections')
   for (const theme of ['light', 'dark']) {
-    const put = (name, picture) => writeFileSync(path.join(root, `docs/images/speed-${name}-${theme}.svg`), picture)
+    const draw = (name, picture) => writeFileSync(path.join(root, `docs/images/speed-${name}-${theme}.svg`), picture)
     const bar = (value, unit) => rows.map((row) => ({ label: row.what, ours: row.what.includes('Perennial'), ...value(row), unit }))
-    put('throughput', bars({ title: 'Requests per second, live session, 64 connections', theme, rows: bar((row) => row.perSecond, '/s') }))
-    put('cpu', bars({ title: 'CPU per request, live session, 64 connections', theme, rows: bar((row) => row.cpu, 'µs') }))
+    draw('throughput', bars({ title: 'Requests per second, live session, 64 connections', theme, rows: bar((row) => row.perSecond, '/s') }))
+    draw('cpu', bars({ title: 'CPU per request, live session, 64 connections', theme, rows: bar((row) => row.cpu, 'µs') }))
   }
 }

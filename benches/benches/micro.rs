@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, Method};
-use perennial::cookie::{self, join, open};
+use perennial::cookie::{self, KeyRing, join, open, seal};
 use perennial::names::ProviderId;
 use perennial::record::{Record, join as join_record, open_state, seal_state};
+use perennial::secret::CookieSecret;
 use perennial::store::{self, MemoryStore, RecordKey, SessionStore, Swap};
 use perennial::{Clock as _, Door, RenewalPolicy, SessionStrategy, SystemClock, SystemRandom};
 use perennial_bench::{COOKIE_NAME, InstantProvider, ManualClock, Sealer, engine, headers, person};
@@ -20,7 +21,11 @@ use perennial_core::session::Carried;
 use perennial_testservers::{PostgresServer, RedisServer};
 use tokio::runtime::Runtime;
 
-criterion_group!(benches, pure, fast_path, stores);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    targets = pure, fast_path, stores
+}
 criterion_main!(benches);
 
 fn pure(criterion: &mut Criterion) {
@@ -33,6 +38,10 @@ fn pure(criterion: &mut Criterion) {
 
     criterion.bench_function("seal", |bencher| bencher.iter(|| sealer.value(black_box(&claims), now)));
     criterion.bench_function("open", |bencher| bencher.iter(|| open(&sealer.cookie, black_box(&value), now)));
+    let fourth =
+        KeyRing::next_auth_v4(&[CookieSecret::new("a secret of 32 bytes for measurements")]).expect("a secret");
+    let gcm = seal(&fourth, &claims, now, EXPIRES, &SystemRandom);
+    criterion.bench_function("open: A256GCM", |bencher| bencher.iter(|| open(&fourth, black_box(&gcm), now)));
     criterion.bench_function("decide", |bencher| bencher.iter(|| decide(black_box(&state), &policy, now)));
     criterion.bench_function("open, read, decide", |bencher| {
         bencher.iter(|| {

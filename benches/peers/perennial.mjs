@@ -13,6 +13,9 @@ export const BENCH = path.join(path.dirname(PERENNIAL), 'perennial-bench')
 
 const table = (rows) => Object.entries(rows).map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join('\n')
 
+/** All requests come from one address here, in more connections than one address has by default. */
+export const limits = () => (documented('configuration.md', 'connections_per_address') ? { connections_per_address: 4_096 } : {})
+
 /** `perennial serve` before the app; `tops` are further lines of its file. */
 export async function startGateway({ app, provider, tls, publicUrl, tops = '', store }) {
   const port = await freePort()
@@ -25,6 +28,7 @@ export async function startGateway({ app, provider, tls, publicUrl, tops = '', s
     table({ listen: address, public_url: url, store: store ?? path.join(folder, 'sessions.redb') }),
     '[admin]', table({ listen: `127.0.0.1:${admin}` }),
     ...(tls ? ['[tls]', table({ cert_file: tls.certificate, key_file: tls.key })] : []),
+    ...(Object.keys(limits()).length > 0 ? ['[limits]', table(limits())] : []),
     tops,
     '[[providers]]', table({ issuer: provider.issuer, client_id: provider.clientId, client_secret_env: 'CLIENT_SECRET', scope: 'openid profile email offline_access' }),
     '[[routes]]', table({ upstream: app.url }),

@@ -12,7 +12,7 @@ const atProvider = (refreshClass) => (refreshClass === 'family' ? 'rotating' : r
  * `foreign`: at npm oidc-provider, which rotates and revokes the grant on reuse; else at the development provider, whose class is
  * `refreshClass` and which also does what `behaviour` says. Lifetimes in seconds.
  */
-export async function openScene({ name, Store, gateways = 1, foreign = false, refreshClass = 'family', lifetime, behaviour, renewal, env }) {
+export async function openScene({ name, Store, gateways = 1, foreign = false, refreshClass = 'family', lifetime, behaviour, renewal, limits, env }) {
   const publicUrl = await Fleet.place()
   const closing = []
   const scene = {
@@ -37,7 +37,7 @@ export async function openScene({ name, Store, gateways = 1, foreign = false, re
       closing.push(() => scene.provider.stop())
       upstream = scene.provider.upstream
     }
-    scene.fleet = await Fleet.start({ name, publicUrl, store, provider: scene.provider, size: gateways, refreshClass, renewal, upstream, env })
+    scene.fleet = await Fleet.start({ name, publicUrl, store, provider: scene.provider, size: gateways, refreshClass, renewal, limits, upstream, env })
     closing.push(() => scene.fleet.stop())
     return Object.assign(scene, { store })
   } catch (error) {

@@ -17,10 +17,10 @@ export class Fleet {
   }
 
   /**
-   * `refreshClass` and `renewal` are what stands in the gateways' file; docs/configuration.md. `upstream` asks the provider about every
+   * `refreshClass`, `renewal` and `limits` are what stands in the gateways' file; docs/configuration.md. `upstream` asks the provider about every
    * access token it is handed.
    */
-  static async start({ name, publicUrl, store, provider, size = 1, refreshClass, renewal = {}, upstream, env = {} }) {
+  static async start({ name, publicUrl, store, provider, size = 1, refreshClass, renewal = {}, limits = {}, upstream, env = {} }) {
     const self = new Fleet()
     Object.assign(self, { name, publicUrl, store, provider, secret: newSecret(), env })
     const folder = temporaryFolder()
@@ -32,7 +32,7 @@ export class Fleet {
     self.gateways = ports.map((port, index) => {
       const file = path.join(folder, `gateway-${index + 1}.toml`)
       const top = { listen: `127.0.0.1:${port}`, public_url: publicUrl, store: store.url }
-      writeFileSync(file, [toml(top), '[renewal]', toml(renewal), '[[providers]]', toml(provides), '[[routes]]', toml({ upstream })].join('\n'))
+      writeFileSync(file, [toml(top), '[renewal]', toml(renewal), ...section('limits', limits), '[[providers]]', toml(provides), '[[routes]]', toml({ upstream })].join('\n'))
       return { index, file, url: `http://127.0.0.1:${port}`, alive: false }
     })
     await Promise.all(self.gateways.map((gateway) => self.up(gateway)))
@@ -71,4 +71,5 @@ export class Fleet {
   }
 }
 
+const section = (name, table) => (Object.keys(table).length > 0 ? [`[${name}]`, toml(table)] : [])
 const toml = (table) => Object.entries(table).map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join('\n')

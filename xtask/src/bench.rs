@@ -106,7 +106,7 @@ impl Bench<'_> {
         if !self.root.join("e2e/node_modules").exists() {
             machine::npm(self.root, &["ci", "--prefix", "e2e"], &mut self.log)?;
         }
-        if self.measures(Part::Live) && !self.options.quick {
+        if self.parts().contains(&Part::Live) && !self.options.quick {
             machine::npm(self.root, &["ci", "--prefix", "benches/authjs"], &mut self.log)?;
             let mut build = Command::new(&self.node);
             build.args(["node_modules/vite/bin/vite.js", "build"]).current_dir(self.root.join("benches/authjs"));
@@ -115,13 +115,15 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn measures(&self, part: Part) -> bool {
-        self.options.only.is_empty() || self.options.only.contains(&part)
+    /// What was chosen; in the smoke form without single steps, which `cargo test` takes once each.
+    fn parts(&self) -> Vec<Part> {
+        let Options { only, quick, .. } = self.options;
+        let chosen = |part: &Part| (only.is_empty() || only.contains(part)) && !(*quick && *part == Part::Micro);
+        Part::value_variants().iter().copied().filter(chosen).collect()
     }
 
     fn play(&mut self) -> Result<(), String> {
-        // Criterion has no smoke form of its own: `cargo test` runs every benchmark once.
-        if self.measures(Part::Micro) && !self.options.quick {
+        if self.parts().contains(&Part::Micro) {
             self.must(run::cargo(self.root).args(["bench", "-p", "perennial-bench", "--bench", "micro"]))?;
         }
         let profile = if self.options.quick { "debug" } else { "release" };
@@ -135,9 +137,9 @@ impl Bench<'_> {
         if self.options.quick {
             command.arg("--quick");
         }
-        let parts = Part::value_variants().iter().filter(|part| self.measures(**part));
-        command.args(parts.filter(|part| **part != Part::Micro || !self.options.quick).map(|part| part.name()));
-        self.must(&mut command)
+        let parts: Vec<_> = self.parts().into_iter().map(Part::name).collect();
+        // Without a name all of them would be played.
+        if parts.is_empty() { Ok(()) } else { self.must(command.args(parts)) }
     }
 
     /// Prints the tables, or puts them where they are read.

@@ -10,11 +10,11 @@ mod silent;
 
 use silent::Silent;
 
-/// A cookie that this process has never seen is decrypted and read.
+/// A cookie that this process has never seen is decrypted, and its claims are read: most are names and values of JSON.
 const COLD: u64 = 90;
 
-/// One that came a moment ago is not.
-const WARM: u64 = 24;
+/// A cookie that it has seen is compared with what it remembers: a few for the cookies of the request and the answer.
+const SEEN: u64 = 12;
 
 #[test]
 fn nothing_due_touches_no_store_and_allocates_little() {
@@ -22,19 +22,17 @@ fn nothing_due_touches_no_store_and_allocates_little() {
     let (clock, store) = (ManualClock::default(), Arc::new(Silent::default()));
     let auth = engine(store.clone(), SessionStrategy::Jwt, &clock, &InstantProvider::default()).expect("it is right");
     let sealer = Sealer::new();
-    let cookies: Vec<_> = (0..3).map(|_| headers(&sealer.whole(&person(clock.now()), clock.now()))).collect();
+    let cookies: Vec<_> = (0..2).map(|_| headers(&sealer.whole(&person(clock.now()), clock.now()))).collect();
     let enter =
         |cookie: usize| -> Entry { runtime.block_on(auth.enter(&Method::GET, &cookies[cookie], Door::Ordinary)) };
     // The first request of a process listens for what ended elsewhere, and sets up what is set up once.
     assert!(enter(0).session.is_some());
     let settled = store.asked();
 
-    let cold = counted(|| enter(1));
-    println!("cold: {cold}");
+    let (cold, seen) = (counted(|| enter(1)), counted(|| enter(1)));
+    println!("{cold} allocations cold, {seen} for a cookie seen before");
     assert!(cold <= COLD, "{cold} allocations for a cookie never seen before");
-    let warm = counted(|| enter(1));
-    println!("warm: {warm}");
-    assert!(warm <= WARM, "{warm} allocations for a cookie that came before");
+    assert!(seen <= SEEN, "{seen} allocations for a cookie seen before");
     assert_eq!(store.asked(), settled, "the store was asked");
 }
 
