@@ -85,7 +85,14 @@ impl Sealer {
     /// The record of a session after its sign-in: its key, and its bytes.
     pub fn record(&self, state: &SessionState, now: Timestamp) -> (RecordKey, Vec<u8>) {
         let expires_at = state.tokens.as_ref().and_then(|tokens| tokens.expires_at);
-        let entry = Entry { at: now, generation: state.generation, expires_at, stale_cookies: 0, what: What::SignedIn };
+        let entry = Entry {
+            at: now,
+            generation: state.generation,
+            expires_at,
+            stale_cookies: 0,
+            fork: None,
+            what: What::SignedIn,
+        };
         let sealed = seal_state(&self.record, state, &SystemRandom);
         let record = Record::idle(state.generation, sealed).noting(entry);
         (RecordKey::from_digest(state.id.record_key()), record.encode())
