@@ -1,6 +1,7 @@
 //! OIDC RP-Initiated Logout 1.0 §2, §3: where a browser goes once its session is over here, by way of the provider if wanted.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
@@ -8,7 +9,6 @@ use perennial_core::authorize::end_session_url;
 use perennial_core::provider::ResolvedProvider;
 use perennial_core::secret::State;
 use perennial_core::session::SessionState;
-use std::sync::Arc;
 use url::Url;
 
 use crate::auth::Auth;

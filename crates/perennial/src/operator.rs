@@ -1,10 +1,11 @@
 //! What an operator ends: one session by its fingerprint, or all of a user at a provider, at every replica.
 
+use std::time::Duration;
+
 use perennial_core::names::ProviderId;
 use perennial_core::record::{EndMark, EndReason, Entry, Phase, Record, Unreadable, What};
 use perennial_core::session::MarkId;
 use perennial_store::{Announcement, RecordKey, StoreError, StoreErrorKind, Swap, Versioned};
-use std::time::Duration;
 
 use crate::auth::Auth;
 use crate::engine::Inner;
