@@ -12,7 +12,6 @@ use axum::body::Body;
 use axum::response::IntoResponse as _;
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, HOST, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use perennial::{Auth, ConfigError, ConfigFault, Door, Entry, Refusal, Session, request_span, wants_page};
 use tower_service::Service;
@@ -25,6 +24,9 @@ use crate::reload::Standing;
 use crate::routing::{
     Access, Asked, Identity, NotFound, Overflow, RequestFacts, Route, Routes, capped, host_of, is_too_long,
 };
+use crate::serving::forwarded::Caller;
+use crate::serving::rates::Rates;
+use crate::serving::{Certificates, Lasting, Serving, hygiene};
 use crate::upstream::{Original, Passage, Unanswered};
 
 /// The gateway as a service, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
@@ -33,6 +35,7 @@ pub struct Gateway {
     /// What is in force. A request takes it once and keeps it to its end, whatever a reload puts in its place meanwhile.
     pub(crate) in_force: Arc<ArcSwap<Inner>>,
     pub(crate) standing: Arc<Standing>,
+    pub(crate) lasting: Arc<Lasting>,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) said: Vec<String>,
     /// Where upstreams fetch the keys of signed statements, and what they get; nothing if no route has such.
     key_set: Option<(String, String)>,
+    serving: Serving,
+    rates: Rates,
 }
 
 /// Where a request goes, decided once.
@@ -62,10 +67,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`ConfigError`] with every fault found.
-    pub fn build(config: Config) -> Result<Self, ConfigError> {
+    pub fn build(mut config: Config) -> Result<Self, ConfigError> {
         let standing = Standing::new(config.at_start.clone());
+        let lasting = Lasting::of(&mut config);
         let inner = Inner::build(config)?;
-        Ok(Self { in_force: Arc::new(ArcSwap::from_pointee(inner)), standing: Arc::new(standing) })
+        let in_force = Arc::new(ArcSwap::from_pointee(inner));
+        Ok(Self { in_force, standing: Arc::new(standing), lasting: Arc::new(lasting) })
     }
 
     /// The same with the configured store opened.
@@ -89,17 +96,23 @@ impl Gateway {
         self.in_force.load_full()
     }
 
+    /// The certificates it serves with, if it does TLS.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.lasting.certificates.as_ref()
+    }
+
     /// Serves one request that came from `peer`.
     pub async fn handle(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let span = request_span(request.headers());
         self.respond(request, peer).instrument(span).await
     }
 
-    async fn respond(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+    async fn respond(&self, mut request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let inner = self.inner();
-        if !has_one_host(&request) {
-            return GatewayRefusal::BadHost.into_response();
+        if let Err(refusal) = hygiene::admit(&mut request) {
+            return refusal.into_response();
         }
+        let caller = inner.serving.trusted.caller(request.headers(), peer.ip());
         // The one would make a tunnel of us, the other shows cookies that scripts must not see (RFC 9110 §9.3.6, §9.3.8).
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
             return GatewayRefusal::MethodNotServed.into_response();
@@ -116,6 +129,9 @@ impl Gateway {
             return json(StatusCode::OK, key_set.clone());
         }
         if inner.auth.serves(path) {
+            if let Err(wait) = inner.rates.take(request.method(), path, caller.address) {
+                return GatewayRefusal::TooManyRequests.after(wait);
+            }
             return match inner.endpoints.clone().call(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
@@ -126,12 +142,12 @@ impl Gateway {
             Ok(way) => way,
             Err(refused) => return *refused,
         };
-        if way.route.body_max.is_some_and(|max| is_too_long(&body, max)) {
+        if is_too_long(&body, inner.body_max(way.route)) {
             return GatewayRefusal::BodyTooLarge.into_response();
         }
         match inner.admit(&mut parts, &way, Some(&mut body)).await {
             Err(refused) => *refused,
-            Ok(admitted) => inner.forward(Request::from_parts(parts, body), &way, admitted, peer).await,
+            Ok(admitted) => inner.forward(Request::from_parts(parts, body), &way, admitted, &caller).await,
         }
     }
 }
@@ -156,7 +172,10 @@ impl Inner {
         });
         config.routes.iter().for_each(|route| route.upstream.begin_probing());
         let headers = config.routes.iter().flat_map(|route| &route.request_headers);
+        let rates = Rates::new(&auth, &config.serving.limits);
         Ok(Self {
+            rates,
+            serving: config.serving,
             endpoints: auth.router(),
             said: headers.map(|header| identity::folded(header.name().as_str())).collect(),
             routes: Routes::new(config.routes),
@@ -262,16 +281,13 @@ impl Inner {
         mut request: Request<Body>,
         way: &Way<'_>,
         Admitted { session, set_cookies }: Admitted,
-        peer: SocketAddr,
+        caller: &Caller,
     ) -> Response<Body> {
         let route = way.route;
         let asked = std::mem::replace(request.uri_mut(), way.target.clone());
-        let (request, overflow) = match route.body_max {
-            Some(max) => capped(request, max),
-            None => (request, Overflow::default()),
-        };
+        let (request, overflow) = capped(request, self.body_max(route));
         let (request, original) = Original::keep(request, route.upstream.settings().replay_max);
-        let response = self.pass(request, &original, way, session.as_ref(), peer).await;
+        let response = self.pass(request, &original, way, session.as_ref(), caller).await;
         if overflow.happened() {
             return with_cookies(GatewayRefusal::BodyTooLarge.into_response(), set_cookies);
         }
@@ -285,7 +301,7 @@ impl Inner {
             self.enter(original.method(), original.headers(), door, route).await;
         let response = match renewed {
             Some(renewed) if renewed.generation() > session.generation() => {
-                self.pass(repeated, &original, way, Some(&renewed), peer).await
+                self.pass(repeated, &original, way, Some(&renewed), caller).await
             }
             // Our token has died on its way, or the session is over: that is ours to say, and an outage is no "signed out".
             renewed if route.access == Access::Required => {
@@ -305,11 +321,11 @@ impl Inner {
         original: &Original,
         way: &Way<'_>,
         session: Option<&Session>,
-        peer: SocketAddr,
+        caller: &Caller,
     ) -> Response<Body> {
         let passage = Passage {
             settings: self.auth.settings(),
-            peer,
+            caller,
             session: session.map(|session| (&self.auth, session)),
             answer_timeout: way.route.timeout,
         };
@@ -326,6 +342,10 @@ impl Inner {
             answer => answer,
         };
         answer.unwrap_or_else(|unanswered| GatewayRefusal::from(unanswered).into_response())
+    }
+
+    fn body_max(&self, route: &Route) -> u64 {
+        route.body_max.unwrap_or(self.serving.limits.body_bytes)
     }
 
     /// Into the hall, for whatever access token the route's upstream wants.
@@ -391,34 +411,31 @@ impl Service<(Request<Body>, SocketAddr)> for Gateway {
     }
 }
 
-/// Whether the store answers; and that a changed configuration was refused, which is no reason to send nobody here.
+/// Whether to send requests here: the store answers, and no end is near. Neither a changed configuration that was refused is a
+/// reason to send nobody, nor a provider that is left alone: living sessions are served without it, and all replicas would go at
+/// once.
 pub(crate) async fn readiness(gateway: &Gateway) -> Response<Body> {
-    match gateway.auth().check_store().await {
-        Ok(()) if gateway.standing.is_behind() => {
-            json(StatusCode::OK, r#"{"status":"ready","configuration":"refused"}"#.to_owned())
-        }
-        Ok(()) => json(StatusCode::OK, r#"{"status":"ready"}"#.to_owned()),
+    let auth = gateway.auth();
+    let (status, word) = match auth.check_store().await {
+        _ if gateway.lasting.life.is_ending() => (StatusCode::SERVICE_UNAVAILABLE, "ending"),
+        Ok(()) => (StatusCode::OK, "ready"),
         Err(error) => {
             tracing::warn!(%error, "not ready: the store does not answer");
-            json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"not ready","store":"unavailable"}"#.to_owned())
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready")
         }
+    };
+    let mut told = serde_json::json!({ "status": word });
+    if word == "not ready" {
+        told["store"] = "unavailable".into();
     }
-}
-
-/// One `Host` that is one, and a target in absolute form must not name another (RFC 9112 §3.2).
-fn has_one_host(request: &Request<Body>) -> bool {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
-    let target = request.uri().authority();
-    is_host(host.as_bytes())
-        && target.is_none_or(|target| host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes()))
-}
-
-/// A host and perhaps a port, without what would mislead an application that makes URLs of it (RFC 9110 §7.2).
-pub(crate) fn is_host(host: &[u8]) -> bool {
-    let plain = host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte));
-    let authority = Authority::try_from(host).ok().filter(|_| plain);
-    authority.is_some_and(|name| !name.host().is_empty() && (name.port_u16().is_some() || name.as_str() == name.host()))
+    if gateway.standing.is_behind() {
+        told["configuration"] = "refused".into();
+    }
+    let held: Vec<&str> = auth.held_providers().map(|id| id.as_str()).collect();
+    if !held.is_empty() {
+        told["providers_held"] = held.into();
+    }
+    json(status, told.to_string())
 }
 
 fn calls_token_invalid(response: &Response<Body>) -> bool {

@@ -1,7 +1,9 @@
 //! What the gateway itself refuses: a stable code, a status, one sentence that says what to do.
 
+use std::time::Duration;
+
 use axum::body::Body;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 /// Why the gateway does not pass a request on.
@@ -41,6 +43,14 @@ pub(crate) enum GatewayRefusal {
     CrossSiteWrite,
     /// The request's body is longer than the route allows.
     BodyTooLarge,
+    /// The request can be cut off from the next one in more than one way, or its body broke.
+    BadFraming,
+    /// Too many header lines.
+    TooManyHeaders,
+    /// The body stopped coming.
+    BodyTooSlow,
+    /// The client comes too often.
+    TooManyRequests,
 }
 
 impl GatewayRefusal {
@@ -129,6 +139,26 @@ impl GatewayRefusal {
                 "body_too_large",
                 "The body of the request is longer than is taken here; send less at once.",
             ),
+            Self::BadFraming => (
+                StatusCode::BAD_REQUEST,
+                "bad_framing",
+                "Where the request ends is not clear, or its body broke off; send one length or chunks, and lines that end in CRLF.",
+            ),
+            Self::TooManyHeaders => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "too_many_headers",
+                "The request has more header lines than the gateway takes; send fewer.",
+            ),
+            Self::BodyTooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                "The body stopped coming for too long; repeat the request on a better connection.",
+            ),
+            Self::TooManyRequests => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_requests",
+                "Too many requests of this kind came from this address; repeat it after the time in Retry-After.",
+            ),
         }
     }
 
@@ -137,12 +167,28 @@ impl GatewayRefusal {
         self.row().1
     }
 
+    /// Whether what follows on the connection cannot be trusted to be a request.
+    fn closes(self) -> bool {
+        matches!(self, Self::BadHost | Self::BadFraming | Self::BodyTooLarge | Self::BodyTooSlow)
+    }
+
+    /// The refusal, with the time after which to come again.
+    pub(crate) fn after(self, wait: Duration) -> Response<Body> {
+        let mut response = self.into_response();
+        let seconds = HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+        response
+    }
+
     pub(crate) fn into_response(self) -> Response<Body> {
         let (status, code, message) = self.row();
         // Codes and messages are plain ASCII without quotes.
         let mut response = json(status, format!(r#"{{"error":"{code}","message":"{message}"}}"#));
         if self == Self::AskAgain {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.closes() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

@@ -101,6 +101,14 @@ impl Auth {
         self.inner.store.check().await
     }
 
+    /// The providers that are left alone for the moment because they failed: renewals and sign-ins there wait, living sessions do
+    /// not.
+    pub fn held_providers(&self) -> impl Iterator<Item = &ProviderId> {
+        let now = self.inner.now();
+        let held = self.inner.issuers.iter().filter(move |issuer| issuer.held_until(now).is_some());
+        held.map(|issuer| &issuer.provider().id)
+    }
+
     /// Reaches every provider and says what was found: for a check before anybody depends on it.
     pub async fn inspect_providers(&self) -> Vec<ProviderReport> {
         let mut reports = Vec::new();

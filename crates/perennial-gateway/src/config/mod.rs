@@ -17,6 +17,7 @@ mod providers;
 mod renewal;
 mod routes;
 mod secrets;
+mod serving;
 mod session;
 mod setting;
 pub mod settings;
@@ -40,6 +41,7 @@ use self::top::TOP;
 use self::values::Values;
 use crate::forward_auth::ForwardAuthSettings;
 use crate::routing::Route;
+use crate::serving::Serving;
 
 /// All a gateway is built from.
 #[must_use]
@@ -56,6 +58,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where other proxies ask, if any do; who serves the gateway serves [`ForwardAuth`](crate::ForwardAuth) as well.
     pub forward_auth: Option<ForwardAuthSettings>,
+    /// How connections are served.
+    pub serving: Serving,
     /// Whether the configuration is read anew when its file, or one that it names, changes; SIGHUP asks for that always.
     pub reload_on_change: bool,
     /// The files that settings and variables name, such as those with secrets: a reload is due when one of them changes.
@@ -114,6 +118,7 @@ impl Config {
             auth,
             routes,
             forward_auth: None,
+            serving: Serving::default(),
             reload_on_change: true,
             files: Vec::new(),
             at_start: AtStart::default(),
@@ -202,6 +207,7 @@ impl Config {
                 auth = auth.provider(provider);
             }
         }
+        let serving = serving::serving(top, faults);
         let routes = routes(top, faults);
         let files = top.paths().into_iter().chain(environment.files).map(PathBuf::from).collect();
         let reload_on_change = top.flag("reload_on_change");
@@ -209,7 +215,7 @@ impl Config {
         match listen {
             Some(listen) if faults.is_empty() => {
                 let rest = Self::new(auth, routes);
-                Ok(Self { listen, admin, store, forward_auth, reload_on_change, files, at_start, ..rest })
+                Ok(Self { listen, admin, store, forward_auth, serving, reload_on_change, files, at_start, ..rest })
             }
             _ => Err(all_faults(auth, std::mem::take(faults))),
         }

@@ -5,7 +5,7 @@ use perennial::{AuthBuilder, ConfigFault};
 
 use super::setting::{Range, Section, Setting};
 use super::values::Values;
-use super::{admin, forward_auth, pages, providers, renewal, routes, secrets, session, upstreams};
+use super::{admin, forward_auth, pages, providers, renewal, routes, secrets, serving, session, upstreams};
 
 /// The whole table.
 pub(super) const TOP: Section = Section::new(
@@ -88,6 +88,13 @@ pub(super) const TOP: Section = Section::new(
         .note("signs out there as well; register <public_url>/auth/signout/callback first"),
         Setting::flag("dangerous_allow_http", "accept a plain http public URL on a host other than loopback")
             .note("plain http beyond this machine: cookies travel in clear"),
+        serving::HTTP2,
+        serving::TRUSTED_PROXIES,
+        serving::FORWARDED_BY,
+        serving::DRAIN_DELAY,
+        serving::DRAIN_MAX,
+        Setting::table(&serving::TLS),
+        Setting::table(&serving::LIMITS),
         Setting::table(&admin::ADMIN),
         Setting::table(&forward_auth::FORWARD_AUTH),
         Setting::table(&session::SESSION),

@@ -69,7 +69,7 @@ impl ForwardAuth {
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let gateway = self.gateway.clone();
         serve(listener, self, shutdown).await;
-        drain(&gateway.auth()).await;
+        drain(&gateway.auth(), gateway.lasting.settings.end.drain_max).await;
     }
 
     /// Answers one question that came from `peer`.

@@ -8,8 +8,8 @@ use perennial::Settings;
 use url::Url;
 
 use super::dialect::{Dialect, ENVOY_PREFIX, Told};
-use crate::gateway::is_host;
 use crate::refusal::GatewayRefusal;
+use crate::serving::hygiene::is_host;
 
 /// The request that a proxy asks about, as the browser sent it.
 #[derive(Debug)]

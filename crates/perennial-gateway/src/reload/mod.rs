@@ -99,6 +99,9 @@ impl Gateway {
         for (key, place) in self.standing.at_start.changed_in(&config.at_start) {
             tracing::warn!(key, place, "this setting cannot change while the gateway runs: restart it for that");
         }
+        if let Some(certificates) = self.certificates() {
+            certificates.reload().map_err(|faults| ConfigError { faults })?;
+        }
         config.auth = config.auth.in_place_of(&self.auth());
         Inner::build(config)
     }

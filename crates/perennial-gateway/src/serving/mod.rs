@@ -1,80 +1,126 @@
-//! Connections: accepting, limits, and an end that lets what has begun come to its end.
+//! Connections: who may connect and how, what a request may be and cost, for whom it came, and an end that lets what has begun come
+//! to its end.
+
+mod body;
+mod connection;
+mod deadline;
+pub(crate) mod forwarded;
+pub(crate) mod hygiene;
+pub(crate) mod life;
+mod limits;
+mod lines;
+mod listener;
+mod pulse;
+pub(crate) mod rates;
+mod seats;
+pub(crate) mod tls;
+mod wire;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
-use perennial::Auth;
+use perennial::{Auth, AuthBuilder};
 
+use self::connection::Line;
+pub use self::forwarded::{ForwardedBy, TrustedProxies};
+use self::life::Life;
+pub use self::limits::{End, Limits, Serving};
+use self::listener::Listening;
+pub use self::tls::{CertificateFiles, Certificates, Tls};
+use crate::config::Config;
 use crate::gateway::Gateway;
 
-impl Gateway {
-    /// Serves on `listener` until `shutdown` resolves, then lets requests and renewals under way come to their end, each for
-    /// at most 30 s.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let sweeper = tokio::spawn(sweep_regularly(self.clone()));
-        serve(listener, self.clone(), shutdown).await;
-        sweeper.abort();
-        drain(&self.auth()).await;
+/// What of serving is there from the start to the end, whatever a reload changes.
+#[derive(Debug)]
+pub(crate) struct Lasting {
+    pub(crate) settings: Arc<Serving>,
+    pub(crate) certificates: Option<Certificates>,
+    pub(crate) life: Life,
+}
+
+impl Lasting {
+    /// Of a configuration, to whose faults those of its certificates are added.
+    pub(crate) fn of(config: &mut Config) -> Self {
+        let loaded = config.serving.tls.clone().map(Certificates::load).transpose();
+        let certificates = loaded.unwrap_or_else(|faults| {
+            let auth = std::mem::replace(&mut config.auth, Auth::builder());
+            config.auth = faults.into_iter().fold(auth, AuthBuilder::fault);
+            None
+        });
+        Self { settings: Arc::new(config.serving.clone()), certificates, life: Life::default() }
     }
 }
 
-/// Lets renewals under way come to their end.
-pub(crate) async fn drain(auth: &Auth) {
-    if tokio::time::timeout(DRAIN_MAX, auth.drain()).await.is_err() {
+impl Gateway {
+    /// Serves on `listener` until `shutdown` resolves, then lets requests and renewals under way come to their end, each for
+    /// at most as long as the settings say.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let Lasting { settings, life, .. } = &*self.lasting;
+        let tls = match self.certificates().map(Certificates::server).transpose() {
+            Ok(server) => server.map(TlsAcceptor::from),
+            // The certificates were good; this is rustls without randomness.
+            Err(error) => return tracing::error!(%error, "TLS cannot be served"),
+        };
+        let errands = [
+            Some(tokio::spawn(sweep_regularly(self.clone()))),
+            self.certificates().map(|certificates| tokio::spawn(certificates.clone().follow())),
+        ];
+        let line = Line {
+            service: self.clone(),
+            limits: settings.limits.clone(),
+            tls,
+            http2: settings.http2,
+            life: life.clone(),
+        };
+        let end = async {
+            shutdown.await;
+            life.end();
+            tokio::time::sleep(settings.end.drain_delay).await;
+        };
+        Listening::new(listener, settings.clone()).serve(line, end).await;
+        errands.iter().flatten().for_each(|errand| errand.abort());
+        drain(&self.auth(), settings.end.drain_max).await;
+    }
+}
+
+/// Lets renewals under way come to their end, for at most so long.
+pub(crate) async fn drain(auth: &Auth, most: Duration) {
+    if tokio::time::timeout(most, auth.drain()).await.is_err() {
         tracing::warn!("a renewal was still under way when the time to finish it ran out: its record says so");
     }
 }
 
-/// Serves any service of the gateway's shape on `listener` until `shutdown` resolves, then lets requests under way come to
-/// their end for at most 30 s. For a [`Gateway`] itself use [`Gateway::serve`].
+/// Serves any service of the gateway's shape on `listener`, in plain HTTP/1.1 and with the default limits except that of an
+/// address, until `shutdown` resolves, then lets requests under way come to their end for at most 30 s. This is for a few callers
+/// who are known; for a [`Gateway`] itself use [`Gateway::serve`].
 pub async fn serve<S>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
 where
-    S: Service<(Request<Body>, SocketAddr), Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<(Request<Body>, SocketAddr), Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
     S::Future: Send,
 {
-    let connections = GracefulShutdown::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let (stream, peer) = tokio::select! {
-            () = &mut shutdown => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of file descriptors, usually: a pause lets some be closed.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-        };
-        let _ = stream.set_nodelay(true);
-        let service = service.clone();
-        let service =
-            service_fn(move |request: Request<Incoming>| service.clone().call((request.map(Body::new), peer)));
-        let connection = server().serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
-    }
-    drop(listener);
-    if tokio::time::timeout(DRAIN_MAX, connections.shutdown()).await.is_err() {
-        tracing::warn!("some requests were still under way when the time to finish them ran out");
-    }
+    let mut settings = Serving::default();
+    settings.limits.connections_per_address = settings.limits.connections;
+    let settings = Arc::new(settings);
+    let (limits, life) = (settings.limits.clone(), Life::default());
+    let line = Line { service, limits, tls: None, http2: false, life: life.clone() };
+    let end = async {
+        shutdown.await;
+        life.end();
+    };
+    Listening::new(listener, settings).serve(line, end).await;
 }
 
 async fn sweep_regularly(gateway: Gateway) {
@@ -91,26 +137,3 @@ async fn sweep_regularly(gateway: Gateway) {
 
 /// How often expired sessions are forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
-
-fn server() -> auto::Builder<TokioExecutor> {
-    let mut server = auto::Builder::new(TokioExecutor::new()).http1_only();
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_DEADLINE)
-        .max_buf_size(HEADER_BYTES_MAX)
-        .max_headers(HEADERS_MAX);
-    server
-}
-
-/// A client gets this long to send its headers: a slow one must not hold a connection for nothing.
-const HEADER_DEADLINE: Duration = Duration::from_secs(15);
-
-/// All headers of a request together; five session chunks and room for as much again.
-const HEADER_BYTES_MAX: usize = 64 << 10;
-
-/// Header lines of a request.
-const HEADERS_MAX: usize = 128;
-
-/// How long a shutdown waits for what is under way.
-const DRAIN_MAX: Duration = Duration::from_secs(30);

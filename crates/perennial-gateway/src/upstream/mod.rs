@@ -15,13 +15,12 @@ mod target;
 mod tls;
 pub(crate) mod tunnel;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE, VIA};
+use http::header::{CONNECTION, HeaderValue, TE, UPGRADE, VIA};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version};
 use perennial::{Auth, ConfigFault, Session, Settings};
@@ -35,6 +34,7 @@ pub use self::settings::{ClientCertificate, HealthCheck, Protocol, UpstreamSetti
 use self::target::{Target, Wants};
 use self::tls::Connectors;
 use crate::refusal::GatewayRefusal;
+use crate::serving::forwarded::Caller;
 
 /// An application behind the gateway, with the connections to it. Cheap to clone; all clones share them.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ struct Inner {
 /// What there is to know about one request besides itself.
 pub(crate) struct Passage<'a> {
     pub(crate) settings: &'a Settings,
-    pub(crate) peer: SocketAddr,
+    pub(crate) caller: &'a Caller,
     /// Whose request it is, for what outlives it.
     pub(crate) session: Option<(&'a Auth, &'a Session)>,
     /// The longest the answer may take to begin, if not as long as the upstream's answers to others.
@@ -126,7 +126,7 @@ impl Upstream {
             return Err(Unanswered::Refused(GatewayRefusal::UpstreamUnreachable));
         };
         let upgrade = tunnel::wanted(&mut request);
-        address(&mut request, uri, passage.settings, passage.peer);
+        address(&mut request, uri, passage.settings, passage.caller);
         let wants = if upgrade.is_some() { Wants::Http1 } else { Wants::Any };
         if let Some(upgrade) = &upgrade {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -223,19 +223,14 @@ impl From<Unanswered> for GatewayRefusal {
 }
 
 /// Makes a request one to the upstream: its target, where it came from, and nothing of the connection it came on.
-fn address(request: &mut Request<Body>, uri: Uri, settings: &Settings, peer: SocketAddr) {
+fn address(request: &mut Request<Body>, uri: Uri, settings: &Settings, caller: &Caller) {
     let via = match request.version() {
         Version::HTTP_2 => HeaderValue::from_static("2 perennial"),
         _ => HeaderValue::from_static("1.1 perennial"),
     };
     let trailers = takes_trailers(request.headers());
-    if !request.headers().contains_key(HOST)
-        && let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
-    {
-        request.headers_mut().insert(HOST, host);
-    }
     let headers = request.headers_mut();
-    forwarded(headers, settings, peer);
+    caller.announce(headers, settings.public_url.scheme());
     remove_hop_by_hop(headers);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -264,18 +259,6 @@ fn with_base(base: &str, asked: &Uri) -> Option<Uri> {
     }
     let path = asked.map_or("/", PathAndQuery::as_str);
     format!("{base}{path}").parse::<PathAndQuery>().ok().map(Uri::from)
-}
-
-/// Says where the request came from. What came in under these names could say anything and is replaced.
-fn forwarded(headers: &mut HeaderMap, settings: &Settings, peer: SocketAddr) {
-    let host = headers.get(HOST).cloned();
-    let mut set = |name: &'static str, value: Option<HeaderValue>| match value {
-        Some(value) => drop(headers.insert(HeaderName::from_static(name), value)),
-        None => drop(headers.remove(name)),
-    };
-    set("x-forwarded-for", HeaderValue::from_str(&peer.ip().to_string()).ok());
-    set("x-forwarded-proto", HeaderValue::from_str(settings.public_url.scheme()).ok());
-    set("x-forwarded-host", host);
 }
 
 /// Connections that are closed before they take a request, before a target is given up: a server that restarts closes all at once.
