@@ -21,9 +21,7 @@ use crate::config::Config;
 use crate::identity::{self, statement};
 use crate::refusal::{GatewayRefusal, json};
 use crate::reload::Standing;
-use crate::routing::{
-    Access, Asked, Identity, NotFound, Overflow, RequestFacts, Route, Routes, capped, host_of, is_too_long,
-};
+use crate::routing::{Access, Asked, Identity, NotFound, RequestFacts, Route, Routes, capped, host_of, is_too_long};
 use crate::serving::forwarded::Caller;
 use crate::serving::rates::Rates;
 use crate::serving::{Certificates, Lasting, Serving, hygiene};

@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn a_file_that_says_nothing_serves_by_the_defaults() {
         let mut faults = Vec::new();
-        let environment = Environment::read([], &mut faults);
-        let source = Source { name: "test.toml", text: "", overrides: environment.overrides };
+        let (_, overrides) = Environment::read([], &mut faults);
+        let source = Source { name: "test.toml", text: "", overrides };
         let reading = source.read(&TOP, &mut faults).expect("readable");
         let serving = serving(&reading.values, &mut faults);
         assert_eq!(format!("{serving:?}"), format!("{:?}", Serving::default()));

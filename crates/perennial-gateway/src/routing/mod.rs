@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use http::{Method, Uri};
 
-pub(crate) use self::body::{Overflow, capped, is_too_long};
+pub(crate) use self::body::{capped, is_too_long};
 pub use self::csrf::CsrfGuard;
 pub use self::expression::Expression;
 pub(crate) use self::facts::{Facts, RequestFacts};
