@@ -16,6 +16,7 @@ mod routing;
 mod rules;
 mod secure_upstream;
 mod sign_in;
+mod smuggling;
 mod statement;
 mod streams;
 mod targets;
