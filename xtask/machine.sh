@@ -25,6 +25,7 @@ redis-cli|redis-tools|asks Redis and Sentinel how they are
 /usr/share/doc/libfaketime|libfaketime|lets a day pass in seconds
 /usr/share/fonts/truetype/noto/NotoSansDevanagari-Regular.ttf|fonts-noto-core|Hindi and Arabic letters in the screenshots
 /usr/share/fonts/opentype/ipafont-gothic/ipag.ttf|fonts-ipafont-gothic|Japanese letters in the screenshots
+curl|curl|the foreign client of the listeners: TLS and HTTP/2
 wrk|wrk|asks as fast as it is answered, in the smoke form of the benchmark
 openssl|openssl|makes the certificate of the benchmark
 valgrind|valgrind|counts instructions

@@ -11,6 +11,7 @@ pub(crate) mod provider;
 pub(crate) mod providers;
 pub(crate) mod secret;
 pub(crate) mod serve;
+mod sockets;
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -7,9 +7,9 @@ use clap::Args;
 use futures_util::FutureExt as _;
 use perennial::{ConfigError, ConfigFault};
 use perennial_gateway::{Admin, Config, Followed, ForwardAuth, Gateway, QuickStart, Reloads, settings};
-use tokio::net::TcpListener;
 
 use super::Fault;
+use super::sockets::{self, Sockets, notify};
 
 /// Run the gateway: every request passes it on its way to the app, and whoever is not signed in is sent to the provider.
 #[derive(Debug, Args)]
@@ -63,7 +63,8 @@ Register <public URL>/auth/callback/oidc as redirect URI there. `perennial check
 this fits together. The app finds the user in X-Forwarded-User and -Email, and an access token in Authorization.
 
 It ends on Ctrl-C or SIGTERM, after the requests and renewals under way. SIGHUP, or a change of the file, has it read its
-configuration anew; one with faults does not come into force.";
+configuration anew; one with faults does not come into force. Sockets of systemd (LISTEN_FDS) are
+used in this order: the listener, the admin listener, that of forward-auth. docs/operations.md has more.";
 
 impl ConfigArgs {
     pub(crate) fn load(&self) -> Result<Config, ConfigError> {
@@ -96,20 +97,21 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 
 /// Serves until asked to end.
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
+    let mut sockets = Sockets::handed_over();
     let config = args.config.load()?;
     let followed = Followed::of(&config);
     let (listen, admin, forward_auth) = (config.listen, config.admin, config.forward_auth.clone());
     let gateway = Gateway::open(config)?;
-    let listener = bind(listen, "--listen").await?;
+    let listener = sockets.listen(listen, "--listen").await?;
     let admin_listener = match admin {
-        Some(address) => Some(bind(address, "--admin").await?),
+        Some(address) => Some(sockets.listen(address, "--admin").await?),
         None => None,
     };
     let forward_auth = match forward_auth {
-        Some(settings) => Some((bind(settings.listen, "forward_auth.listen").await?, settings)),
+        Some(settings) => Some((sockets.listen(settings.listen, "forward_auth.listen").await?, settings)),
         None => None,
     };
-    let end = super::asked_to_end().shared();
+    let end = super::asked_to_end().inspect(|()| notify(sockets::STOPPING)).shared();
     let file = args.config.config.clone();
     let following = tokio::spawn(gateway.follow(Reloads::new(file, move || args.config.load()), &followed));
     tracing::info!(listen = %listener.local_addr()?, url = gateway.auth().settings().origin(), "serving");
@@ -128,16 +130,11 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
             ForwardAuth::new(gateway.clone(), &settings).serve(listener, end.clone()).await;
         }
     };
+    notify(sockets::READY);
     tokio::join!(gateway.clone().serve(listener, end.clone()), others);
     following.abort();
     if let Some(admin) = admin {
         admin.abort();
     }
     Ok(())
-}
-
-async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Fault> {
-    TcpListener::bind(address).await.map_err(|error| {
-        format!("{address} cannot be listened on: {error}; choose another with {option} or in the file").into()
-    })
 }

@@ -7,4 +7,5 @@ mod harness;
 mod help;
 mod providers;
 mod reload;
+mod restart;
 mod serve;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod audiences;
+mod connections;
 mod end;
 mod endings;
 mod forward_auth;
