@@ -20,7 +20,8 @@ impl Activated {
     fn start(socket: &TcpListener, folder: &std::path::Path, notify: &std::path::Path) -> Self {
         let socket = OwnedFd::from(socket.try_clone().expect("a second handle"));
         // What systemd does between fork and exec: the socket becomes descriptor 3, and the variables name this very process.
-        let script = "exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" serve --config perennial.toml";
+        let script =
+            "exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" serve --config perennial.toml";
         let child = Command::new("sh")
             .args(["-c", script, env!("CARGO_BIN_EXE_perennial")])
             .current_dir(folder)

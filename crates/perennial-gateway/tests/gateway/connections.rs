@@ -13,8 +13,10 @@ const PUBLIC: &str = "[[routes]]\npath = \"/\"\nupstream = \"UPSTREAM\"\naccess 
 /// A certificate of its own for `name`, as files.
 fn certificate(folder: &std::path::Path, name: &str) -> CertificateFiles {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
-    let files =
-        CertificateFiles { cert_file: folder.join(format!("{name}.crt")), key_file: folder.join(format!("{name}.key")) };
+    let files = CertificateFiles {
+        cert_file: folder.join(format!("{name}.crt")),
+        key_file: folder.join(format!("{name}.key")),
+    };
     std::fs::write(&files.cert_file, made.cert.pem()).expect("written");
     std::fs::write(&files.key_file, made.signing_key.serialize_pem()).expect("written");
     files
@@ -52,7 +54,9 @@ async fn curl_speaks_tls_and_http2_and_sees_a_new_certificate_without_a_restart(
         assert!(answer.contains(&format!("[\"host\",\"app.example:{port}\"]")), "{answer}");
         assert!(answer.contains("[\"cookie\",\"a=b\"]"), "{answer}");
     }
-    assert!(raw(stage.gateway.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.is_empty() || stage.upstream.hits() == 2);
+    assert!(
+        raw(stage.gateway.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.is_empty() || stage.upstream.hits() == 2
+    );
     certificate(folder.path(), "app.example");
     assert_eq!(stage.gateway.gateway.certificates().map(Certificates::reload), Some(Ok(true)));
     assert!(ask(&first, "--http2").await.is_err(), "the certificate of before is not shown any more");
@@ -69,7 +73,10 @@ fn files_of_certificates_are_judged_one_by_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let (good, other) = (certificate(folder.path(), "a.example"), certificate(folder.path(), "b.example"));
     let missing = folder.path().join("missing");
-    let pair = |cert: &std::path::Path, key: &std::path::Path| CertificateFiles { cert_file: cert.into(), key_file: key.into() };
+    let pair = |cert: &std::path::Path, key: &std::path::Path| CertificateFiles {
+        cert_file: cert.into(),
+        key_file: key.into(),
+    };
     for (what, pair, keys) in [
         ("good", good.clone(), &[][..]),
         ("the key of another", pair(&good.cert_file, &other.key_file), &["tls.key_file"]),
@@ -106,7 +113,11 @@ async fn bodies_are_limited_whether_their_length_is_told_or_not() {
         ("at the limit", "Content-Length: 5\r\n\r\nhello", (200, "")),
         ("a byte more", "Content-Length: 6\r\n\r\nhello!", (413, "body_too_large")),
         ("chunks at the limit", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", (200, "")),
-        ("chunks a byte more", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", (413, "body_too_large")),
+        (
+            "chunks a byte more",
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n",
+            (413, "body_too_large"),
+        ),
     ] {
         let answer = raw(stage.gateway.address, post(rest)).await;
         assert_eq!(verdict(&answer), (expected.0, expected.1.to_owned()), "{what}: {answer}");
@@ -116,7 +127,8 @@ async fn bodies_are_limited_whether_their_length_is_told_or_not() {
 #[tokio::test]
 async fn slow_clients_are_let_go_and_idle_ones_too() {
     let stage =
-        Stage::with(&format!("[limits]\nheader_wait = \"1s\"\nbody_wait = \"1s\"\nkeep_alive = \"1s\"\n{PUBLIC}")).await;
+        Stage::with(&format!("[limits]\nheader_wait = \"1s\"\nbody_wait = \"1s\"\nkeep_alive = \"1s\"\n{PUBLIC}"))
+            .await;
     let mut silent = Wire::open(stage.gateway.address).await;
     let mut slow = Wire::open(stage.gateway.address).await;
     slow.write("GET / HTTP/1.1\r\nHost:").await;
@@ -143,7 +155,10 @@ async fn connections_are_counted_by_address_and_in_all() {
     assert_eq!(Wire::open(stage.gateway.address).await.rest().await, "", "the third of an address is closed");
     drop(kept.pop());
     let again = async {
-        while !raw(stage.gateway.address, "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.contains("ok") {}
+        while !raw(stage.gateway.address, "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .await
+            .contains("ok")
+        {}
     };
     tokio::time::timeout(PATIENCE, again).await.expect("the seat is given back");
 
@@ -177,7 +192,8 @@ async fn sign_ins_and_renewals_have_a_rate_for_each_client() {
         }
         let refused = ask(path, "192.0.2.1").await;
         assert_eq!(verdict(&refused), (429, "too_many_requests".into()), "{path}");
-        let wait = refused.split_once("retry-after: ").and_then(|(_, rest)| rest.split("\r\n").next()?.parse::<u64>().ok());
+        let wait =
+            refused.split_once("retry-after: ").and_then(|(_, rest)| rest.split("\r\n").next()?.parse::<u64>().ok());
         assert!(wait.is_some_and(|wait| (1..=60).contains(&wait)), "{refused}");
         assert_ne!(verdict(&ask(path, "192.0.2.2").await).0, 429, "another client has a bucket of its own");
     }
@@ -192,7 +208,10 @@ async fn only_trusted_proxies_are_believed_for_whom_a_request_came() {
         ("", ["127.0.0.1", "http", "in.example"]),
         ("trusted_proxies = [\"10.0.0.0/8\"]\n", ["127.0.0.1", "http", "in.example"]),
         ("trusted_proxies = [\"127.0.0.0/8\"]\n", ["192.0.2.1, 127.0.0.1", "https", "app.example"]),
-        ("trusted_proxies = [\"127.0.0.1\"]\nforwarded_by = \"forwarded\"\n", ["6.6.6.6, 127.0.0.1", "http", "in.example"]),
+        (
+            "trusted_proxies = [\"127.0.0.1\"]\nforwarded_by = \"forwarded\"\n",
+            ["6.6.6.6, 127.0.0.1", "http", "in.example"],
+        ),
     ] {
         let stage = Stage::with(&format!("{trusted}{PUBLIC}")).await;
         let answer = raw(stage.gateway.address, request).await;
@@ -223,6 +242,9 @@ async fn an_end_is_told_before_it_comes() {
     kept.until("}").await;
     kept.write("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let last = kept.rest().await;
-    assert!(last.starts_with("HTTP/1.1 200") && last.contains("connection: close"), "served, and for the last time: {last}");
+    assert!(
+        last.starts_with("HTTP/1.1 200") && last.contains("connection: close"),
+        "served, and for the last time: {last}"
+    );
     tokio::time::timeout(PATIENCE, ended).await.expect("ended").expect("no panic");
 }

@@ -324,7 +324,11 @@ async fn no_attempt_smuggles_a_request_past_the_gateway() {
                 let got = recorder.take();
                 let (head, rest) = got.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{what}: {got}"));
                 assert!(head.starts_with(line) && head.matches("HTTP/1.1").count() <= 2, "{what}: {got}");
-                assert_eq!(framed(&format!("{}\r\n", head.to_ascii_lowercase()), rest).as_deref(), Some(*body), "{what}: {got}");
+                assert_eq!(
+                    framed(&format!("{}\r\n", head.to_ascii_lowercase()), rest).as_deref(),
+                    Some(*body),
+                    "{what}: {got}"
+                );
             }
         }
     }
