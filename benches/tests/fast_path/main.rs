@@ -11,10 +11,10 @@ mod silent;
 use silent::Silent;
 
 /// A cookie that this process has never seen is decrypted, and its claims are read: most are names and values of JSON.
-const COLD: u64 = 90;
+const COLD: u64 = 70;
 
 /// A cookie that it has seen is compared with what it remembers: a few for the cookies of the request and the answer.
-const SEEN: u64 = 12;
+const SEEN: u64 = 8;
 
 #[test]
 fn nothing_due_touches_no_store_and_allocates_little() {
