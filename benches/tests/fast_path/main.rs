@@ -30,7 +30,6 @@ fn nothing_due_touches_no_store_and_allocates_little() {
     let settled = store.asked();
 
     let (cold, seen) = (counted(|| enter(1)), counted(|| enter(1)));
-    println!("{cold} allocations cold, {seen} for a cookie seen before");
     assert!(cold <= COLD, "{cold} allocations for a cookie never seen before");
     assert!(seen <= SEEN, "{seen} allocations for a cookie seen before");
     assert_eq!(store.asked(), settled, "the store was asked");
