@@ -11,10 +11,10 @@ mod silent;
 use silent::Silent;
 
 /// A cookie that this process has never seen is decrypted, and its claims are read: most are names and values of JSON.
-const COLD: u64 = 90;
+const COLD: u64 = 70;
 
 /// A cookie that it has seen is compared with what it remembers: a few for the cookies of the request and the answer.
-const SEEN: u64 = 12;
+const SEEN: u64 = 8;
 
 #[test]
 fn nothing_due_touches_no_store_and_allocates_little() {
@@ -30,7 +30,6 @@ fn nothing_due_touches_no_store_and_allocates_little() {
     let settled = store.asked();
 
     let (cold, seen) = (counted(|| enter(1)), counted(|| enter(1)));
-    println!("{cold} allocations cold, {seen} for a cookie seen before");
     assert!(cold <= COLD, "{cold} allocations for a cookie never seen before");
     assert!(seen <= SEEN, "{seen} allocations for a cookie seen before");
     assert_eq!(store.asked(), settled, "the store was asked");
