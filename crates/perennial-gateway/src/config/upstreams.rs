@@ -167,13 +167,25 @@ const BRIEFLY: Range<std::time::Duration> = Range::of_millis(1, 10 * MINUTE, "1 
 const IN_A_ROW: Range<u64> = Range::of(1, 100, "1 to 100");
 
 const SAMPLE: &str = r#"
-# [[upstreams]]                        # what a URL alone does not say; routes call it by its name
-# name = "orders"
+# [[upstreams]]
+# name = "orders"                      # upstream = "orders" in a route leads there
 # urls = ["https://10.0.0.7:8443", "https://10.0.0.8:8443"]
-# ca_file = "certificates/internal.pem"
-# server_name = "orders.internal"
-# health_path = "/healthz"
 # protocol = "auto"                    # or "http1", or "h2": gRPC without TLS
+# ca_file = "certificates/internal.pem"
+# client_cert_file = "certificates/gateway.pem"
+# client_key_file = "certificates/gateway.key"
+# server_name = "orders.internal"
+# connect_timeout = "5s"
+# answer_timeout = "5m"
+# idle_timeout = "4s"                  # shorter than the upstream's own
+# hold = "5s"                          # a target that cannot be reached is left alone so long
+# health_path = "/healthz"
+# health_interval = "5s"
+# health_timeout = "2s"
+# unhealthy_after = 3
+# healthy_after = 2
+# replay_max = "64KiB"                 # bodies that can be sent again with the next token
+# close_grace = "5s"                   # for a WebSocket whose session is over
 "#;
 
 #[cfg(test)]

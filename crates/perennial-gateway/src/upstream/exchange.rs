@@ -20,7 +20,7 @@ use super::target::{Link, Target, Used, root_cause};
 /// Why there is no answer.
 pub(super) enum Failure {
     /// Nothing was sent; here is the request again.
-    NotSent(Request<Body>),
+    NotSent(Box<Request<Body>>),
     /// The connection had been used before and was closed before a byte of the answer came: most likely the other side closed it
     /// before it saw the request (RFC 9112 §9.3.1).
     Stale,
@@ -60,7 +60,7 @@ pub(super) async fn send(
 
 fn failure(unsent: Option<Request<Body>>, error: &hyper::Error, used: Used) -> Failure {
     match unsent {
-        Some(request) => Failure::NotSent(request),
+        Some(request) => Failure::NotSent(Box::new(request)),
         None if used == Used::Before && was_closed(error) => Failure::Stale,
         None => Failure::Broken(root_cause(error)),
     }

@@ -181,7 +181,7 @@ impl Upstream {
                 };
                 match sent {
                     Ok(response) => return Ok(response),
-                    Err(Failure::NotSent(unsent)) => request = unsent,
+                    Err(Failure::NotSent(unsent)) => request = *unsent,
                     Err(Failure::Stale) => return Err(Unanswered::Stale),
                     Err(Failure::Broken(error)) => {
                         tracing::warn!(error, upstream = %target.url, "the upstream gave no answer");

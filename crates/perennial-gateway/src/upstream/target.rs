@@ -81,7 +81,8 @@ impl Target {
             return Ok(link);
         }
         if wants == Wants::Http1 || !self.multiplexes() {
-            return self.dial(wants).await;
+            // Seldom, and large: what is needed only now is not carried along by every request.
+            return Box::pin(self.dial(wants)).await;
         }
         let began = Instant::now();
         let mut failed = self.opening.lock().await;
@@ -92,7 +93,7 @@ impl Target {
             // Whoever waited for one that failed need not fail as slowly, one after the other.
             Some((when, why)) if *when >= began => Err(why.clone()),
             _ => {
-                let dialled = self.dial(wants).await;
+                let dialled = Box::pin(self.dial(wants)).await;
                 *failed = dialled.as_ref().err().map(|why| (Instant::now(), why.clone()));
                 dialled
             }
