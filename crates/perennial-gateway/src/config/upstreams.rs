@@ -174,6 +174,18 @@ const SAMPLE: &str = r#"
 # server_name = "orders.internal"
 # health_path = "/healthz"
 # protocol = "auto"                    # or "http1", or "h2": gRPC without TLS
+# client_cert_file = "certificates/gateway.pem"
+# client_key_file = "certificates/gateway.key"
+# connect_timeout = "5s"               # name lookup, TCP and TLS together
+# answer_timeout = "5m"                # until the answer begins; it may stream for ever
+# idle_timeout = "4s"                  # of an unused connection: shorter than the upstream's own
+# hold = "5s"                          # how long an unreachable target is left alone
+# health_interval = "5s"
+# health_timeout = "2s"
+# unhealthy_after = 3                  # bad answers in a row
+# healthy_after = 2                    # good ones
+# replay_max = "64KiB"                 # of a body, kept for when the access token is called invalid
+# close_grace = "5s"                   # for a WebSocket whose session is over
 "#;
 
 #[cfg(test)]
