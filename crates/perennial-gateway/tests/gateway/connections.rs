@@ -28,8 +28,9 @@ fn tls_section(files: &CertificateFiles) -> String {
 
 /// What curl prints; it fails when curl does.
 async fn curl(args: &[&str]) -> Result<String, String> {
-    let run = Command::new("curl").args(["--silent", "--show-error", "--max-time", "20"]).args(args);
-    let run = run.stdin(Stdio::null()).output().await.expect("curl is installed");
+    let mut run = Command::new("curl");
+    run.args(["--silent", "--show-error", "--max-time", "20"]).args(args).stdin(Stdio::null());
+    let run = run.output().await.expect("curl is installed");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if run.status.success() { Ok(text(&run.stdout)) } else { Err(text(&run.stderr)) }
 }
