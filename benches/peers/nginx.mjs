@@ -89,7 +89,7 @@ export async function startPlain({ app, tls }) {
 
 export const certificate = ({ certificate, key }) => `ssl_certificate ${certificate}; ssl_certificate_key ${key}; ssl_session_cache shared:tls:1m;`
 
-/** A certificate for the loopback address that nobody has to trust: wrk looks at none. */
+/** A certificate for the loopback address that is its own authority; wrk looks at none. */
 export function selfSigned() {
   const folder = temporaryFolder()
   const [certificate, key] = ['certificate.pem', 'key.pem'].map((name) => path.join(folder, name))

@@ -3,7 +3,7 @@
 import { Visitor } from '../../e2e/support/visitor.mjs'
 
 /** `signIn` is where a form is posted to, for a subject that does not send page loads to its provider by itself. */
-export async function signedIn({ url, signIn }, provider, page) {
+export async function signedIn({ url, signIn, authority }, provider, page) {
   // Cookies know no ports: with one jar the subject would be sent the provider's as well.
   const [here, there] = [new Visitor(url), new Visitor(provider.issuer)]
   let next = url + page
@@ -16,7 +16,7 @@ export async function signedIn({ url, signIn }, provider, page) {
     const atProvider = at.origin === provider.issuer
     // The provider signs in at once whom the hint names.
     if (atProvider) at.searchParams.set('login_hint', 'alice')
-    const answer = await (atProvider ? there : here).page(at.href)
+    const answer = await (atProvider ? there : here).page(at.href, { authority })
     if (answer.status === 200 && !atProvider) break
     const { location } = answer.headers
     if (!location || step > 10) throw new Error(`signing in at ${url} ended at ${at.href} with ${answer.status}: ${answer.text.slice(0, 2_000)}`)

@@ -21,7 +21,7 @@ export function liveRows({ subjects, rounds }, workload) {
       p50: of((one) => one.p50), p99: of((one) => one.p99),
       cpu: of((one) => one.cpu),
       cpuRatio: of((one) => one.cpu / nginx.get(one.round).cpu),
-      rss: of((one) => one.rss), idle: own[0].idle,
+      failed: of((one) => one.failed), rss: of((one) => one.rss), idle: own[0].idle,
     }]
   })
 }
@@ -30,7 +30,7 @@ export function live(told) {
   const head = ['subject', 'requests/s', 'of nginx', 'p50', 'p99', 'CPU µs a request', 'of nginx', 'memory', 'idle']
   const parts = told.workloads.map(({ name, connections, body, keepAlive, tls }) => {
     const rows = liveRows(told, name).map((row) => [
-      row.what, spoken(row.perSecond), spoken(row.share, ratio), ms(row.p50.median), ms(row.p99.median), spoken(row.cpu), spoken(row.cpuRatio, ratio), mib(row.rss.median), mib(row.idle),
+      row.what + (row.failed.median > 0.001 ? ` (${plain(row.failed.median * 100)} % failed)` : ''), spoken(row.perSecond), spoken(row.share, ratio), ms(row.p50.median), ms(row.p99.median), spoken(row.cpu), spoken(row.cpuRatio, ratio), mib(row.rss.median), mib(row.idle),
     ])
     const how = `${connections} connection${connections === 1 ? '' : 's'}${keepAlive ? '' : ', each for one request'}, body of ${body === '100' ? '100 B' : body === '10k' ? '10 KiB' : '1 MiB'}${tls ? ', TLS' : ''}`
     return rows.length === 0 ? '' : `**${name}** (${how})\n\n${table(head, rows)}\n`

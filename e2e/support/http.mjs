@@ -1,17 +1,19 @@
 // A plain HTTP client that hides nothing: no redirects followed, no headers of its own, answers read whole.
 
 import http from 'node:http'
+import https from 'node:https'
 import net from 'node:net'
 
 /**
  * Sends one request and reads the whole answer: `{ status, headers, setCookies, text, json() }`.
  * `headers` may hold arrays for repeated fields; what is `undefined` is left out. An aborted `signal` hangs up.
- * Each request has a connection of its own unless there is an `agent`.
+ * Each request has a connection of its own unless there is an `agent`. `authority` is whose certificates are believed, in PEM.
  */
-export function send(url, { method = 'GET', headers = {}, body, signal, timeout = 30_000, agent = false } = {}) {
+export function send(url, { method = 'GET', headers = {}, body, signal, timeout = 30_000, agent = false, authority } = {}) {
   return new Promise((resolve, reject) => {
     const sent = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined))
-    const request = http.request(url, { method, headers: sent, signal, agent, maxHeaderSize: 256 << 10 })
+    const { request: begin } = String(url).startsWith('https:') ? https : http
+    const request = begin(url, { method, headers: sent, signal, agent, ca: authority, maxHeaderSize: 256 << 10 })
     request.setTimeout(timeout, () => request.destroy(new Error(`${method} ${url}: no answer within ${timeout} ms`)))
     request.once('error', reject)
     request.once('response', (response) => {
