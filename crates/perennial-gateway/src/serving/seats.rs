@@ -11,14 +11,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(super) struct Seats {
     all: Arc<Semaphore>,
     per_address: usize,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    taken: Taken,
 }
+
+/// How many seats each address has.
+type Taken = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
 /// A connection's seat, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
     _one_of_all: OwnedSemaphorePermit,
-    of: Option<(IpAddr, Arc<Mutex<HashMap<IpAddr, usize>>>)>,
+    of: Option<(IpAddr, Taken)>,
 }
 
 impl Seats {
