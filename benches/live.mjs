@@ -7,17 +7,17 @@ import { send } from '../e2e/support/http.mjs'
 import { startApache } from './peers/apache.mjs'
 import { startAuthJs } from './peers/authjs.mjs'
 import { BODIES, selfSigned, startApp, startPlain } from './peers/nginx.mjs'
-import { answersForwardAuth, servesTls, startForwardAuth, startGateway, startLibrary } from './peers/perennial.mjs'
+import { startForwardAuth, startGateway, startLibrary } from './peers/perennial.mjs'
 import { startProvider } from './peers/provider.mjs'
 import { signedIn } from './peers/sign-in.mjs'
 import { busy, cost } from './machine.mjs'
 import { wrk } from './wrk.mjs'
 
-/** `open`: nobody has to sign in. `peer`: none of ours. `quick`: in the smoke form as well. `when`: whether this build can do it. */
+/** `open`: nobody has to sign in. `peer`: none of ours. `quick`: in the smoke form as well. */
 const SUBJECTS = [
   { name: 'nginx', what: 'nginx, proxy_pass, no sign-in', start: startPlain, open: true, tls: true, quick: true },
-  { name: 'gateway', what: 'Perennial, gateway', start: startGateway, tls: true, quick: true, when: ({ tls }) => !tls || servesTls() },
-  { name: 'forward-auth', what: 'Perennial, asked by nginx', start: startForwardAuth, quick: true, when: answersForwardAuth },
+  { name: 'gateway', what: 'Perennial, gateway', start: startGateway, tls: true, quick: true },
+  { name: 'forward-auth', what: 'Perennial, asked by nginx', start: startForwardAuth, quick: true },
   { name: 'axum', what: 'axum alone, no sign-in', start: (stage) => startLibrary({ ...stage, layer: false }), open: true, quick: true },
   { name: 'library', what: 'Perennial, library in axum', start: startLibrary, quick: true },
   { name: 'mod_auth_openidc', what: 'Apache, mod_auth_openidc', start: startApache, tls: true, peer: true },
@@ -56,7 +56,7 @@ export async function live({ quick, say }) {
         say(`${workload.name}, round ${round}: ${rounds.filter((one) => one.workload === workload.name && one.round === round).map((one) => `${one.subject} ${Math.round(one.perSecond)}/s ${one.cpu.toFixed(0)} us`).join(', ')}`)
       }
     }
-    return { subjects: SUBJECTS.map(({ name, what }) => ({ name, what })), workloads: WORKLOADS, missing: stage.missing, rounds }
+    return { subjects: SUBJECTS.map(({ name, what }) => ({ name, what })), workloads: WORKLOADS, rounds }
   } finally {
     await stage.close()
   }
@@ -74,14 +74,10 @@ async function openStage(quick) {
     const provider = await startProvider()
     closing.push(() => provider.stop())
     const tls = selfSigned()
-    const [subjects, missing] = [[], []]
+    const subjects = []
     for (const one of SUBJECTS) {
       if (quick && !one.quick) continue
       for (const over of one.tls ? [undefined, tls] : [undefined]) {
-        if (one.when?.({ tls: over }) === false) {
-          missing.push(one.name + (over ? ', TLS' : ''))
-          continue
-        }
         const running = await one.start({ app, provider, tls: over })
         closing.push(() => running.stop())
         const subject = { ...running, name: one.name, peer: one.peer === true, tls: over !== undefined, authority: over && readFileSync(over.certificate) }
@@ -90,7 +86,7 @@ async function openStage(quick) {
         subjects.push(subject)
       }
     }
-    return { subjects, missing, close }
+    return { subjects, close }
   } catch (error) {
     await close()
     throw error

@@ -8,7 +8,7 @@ import { Person } from '../e2e/support/person.mjs'
 import { isRedemption } from '../e2e/support/witness.mjs'
 import { EmbeddedFile, Redis } from '../e2e/support/stores.mjs'
 import { bench } from './bench-binary.mjs'
-import { limits } from './peers/perennial.mjs'
+import { LIMITS } from './peers/perennial.mjs'
 
 const SIZES = [50, 1_000]
 const DELAYS = [0, 200]
@@ -30,7 +30,7 @@ export async function storm({ quick, say }) {
   for (const fleet of FLEETS) {
     for (const delay of quick ? QUICK.delays : DELAYS) {
       const scene = await openScene({
-        name: `bench-storm-${fleet.gateways}`, Store: fleet.Store, gateways: fleet.gateways, lifetime, behaviour: `delay_ms=${delay}`, limits: limits(),
+        name: `bench-storm-${fleet.gateways}`, Store: fleet.Store, gateways: fleet.gateways, lifetime, behaviour: `delay_ms=${delay}`, limits: LIMITS,
       })
       try {
         const person = await Person.signIn(scene.fleet)

@@ -1,6 +1,6 @@
 // Ourselves: the gateway, the gateway asked by nginx, and the library in an axum app.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -14,7 +14,7 @@ export const BENCH = path.join(path.dirname(PERENNIAL), 'perennial-bench')
 const table = (rows) => Object.entries(rows).map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join('\n')
 
 /** All requests come from one address here, in more connections than one address has by default. */
-export const limits = () => (documented('configuration.md', 'connections_per_address') ? { connections_per_address: 4_096 } : {})
+export const LIMITS = { connections_per_address: 4_096 }
 
 /** `perennial serve` before the app; `tops` are further lines of its file. */
 export async function startGateway({ app, provider, tls, publicUrl, tops = '', store }) {
@@ -28,7 +28,7 @@ export async function startGateway({ app, provider, tls, publicUrl, tops = '', s
     table({ listen: address, public_url: url, store: store ?? path.join(folder, 'sessions.redb') }),
     '[admin]', table({ listen: `127.0.0.1:${admin}` }),
     ...(tls ? ['[tls]', table({ cert_file: tls.certificate, key_file: tls.key })] : []),
-    ...(Object.keys(limits()).length > 0 ? ['[limits]', table(limits())] : []),
+    '[limits]', table(LIMITS),
     tops,
     '[[providers]]', table({ issuer: provider.issuer, client_id: provider.clientId, client_secret_env: 'CLIENT_SECRET', scope: 'openid profile email offline_access' }),
     '[[routes]]', table({ upstream: app.url }),
@@ -41,18 +41,7 @@ export async function startGateway({ app, provider, tls, publicUrl, tops = '', s
   return { url, address, pids: [program.pid], started: performance.now() - began, stop: () => program.stop() }
 }
 
-/** What this build can do is what its documentation tells of. */
-const documented = (page, text) => {
-  try {
-    return readFileSync(path.join(root, 'docs', page), 'utf8').includes(text)
-  } catch {
-    return false
-  }
-}
-
-export const servesTls = () => documented('configuration.md', '[tls]')
 const example = path.join(root, 'examples/nginx/nginx.conf')
-export const answersForwardAuth = () => existsSync(example)
 
 /** nginx before the app, which asks the gateway, as our example has it. Browsers see nginx alone. */
 export async function startForwardAuth({ app, provider }) {

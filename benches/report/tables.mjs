@@ -35,8 +35,7 @@ export function live(told) {
     const how = `${connections} connection${connections === 1 ? '' : 's'}${keepAlive ? '' : ', each for one request'}, body of ${body === '100' ? '100 B' : body === '10k' ? '10 KiB' : '1 MiB'}${tls ? ', TLS' : ''}`
     return rows.length === 0 ? '' : `**${name}** (${how})\n\n${table(head, rows)}\n`
   })
-  const missing = told.missing.length > 0 ? `\nNot in this build: ${told.missing.join('; ')}.\n` : ''
-  return parts.filter(Boolean).join('\n') + missing + `\n**Targets**\n\n${targets(told)}\n`
+  return parts.filter(Boolean).join('\n') + `\n**Targets**\n\n${targets(told)}\n`
 }
 
 /** What issue and design ask of us, at 64 connections. */
