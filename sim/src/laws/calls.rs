@@ -179,13 +179,7 @@ impl World {
 
 /// S13: of two successors of one refresh token the second goes out only when the first is known to be dead, or when nobody
 /// can know that it went out.
-fn sibling_alive(
-    book: &Book,
-    life: &Arc<Life>,
-    family: usize,
-    refresh: usize,
-    intent: &IntentFacts,
-) -> Option<String> {
+fn sibling_alive(book: &Book, life: &Arc<Life>, family: usize, refresh: usize, intent: &IntentFacts) -> Option<String> {
     let facts = book.sessions.get(&family).filter(|facts| !facts.outlived)?;
     let went_out = |call: &&Call| {
         let under = call.intent.as_ref().filter(|under| under.generation == intent.generation);

@@ -99,7 +99,8 @@ impl World {
         }
         // Of two successors a cookie's may go on: the rule for forks.
         if known != access && !book.tail_lost && !book.are_siblings(family, known, access) {
-            let sentence = format!("generation {generation} of s{family} holds access token {access} and before {known}");
+            let sentence =
+                format!("generation {generation} of s{family} holds access token {access} and before {known}");
             book.accuse("S4", sentence);
         }
     }
