@@ -1,6 +1,7 @@
 //! What was seen: calls to the provider, redemptions, records, and what browsers were told. The laws are judged from it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 
 use perennial::secret::CookieSecret;
@@ -29,6 +30,8 @@ pub(crate) struct Book {
     presented: BTreeMap<String, Option<Presented>>,
     /// The store has lost what it acknowledged.
     pub(crate) tail_lost: bool,
+    /// From when to when the lost writes were made, for each loss.
+    pub(crate) losses: Vec<RangeInclusive<Millis>>,
     pub(crate) tally: Tally,
     log: Arc<Mutex<Vec<String>>>,
 }
@@ -85,6 +88,7 @@ pub(crate) struct IntentFacts {
     pub(crate) life: usize,
     pub(crate) written: Millis,
     pub(crate) refresh: Option<usize>,
+    pub(crate) generation: u64,
     /// When the access token of the same generation dies.
     pub(crate) dies: Option<Timestamp>,
     pub(crate) intent: Intent,
@@ -136,9 +140,19 @@ impl Book {
             record_keys: RecordKeys::new(&secrets).expect("two secrets"),
             presented: BTreeMap::new(),
             tail_lost: false,
+            losses: Vec::new(),
             tally: Tally::of(scenario),
             log,
         }
+    }
+
+    /// Whether both access tokens were bought with one refresh token: two successors at one generation.
+    pub(crate) fn are_siblings(&self, family: usize, one: usize, other: usize) -> bool {
+        let bought = |access| {
+            let of = |redemption: &&Redemption| redemption.family == family && redemption.access == access;
+            self.redemptions.iter().find(of).map(|redemption| redemption.refresh)
+        };
+        bought(one).is_some_and(|parent| bought(other) == Some(parent))
     }
 
     /// Notes a broken law; the first one counts.

@@ -82,7 +82,11 @@ async fn deal(world: Arc<World>, fleet: Arc<Fleet>, blow: Blow, mut dice: Dice) 
             let since = now.saturating_sub(dice.between(100, 3_000));
             let lost = world.shelf().lose_tail(since);
             world.note(format_args!("the store loses its last {lost} writes"));
-            world.book().tail_lost |= lost > 0;
+            if lost > 0 {
+                let mut book = world.book();
+                book.tail_lost = true;
+                book.losses.push(since..=now);
+            }
             world.shelf_changed.notify_waiters();
         }
     }

@@ -287,6 +287,8 @@ mod tests {
     use perennial_core::session::Generation;
     use perennial_store::StoreErrorKind;
 
+    use perennial_core::record::Kept;
+
     use super::*;
     use crate::event::RenewalOutcome;
 
@@ -313,10 +315,12 @@ mod tests {
         metrics.count(&Event::SignedIn { at, session: session.clone(), provider: "idp".into() });
         let (reason, loss) = (EndReason::Refused, Some(Loss::Refused));
         metrics.count(&Event::Ended { at, session: session.clone(), reason, provider: "idp".into(), loss });
+        let (provider, generation, kept) = ("idp".into(), Generation(1), Kept::Cookie);
+        metrics.count(&Event::Forked { at, session: session.clone(), generation, provider, kept });
         metrics.count(&Event::Renewal(Renewal {
             at,
             session,
-            generation: Generation(1),
+            generation,
             provider: "idp".into(),
             attempt: String::new(),
             reason: RenewalReason::Expired,
@@ -350,6 +354,7 @@ mod tests {
             r#"perennial_renewal_waiters_bucket{le="20.0"} 0"#,
             r#"perennial_provider_seconds_bucket{le="0.025",provider="idp"} 1"#,
             r#"perennial_sign_ins_total{provider="idp"} 1"#,
+            r#"perennial_forks_total{provider="idp",kept="cookie"} 1"#,
             r#"perennial_sessions_ended_total{reason="refused"} 1"#,
             r#"perennial_store_errors_total{operation="load",code="store_unavailable"} 1"#,
             r#"perennial_clock_skew_seconds{host="idp.example"} 1.5"#,

@@ -93,7 +93,8 @@ impl World {
         }
         let unkept = !book.unrecorded(family).is_empty() || book.tail_lost;
         let recorded = book.sessions.get(&family).and_then(|facts| facts.generations.get(&generation).copied());
-        if recorded.is_some_and(|recorded| recorded != access) && !unkept && !self.was_unkept(&book, family, access) {
+        let other = recorded.filter(|recorded| *recorded != access && !book.are_siblings(family, *recorded, access));
+        if other.is_some() && !unkept && !self.was_unkept(&book, family, access) {
             let sentence = format!(
                 "generation {generation} of s{family} was handed out as access token {access}, and is {recorded:?}"
             );

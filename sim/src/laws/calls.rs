@@ -1,4 +1,4 @@
-//! Laws about calls to the provider: S1, S2, the intent before the call, and the lease over it.
+//! Laws about calls to the provider: S1, S2, S13, the intent before the call, and the lease over it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use perennial::provider::RefreshClass;
 use perennial_core::record::Phase;
 
 use super::records::refresh_serial;
-use crate::book::{Call, Ending, IntentFacts};
+use crate::book::{Book, Call, Ending, IntentFacts};
 use crate::scenario::Millis;
 use crate::world::{Life, ReplicaClock, World};
 
@@ -90,6 +90,9 @@ impl World {
             );
             return Some(("S1", sentence));
         }
+        if let Some(sentence) = sibling_alive(&book, life, family, refresh, intent) {
+            return Some(("S13", sentence));
+        }
         let bought =
             book.calls.iter().rev().find(|call| matches!(call.ending, Ending::Tokens(_)) && call.family == family);
         // What its buyer took into the grave, or could not write down, is bought anew.
@@ -172,6 +175,24 @@ impl World {
             }
         }
     }
+}
+
+/// S13: of two successors of one refresh token the second goes out only when the first is known to be dead, or when nobody
+/// can know that it went out.
+fn sibling_alive(book: &Book, life: &Arc<Life>, family: usize, refresh: usize, intent: &IntentFacts) -> Option<String> {
+    let facts = book.sessions.get(&family).filter(|facts| !facts.outlived)?;
+    let went_out = |call: &&Call| {
+        let under = call.intent.as_ref().filter(|under| under.generation == intent.generation);
+        let known = under.is_some_and(|under| book.losses.iter().all(|lost| !lost.contains(&under.written)));
+        let dead = call.ending == Ending::Unprocessed || facts.refused.contains(&call.refresh);
+        call.family == family && call.refresh != refresh && known && !dead
+    };
+    let other = book.calls.iter().find(went_out)?;
+    let generation = intent.generation;
+    Some(format!(
+        "{life} sent refresh token {refresh} of s{family}, generation {generation}, which had gone on with {} at {}",
+        other.refresh, other.life
+    ))
 }
 
 /// From the decision to the call at most what a lease leaves.

@@ -18,7 +18,7 @@ impl World {
         if facts.sign_out_asked.is_some() || facts.lost.is_some() {
             return;
         }
-        if facts.refused.is_empty() && !book.tail_lost {
+        if facts.refused.is_empty() {
             let sentence =
                 format!("a browser of s{family} got {what} although neither the provider nor the user ended it");
             return book.accuse("S7", sentence);

@@ -36,6 +36,7 @@ impl World {
                 life: life.number,
                 written: now,
                 refresh: refresh_serial(&state),
+                generation: after.generation.0,
                 dies: state.tokens.as_ref().and_then(|tokens| tokens.expires_at),
                 intent: intent.clone(),
             };
@@ -91,21 +92,16 @@ impl World {
             );
         }
         let (generation, access) = (record.generation.0, access.map_or(0, |(_, serial)| serial));
-        let tail_lost = book.tail_lost;
         let Some(facts) = book.sessions.get_mut(&family) else { return };
-        let known = *facts.generations.entry(generation).or_insert(access);
-        if known != access {
-            facts.generations.insert(generation, access);
-            if !tail_lost {
-                book.accuse(
-                    "S4",
-                    format!("generation {generation} of s{family} holds access token {access} and before {known}"),
-                );
-            }
-            return;
-        }
+        let known = facts.generations.insert(generation, access).unwrap_or(access);
         if facts.recorded.insert(access) {
             book.tally.renewals += 1;
+        }
+        // Of two successors a cookie's may go on: the rule for forks.
+        if known != access && !book.tail_lost && !book.are_siblings(family, known, access) {
+            let sentence =
+                format!("generation {generation} of s{family} holds access token {access} and before {known}");
+            book.accuse("S4", sentence);
         }
     }
 }

@@ -1,6 +1,5 @@
-//! `perennial explain` on a file, through a gateway that has the file open, and by a cookie.
+//! `perennial explain` on a file, on Redis and PostgreSQL, through a gateway that has the file open, and by a cookie.
 
-use std::path::Path;
 use std::time::Duration;
 
 use perennial::explain::CookieFacts;
@@ -9,6 +8,7 @@ use perennial::record::{
 };
 use perennial::store::{RecordKey, Swap};
 use perennial::{Clock, Generation, SystemClock, SystemRandom, Timestamp};
+use perennial_testservers::{PostgresServer, RedisServer};
 use serde_json::{Value, json};
 
 use crate::harness::{Done, SECRET, Served, get, run, run_with_input};
@@ -51,15 +51,15 @@ fn lost(now: Timestamp) -> Record {
     .fold(Record::following(None, Generation(3), Vec::new(), ended), Record::noting)
 }
 
-/// Puts `record` into a new file, under the key that `session` is the beginning of.
-fn put(path: &Path, session: &str, record: &Record) {
+/// Puts `record` into the store, a new file or that of a server, under the key that `session` is the beginning of.
+fn put(store: &str, session: &str, record: &Record) {
     use base64::Engine as _;
     let prefix = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(session).expect("base64url");
     let mut key = [7; 32];
     key[..prefix.len()].copy_from_slice(&prefix);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let store = perennial::store::open(path.to_str().expect("UTF-8")).expect("a store");
+        let store = perennial::store::open(store).expect("a store");
         let now = SystemClock.now();
         let swap = store.compare_and_swap(RecordKey::from_digest(key), None, record.encode(), now + HOUR, now);
         assert!(matches!(swap.await, Ok(Swap::Stored(_))));
@@ -75,8 +75,8 @@ fn told(done: &Done) -> &str {
 fn a_file_tells_why_the_user_was_signed_out_and_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.redb");
-    put(&path, SESSION, &lost(SystemClock.now()));
     let store = path.to_str().expect("UTF-8");
+    put(store, SESSION, &lost(SystemClock.now()));
 
     let done = run(&["explain", SESSION, "--store", store], &[]);
     let out = told(&done);
@@ -107,12 +107,37 @@ fn a_file_tells_why_the_user_was_signed_out_and_what_to_do() {
     assert!(json["story"][0].as_str().expect("a sentence").starts_with("Signed out"), "{json}");
 }
 
+/// What a gateway has open can be read beside it, where the store is a server.
+#[test]
+fn a_server_tells_the_same_and_one_that_is_gone_is_said_to_be() {
+    let (mut redis, mut postgres) = (RedisServer::start(), PostgresServer::start());
+    let urls = [redis.url(), postgres.url()];
+    for url in &urls {
+        put(url, SESSION, &lost(SystemClock.now()));
+        let done = run(&["explain", SESSION, "--store", url], &[]);
+        assert!(told(&done).contains("because the provider refused the newest refresh token"), "{url}: {}", done.out);
+        let done = run(&["explain", SESSION, "--store", url, "--json"], &[]);
+        let json: Value = serde_json::from_str(told(&done)).expect("JSON");
+        assert_eq!((&json["state"], json["entries"].as_array().map(Vec::len)), (&"ended".into(), Some(4)), "{url}");
+        let done = run(&["explain", "AAAAAAAAAAAA", "--store", url], &[]);
+        assert_eq!((done.code, done.err.as_str()), (Some(3), ""), "{url}: {done:?}");
+    }
+    redis.kill();
+    postgres.kill();
+    for (url, kind) in urls.iter().zip(["Redis", "PostgreSQL"]) {
+        let done = run(&["explain", SESSION, "--store", url], &[]);
+        assert_eq!((done.code, done.out.as_str()), (Some(1), ""), "{kind}: {done:?}");
+        assert!(done.err.contains(kind), "{}", done.err);
+        assert!(!done.err.contains("planted"), "no password is printed: {}", done.err);
+    }
+}
+
 #[test]
 fn a_running_gateway_is_asked_where_its_file_cannot_be_read_beside_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("sessions.redb");
-    put(&path, SESSION, &lost(SystemClock.now()));
     let store = path.to_str().expect("UTF-8");
+    put(store, SESSION, &lost(SystemClock.now()));
     let variables = [
         ("AUTH_SECRET", SECRET),
         ("AUTH_OIDC_ISSUER", "http://127.0.0.1:1"),
@@ -176,7 +201,7 @@ fn a_cookie_on_standard_input_names_its_session() {
         assert!(unknown.out.contains(words), "{words} in {}", unknown.out);
     }
 
-    put(&path, &session, &lost(SystemClock.now()));
+    put(store, &session, &lost(SystemClock.now()));
     let done = run_with_input(&["explain", "-", "--store", store], KEY, &header);
     let out = told(&done);
     assert!(out.contains("Signed out 3 h ago (") && out.contains("The cookie holds generation 0"), "{out}");

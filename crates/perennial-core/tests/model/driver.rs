@@ -8,11 +8,13 @@ use perennial_core::Timestamp;
 use perennial_core::limits::REPLICA_CLOCK_SKEW;
 use perennial_core::provider::{DRAIN_DEFAULT, DoubtRules, Introspection, RefreshClass};
 use perennial_core::record::{
-    Circumstances, Doubt, EndReason, Joined, Phase, Plan, Question, Record, Replicas, Settled, Told, join, plan, settle,
+    Circumstances, Doubt, EndReason, Joined, Kept, Phase, Plan, Question, Record, Replicas, Settled, Told, fork, join,
+    plan, settle,
 };
 use perennial_core::renewal::{Verdict, decide};
 
 use crate::laws;
+use crate::memory::{Past, Reading};
 use crate::provider::Answer;
 use crate::state::{Came, Clock, Ending, Law, Line, Replica, State};
 use crate::system::{Sabotage, System};
@@ -33,11 +35,7 @@ impl System {
         if let Joined::Ended(_) = join(cookie.generation, state.record()) {
             return false;
         }
-        let newest = match state.record() {
-            Some(record) if record.generation >= cookie.generation => Tokens::opened(record).unwrap_or(cookie),
-            _ => cookie,
-        };
-        let phase = state.record().filter(|record| record.generation == newest.generation).map(|r| r.phase.clone());
+        let (newest, phase) = self.standing(state, cookie);
         if !self.is_due(newest, cookie, on_demand, now) {
             self.served(state, cookie, newest, true);
             return true;
@@ -61,16 +59,35 @@ impl System {
             Plan::Refused { .. } if now < newest.die_at() => self.served(state, cookie, newest, true),
             Plan::Refused { .. } => {
                 self.signed_out(state);
+                laws::judge_end(state, cookie, newest);
                 state.replicas[replica] = Replica::End { cookie, reason: Ending::Refused, read: None };
             }
             Plan::Wait(_) if self.sabotage == Some(Sabotage::SignsTheLoserOut) => self.signed_out(state),
             Plan::Hold(_) | Plan::Wait(_) => self.served(state, cookie, newest, true),
             Plan::Call(_) if newest.generation.0 >= self.renewals => return false,
             Plan::Call(intent) => {
-                state.replicas[replica] = Replica::Claim { newest, intent: Held(intent), clock, read_is_current: true };
+                state.replicas[replica] =
+                    Replica::Claim { newest, intent: Held(intent), clock, reading: Reading::CURRENT };
             }
         }
         true
+    }
+
+    /// What `Inner::standing` makes of cookie and record: the newest generation, and the phase it is in.
+    fn standing(&self, state: &mut State, cookie: Tokens) -> (Tokens, Option<Phase>) {
+        let Some(record) = state.record().filter(|record| record.generation >= cookie.generation) else {
+            return (cookie, None);
+        };
+        let (theirs, phase) = (Tokens::opened(record).unwrap_or(cookie), record.phase.clone());
+        let forked = (theirs.generation == cookie.generation)
+            .then(|| fork(&cookie.successor(), &theirs.successor(), &phase))
+            .flatten();
+        state.witness.forked = forked.or(state.witness.forked);
+        match forked {
+            Some(_) if self.sabotage == Some(Sabotage::OverlooksForks) => (cookie, None),
+            Some(Kept::Cookie) => (cookie, Some(phase).filter(|phase| matches!(phase, Phase::Idle { .. }))),
+            Some(Kept::Record) | None => (theirs, Some(phase)),
+        }
     }
 
     /// The plan, the provider having told the truth about what it was asked. Asking and planning are one step here: whoever
@@ -119,7 +136,7 @@ impl System {
 
     /// The request goes on with the newest generation, whose access token is used.
     fn served(&self, state: &mut State, cookie: Tokens, newest: Tokens, reply_arrives: bool) {
-        if newest.generation > cookie.generation {
+        if newest.refresh_token != cookie.refresh_token {
             state.provider.access_token_used(self.class, newest.refresh_token);
             if reply_arrives {
                 state.set_cookie(newest);
@@ -135,10 +152,10 @@ impl System {
     }
 
     pub(crate) fn claim(&self, state: &mut State, replica: usize) -> bool {
-        let Replica::Claim { newest, intent, clock, read_is_current } = state.replicas[replica].clone() else {
+        let Replica::Claim { newest, intent, clock, reading } = state.replicas[replica].clone() else {
             return false;
         };
-        if !read_is_current && self.sabotage != Some(Sabotage::DropsCompareAndSwap) {
+        if !reading.is_current() && self.sabotage != Some(Sabotage::DropsCompareAndSwap) {
             state.replicas[replica] = Replica::Idle;
             return true;
         }
@@ -157,7 +174,7 @@ impl System {
             self.judge(state, replica, newest, intent, clock, Came::NotSpent);
             return true;
         }
-        laws::judge_send(self, state, replica, newest.refresh_token, clock.when(intent.0.started));
+        laws::judge_send(self, state, replica, newest, clock.when(intent.0.started));
         state.replicas[replica] = Replica::Call { newest, intent, clock, sent_at, line: Line::Out };
         true
     }
@@ -212,7 +229,7 @@ impl System {
         state.replicas[replica] = match settle(state.record(), &intent.0, newest.generation, attempted, now) {
             Settled::Write(record) => {
                 let judged = Stored(Arc::new(record));
-                Replica::Settle { newest, intent, clock, came, judged, read_is_current: true }
+                Replica::Settle { newest, intent, clock, came, judged, reading: Reading::CURRENT }
             }
             Settled::Superseded => Replica::Idle,
             Settled::Ended(_) => {
@@ -226,11 +243,10 @@ impl System {
 
     /// The second half: write the verdict, or judge anew.
     pub(crate) fn settle(&self, state: &mut State, replica: usize, reply_arrives: bool) -> bool {
-        let Replica::Settle { newest, intent, clock, came, judged, read_is_current } = state.replicas[replica].clone()
-        else {
+        let Replica::Settle { newest, intent, clock, came, judged, reading } = state.replicas[replica].clone() else {
             return false;
         };
-        if !read_is_current && self.sabotage != Some(Sabotage::DropsCompareAndSwap) {
+        if !reading.is_current() && self.sabotage != Some(Sabotage::DropsCompareAndSwap) {
             self.judge(state, replica, newest, intent, clock, came);
             return true;
         }
@@ -272,16 +288,16 @@ impl System {
         if ended || looks && *reason == Ending::Refused && !refused {
             state.replicas[replica] = Replica::Idle;
         } else {
-            *read = Some((record, true));
+            *read = Some((record, Reading::CURRENT));
         }
         true
     }
 
     pub(crate) fn write_end(&self, state: &mut State, replica: usize) -> bool {
-        let Replica::End { cookie, reason, read: Some((read, is_current)) } = state.replicas[replica].clone() else {
+        let Replica::End { cookie, reason, read: Some((read, reading)) } = state.replicas[replica].clone() else {
             return false;
         };
-        if !is_current && self.sabotage != Some(Sabotage::DropsCompareAndSwap) {
+        if !reading.is_current() && self.sabotage != Some(Sabotage::DropsCompareAndSwap) {
             state.replicas[replica] = Replica::End { cookie, reason, read: None };
             return true;
         }
@@ -371,17 +387,18 @@ pub(crate) fn spend_fault(state: &mut State) -> bool {
 }
 
 fn attempts(state: &State) -> impl Iterator<Item = &perennial_core::record::Attempt> {
-    let of_record = match state.phase() {
-        Some(Phase::Intent(intent)) => Some(&intent.attempt),
+    let records = state.record.iter().chain(state.past.iter().flat_map(Past::records));
+    let of_records = records.filter_map(|record| match &record.0.phase {
+        Phase::Intent(intent) => Some(&intent.attempt),
         _ => None,
-    };
+    });
     let of_replicas = state.replicas.iter().filter_map(|place| match place {
         Replica::Claim { intent, .. } | Replica::Call { intent, .. } | Replica::Settle { intent, .. } => {
             Some(&intent.0.attempt)
         }
         _ => None,
     });
-    of_record.into_iter().chain(of_replicas)
+    of_records.chain(of_replicas)
 }
 
 /// Long enough for two renewals.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use perennial_core::Timestamp;
 use perennial_core::provider::{DRAIN_DEFAULT, LastResort, RefreshClass};
-use perennial_core::record::{EndReason, Phase};
+use perennial_core::record::{EndReason, Kept, Phase};
 use stateright::Property;
 
 use crate::provider::Serial;
-use crate::state::{Law, Replica, Sent, State};
+use crate::state::{Law, Replica, Sent, State, Witness};
 use crate::system::System;
 use crate::values::Tokens;
 
@@ -22,6 +22,9 @@ pub(crate) fn of(system: &System) -> Vec<Property<System>> {
         Property::always("S6 refused is the newest", |_, state| keeps(state, Law::S6)),
         Property::always("S7 no fault signs out", |_, state| keeps(state, Law::S7) && has_ground(state)),
         Property::always("S8 received is durable first", |_, state| keeps(state, Law::S8)),
+        Property::always("S12 not sooner than the shortest interval", |_, state| keeps(state, Law::S12)),
+        Property::always("S13 one successor goes on", |_, state| keeps(state, Law::S13)),
+        Property::always("L1 every wait has an end", waits_end),
     ];
     // A request may linger longer than such a window is open, and than the early retry at a provider nobody has described
     // takes for granted: nothing can be promised then but the steps above.
@@ -32,7 +35,8 @@ pub(crate) fn of(system: &System) -> Vec<Property<System>> {
             !is_harmless(system.class) || !is_lost(state) || state.witness.missed_window || state.witness.uncommitted
         }));
         laws.push(Property::always("L3 nothing lost, nothing refused", |_, state: &State| {
-            !is_lost(state) || state.witness.lost_successor || state.witness.uncommitted
+            let Witness { lost_successor, uncommitted, ref untold, .. } = state.witness;
+            !is_lost(state) || lost_successor || uncommitted || !untold.is_empty()
         }));
     }
     if system.sabotage.is_none() {
@@ -55,12 +59,29 @@ fn signs_of_life(system: &System) -> Vec<Property<System>> {
     if !is_harmless(system.class) && system.last_resort == LastResort::Retry {
         signs.push(Property::sometimes("a lost answer costs the session", |_, state: &State| state.is_refused()));
     }
+    // One that is acknowledged is spent for good as soon as a cookie has its successor.
+    if system.forgets && matches!(system.class, RefreshClass::Overlap(_)) {
+        signs.push(Property::sometimes("of two successors the record's goes on", |system: &System, state: &State| {
+            outlived(system, state, Kept::Record)
+        }));
+    }
+    // The cookie's is the later one when its own commit failed and that of a forgotten attempt came in after it.
+    if system.forgets && matches!(system.class, RefreshClass::Overlap(_)) && system.faults > 0 {
+        signs.push(Property::sometimes("of two successors the cookie's goes on", |system: &System, state: &State| {
+            outlived(system, state, Kept::Cookie)
+        }));
+    }
     if system.sign_out {
         signs.push(Property::sometimes("a sign-out overtakes a renewal", |_, state: &State| {
             state.is_ended() && state.replicas.iter().any(|place| matches!(place, Replica::Call { .. }))
         }));
     }
     signs
+}
+
+/// Whether two successors were met, this one went on, and the session is renewed once more.
+fn outlived(system: &System, state: &State, kept: Kept) -> bool {
+    state.witness.forked == Some(kept) && state.record().is_some_and(|record| record.generation.0 == system.renewals)
 }
 
 /// Whether the session is refused, or will be: the family is dead and nobody asked for that.
@@ -95,16 +116,22 @@ fn is_harmless(class: RefreshClass) -> bool {
 }
 
 /// A refresh token is about to go out, as was decided at `decided`: a lease allows the way from there a few seconds.
-pub(crate) fn judge_send(system: &System, state: &mut State, sender: usize, refresh_token: Serial, decided: Timestamp) {
+pub(crate) fn judge_send(system: &System, state: &mut State, sender: usize, newest: Tokens, decided: Timestamp) {
+    let Tokens { generation, refresh_token, issued_at } = newest;
+    judge_siblings(state, newest);
+    if decided + system.skew() < issued_at + system.policy.min_interval {
+        state.witness.accuse(Law::S12);
+    }
     let in_flight = state.replicas.iter().enumerate().any(|(replica, place)| {
         replica != sender && matches!(place, Replica::Call { newest, .. } if newest.refresh_token == refresh_token)
     });
-    if in_flight {
+    let untold = state.witness.untold.contains(&refresh_token);
+    if in_flight && !untold {
         state.witness.accuse(Law::S1);
     }
     let now = state.now;
     let Some(earlier) = state.witness.sent.iter_mut().find(|sent| sent.refresh_token == refresh_token) else {
-        return state.witness.sent.push(Sent { refresh_token, first: now, times: 1 });
+        return state.witness.sent.push(Sent { refresh_token, generation, first: now, times: 1 });
     };
     earlier.times += 1;
     let first = earlier.first;
@@ -127,10 +154,41 @@ pub(crate) fn judge_send(system: &System, state: &mut State, sender: usize, refr
             !stray && !in_flight && (unspent || !alive && system.last_resort == LastResort::Retry)
         }
     };
-    if !permitted {
+    if !permitted && !untold {
         state.witness.accuse(Law::S2);
     }
     note_lateness(system, state, refresh_token);
+}
+
+/// Of two successors of one refresh token the second goes out only when the first is known to be dead.
+fn judge_siblings(state: &mut State, newest: Tokens) {
+    let gone_out = state.witness.sent.iter().filter(|sent| sent.generation == newest.generation);
+    let alive = gone_out.filter(|sent| {
+        let told = !state.witness.untold.contains(&sent.refresh_token);
+        sent.refresh_token != newest.refresh_token && told && !state.provider.has_refused(sent.refresh_token)
+    });
+    if alive.count() > 0 {
+        state.witness.accuse(Law::S13);
+    }
+}
+
+/// A browser is told that its session is over: then the provider has refused what its own cookie holds, too, if that is no
+/// older than what was refused.
+pub(crate) fn judge_end(state: &mut State, cookie: Tokens, newest: Tokens) {
+    if cookie.generation == newest.generation && !state.provider.has_refused(cookie.refresh_token) {
+        state.witness.accuse(Law::S13);
+    }
+}
+
+/// Whatever holds a session up is over when its lease and the drain after that are, by anybody's clock.
+fn waits_end(system: &System, state: &State) -> bool {
+    let ends = state.now + system.policy.lease() + DRAIN_DEFAULT + system.skew();
+    match state.phase() {
+        Some(Phase::Idle { not_before, .. }) => not_before.is_none_or(|until| until <= ends),
+        Some(Phase::Intent(intent)) => intent.lease_until + DRAIN_DEFAULT <= ends,
+        Some(Phase::InDoubt(doubt)) => doubt.not_before.max(doubt.drained_at) <= ends,
+        _ => true,
+    }
 }
 
 /// Notes when a caller comes too late for the window of its class.

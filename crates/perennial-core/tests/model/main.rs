@@ -3,6 +3,7 @@
 
 mod driver;
 mod laws;
+mod memory;
 mod provider;
 mod state;
 mod system;
@@ -45,9 +46,9 @@ const APART: [Clock; 2] =
 fn two_replicas(class: RefreshClass) -> System {
     let policy = RenewalPolicy::default();
     let (introspects, last_resort) = (false, LastResort::Retry);
-    let (sign_out, sabotage) = (false, None);
-    let (replicas, clocks) = (2, &IN_STEP);
-    System { class, introspects, last_resort, replicas, clocks, renewals: 2, faults: 1, sign_out, sabotage, policy }
+    let (forgets, sign_out, sabotage) = (false, false, None);
+    let (replicas, clocks, renewals, faults) = (2, &IN_STEP, 2, 1);
+    System { class, introspects, last_resort, replicas, clocks, renewals, faults, forgets, sign_out, sabotage, policy }
 }
 
 #[test]
@@ -79,6 +80,15 @@ fn one_renewal_with_more_of_everything() {
 }
 
 #[test]
+fn two_renewals_on_a_store_that_forgets() {
+    // The loss is a fault beside these.
+    let faults = longer_bounds().map_or(0, |faults| faults.saturating_sub(1));
+    for class in EVERY_CLASS {
+        holds(System { forgets: true, faults, ..two_replicas(class) });
+    }
+}
+
+#[test]
 fn a_provider_that_can_be_asked_and_one_that_must_not_be_tried_twice() {
     for class in [RefreshClass::Overlap(BRIEF_WINDOW), RefreshClass::SingleUse, RefreshClass::Family] {
         let asked = System { introspects: true, ..two_replicas(class) };
@@ -106,8 +116,16 @@ fn every_sabotage_is_noticed() {
         (Sabotage::ValidatesBeforeItCommits, "S8 received is durable first"),
         (Sabotage::SendsWithoutALookAtTheLease, "S1 one call at a time"),
         (Sabotage::EndsWithoutALookAtTheRecord, "S6 refused is the newest"),
+        (Sabotage::OverlooksForks, "S13 one successor goes on"),
     ] {
-        let system = System { sabotage: Some(sabotage), faults: 2, ..two_replicas(RefreshClass::Family) };
+        let system = match sabotage {
+            // A strict provider makes no second successor.
+            Sabotage::OverlooksForks => {
+                System { forgets: true, faults: 0, ..two_replicas(RefreshClass::Overlap(WINDOW)) }
+            }
+            _ => System { faults: 2, ..two_replicas(RefreshClass::Family) },
+        };
+        let system = System { sabotage: Some(sabotage), ..system };
         let noticed = HasDiscoveries::AnyOf(BTreeSet::from([law]));
         let checker = system.checker().finish_when(noticed).spawn_bfs().join();
         let Some(path) = checker.discovery(law) else { panic!("{sabotage:?} keeps \"{law}\"") };
@@ -126,7 +144,8 @@ fn holds(system: System) {
         system.renewals,
         system.faults,
         if system.sign_out { ", a sign-out" } else { "" },
-    ) + if system.clocks.len() > 1 { ", clocks apart" } else { "" };
+    ) + if system.forgets { ", the store forgets" } else { "" }
+        + if system.clocks.len() > 1 { ", clocks apart" } else { "" };
     let checker = system.checker().spawn_bfs().join();
     say(&format!("{title}: {} states, {} deep", checker.unique_state_count(), checker.max_depth()));
     let mut found = checker.discoveries();

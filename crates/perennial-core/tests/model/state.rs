@@ -1,8 +1,10 @@
 //! A state of the whole: the store, the replicas, the browsers, the network, the provider, and what a witness noted.
 
 use perennial_core::Timestamp;
-use perennial_core::record::{Attempted, EndReason, Lost, Phase, Record};
+use perennial_core::record::{Attempted, EndReason, Kept, Lost, Phase, Record};
+use perennial_core::session::Generation;
 
+use crate::memory::{Past, Reading};
 use crate::provider::{Answer, Provider, Serial};
 use crate::values::{Held, Stored, Tokens};
 
@@ -11,6 +13,8 @@ use crate::values::{Held, Stored, Tokens};
 pub(crate) struct State {
     pub(crate) now: Timestamp,
     pub(crate) record: Option<Stored>,
+    /// What the record was before; `None` where the store forgets nothing, or has already.
+    pub(crate) past: Option<Past>,
     pub(crate) replicas: Vec<Replica>,
     /// Every cookie that ever reached a browser. A request may bring any of them: tabs, clones of the jar, and a
     /// `Set-Cookie` that arrives late and puts an older one back are all this.
@@ -30,13 +34,13 @@ pub(crate) enum Replica {
     /// No flight for this session.
     Idle,
     /// Planned to call; the intent is not written yet.
-    Claim { newest: Tokens, intent: Held, clock: Clock, read_is_current: bool },
+    Claim { newest: Tokens, intent: Held, clock: Clock, reading: Reading },
     /// The request is out.
     Call { newest: Tokens, intent: Held, clock: Clock, sent_at: Timestamp, line: Line },
     /// Something came of it and was judged by the record as it was read; the verdict is not written yet.
-    Settle { newest: Tokens, intent: Held, clock: Clock, came: Came, judged: Stored, read_is_current: bool },
+    Settle { newest: Tokens, intent: Held, clock: Clock, came: Came, judged: Stored, reading: Reading },
     /// On the way to write the tombstone; the record is read once more before.
-    End { cookie: Tokens, reason: Ending, read: Option<(Option<Stored>, bool)> },
+    End { cookie: Tokens, reason: Ending, read: Option<(Option<Stored>, Reading)> },
 }
 
 /// How far a replica's clock is from the true time, in milliseconds.
@@ -101,12 +105,17 @@ pub(crate) struct Witness {
     pub(crate) uncommitted: bool,
     /// Refresh tokens that went out and may be spent.
     pub(crate) sent: Vec<Sent>,
+    /// Refresh tokens that went out under an intent the store has forgotten: nobody can know that they did.
+    pub(crate) untold: Vec<Serial>,
+    /// Cookie and record held two successors at one generation, and this one's went on.
+    pub(crate) forked: Option<Kept>,
 }
 
 /// A refresh token that went out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Sent {
     pub(crate) refresh_token: Serial,
+    pub(crate) generation: Generation,
     /// When it did first.
     pub(crate) first: Timestamp,
     /// How often, without the times it came back unspent for certain.
@@ -123,6 +132,8 @@ pub(crate) enum Law {
     S6,
     S7,
     S8,
+    S12,
+    S13,
 }
 
 impl Came {
@@ -143,6 +154,18 @@ impl Ending {
         match self {
             Ending::SignOut => EndReason::SignedOut,
             Ending::Refused => EndReason::Refused,
+        }
+    }
+}
+
+impl Replica {
+    /// How current what it has read of the record is, if it is about to write by that.
+    pub(crate) fn reading(&mut self) -> Option<&mut Reading> {
+        match self {
+            Self::Claim { reading, .. } | Self::Settle { reading, .. } | Self::End { read: Some((_, reading)), .. } => {
+                Some(reading)
+            }
+            Self::Idle | Self::Call { .. } | Self::End { read: None, .. } => None,
         }
     }
 }
@@ -198,17 +221,11 @@ impl State {
                 }
             }
         }
-        self.record = Some(new);
-        for (replica, place) in self.replicas.iter_mut().enumerate() {
-            match place {
-                Replica::Claim { read_is_current, .. }
-                | Replica::Settle { read_is_current, .. }
-                | Replica::End { read: Some((_, read_is_current)), .. }
-                    if replica != writer =>
-                {
-                    *read_is_current = false;
-                }
-                _ => {}
+        let old = self.record.replace(new);
+        let remembered = self.past.as_mut().map(|past| past.note(old)).is_some();
+        for replica in (0..self.replicas.len()).filter(|replica| *replica != writer) {
+            if let Some(reading) = self.replicas[replica].reading() {
+                *reading = if remembered { reading.behind() } else { Reading::STALE };
             }
         }
     }

@@ -11,6 +11,7 @@ use stateright::{Model, Property};
 
 use crate::driver::{fingerprint, spend_fault};
 use crate::laws;
+use crate::memory::Past;
 use crate::provider::{Answer, Provider};
 use crate::state::{Came, Clock, Ending, Line, Replica, State, Witness};
 use crate::values::Tokens;
@@ -30,6 +31,8 @@ pub(crate) struct System {
     pub(crate) renewals: u64,
     /// Crashes, lost or late requests and answers, failed writes, slow preparations: so many in all.
     pub(crate) faults: u8,
+    /// Whether the store may lose the last of what it acknowledged, once.
+    pub(crate) forgets: bool,
     /// Whether the user signs out at some time.
     pub(crate) sign_out: bool,
     pub(crate) sabotage: Option<Sabotage>,
@@ -64,6 +67,8 @@ pub(crate) enum Sabotage {
     SendsWithoutALookAtTheLease,
     /// A refusal ends the session whatever the record has become since.
     EndsWithoutALookAtTheRecord,
+    /// Of two successors at one generation each cookie goes on with its own.
+    OverlooksForks,
 }
 
 /// One step of somebody. A replica's number is its place in the state it steps from: places are sorted after each step.
@@ -109,6 +114,8 @@ pub(crate) enum Action {
     ReadToEnd(usize),
     WriteEnd(usize),
     Crash(usize),
+    /// The store loses its last writes: so many.
+    StoreForgets(u8),
 }
 
 impl Model for System {
@@ -120,6 +127,7 @@ impl Model for System {
         vec![State {
             now: Timestamp::from_unix_seconds(5),
             record: None,
+            past: self.forgets.then(Past::default),
             replicas: vec![Replica::Idle; self.replicas],
             cookies: vec![first],
             provider: Provider::signed_in(),
@@ -171,6 +179,8 @@ impl Model for System {
             actions.push(Action::Crash(replica));
         }
         actions.extend((0..state.strays.len()).map(Action::StrayArrives));
+        let lost_at_most = state.past.as_ref().map_or(0, Past::lost_at_most);
+        actions.extend((1..=lost_at_most).map(Action::StoreForgets));
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
@@ -229,6 +239,7 @@ impl Model for System {
                 state.replicas[replica] = Replica::Idle;
                 spend_fault(&mut state)
             }
+            Action::StoreForgets(writes) => state.forget(writes),
         };
         if !happens || state == *last {
             return None;

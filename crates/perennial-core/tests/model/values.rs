@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use perennial_core::names::ProviderId;
-use perennial_core::record::{Attempt, Intent, Phase, Record};
+use perennial_core::record::{Attempt, Intent, Phase, Record, Successor};
 use perennial_core::secret::{AccessToken, RefreshToken};
 use perennial_core::session::{Generation, SessionState, TokenSet};
 use perennial_core::{SecureRandom, Timestamp};
@@ -32,6 +32,11 @@ impl Tokens {
         let (refresh_token, issued_at) = record.sealed.split_first()?;
         let issued_at = Timestamp::from_unix_millis(i64::from_be_bytes(issued_at.try_into().ok()?));
         Some(Self { generation: record.generation, refresh_token: *refresh_token, issued_at })
+    }
+
+    /// What tells these tokens from others of the same generation.
+    pub(crate) fn successor(self) -> Successor<Serial> {
+        Successor { issued_at: self.issued_at, refresh_token: self.refresh_token }
     }
 
     /// When the access token dies.
@@ -104,7 +109,7 @@ pub(crate) fn new_attempt<'a>(used: impl Iterator<Item = &'a Attempt>) -> Attemp
     ATTEMPTS.iter().find(|name| !used.contains(name)).expect("more names than attempts at a time").clone()
 }
 
-static ATTEMPTS: LazyLock<Vec<Attempt>> = LazyLock::new(|| (0..5).map(|seed| Attempt::new(&Fixed(seed))).collect());
+static ATTEMPTS: LazyLock<Vec<Attempt>> = LazyLock::new(|| (0..7).map(|seed| Attempt::new(&Fixed(seed))).collect());
 
 struct Fixed(u8);
 
