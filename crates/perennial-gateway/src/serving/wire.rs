@@ -175,3 +175,36 @@ pub(super) async fn begins_http2(io: &mut (impl AsyncRead + Unpin)) -> io::Resul
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::serving::seats::Seats;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_may_take_nothing_for_as_long_as_the_limit_and_no_longer() {
+        let seats = Seats::new(1, 1);
+        let one = seats.one().await.expect("a seat");
+        let seat = seats.seat(one, Ipv4Addr::LOCALHOST.into(), false).expect("a seat");
+        // One byte fits in between.
+        let (ours, mut client) = tokio::io::duplex(1);
+        let mut wire = Wire::http2(ours, BytesMut::new(), seat, Duration::from_secs(60));
+        let client = tokio::spawn(async move {
+            for _ in 0..2 {
+                sleep(Duration::from_secs(59)).await;
+                client.read_u8().await.expect("a byte");
+            }
+            client
+        });
+        wire.write_all(b"abc").await.expect("each pause is shorter");
+        let began = Instant::now();
+        let error = wire.write_all(b"d").await.expect_err("nothing is taken any more");
+        assert_eq!((error.kind(), began.elapsed()), (io::ErrorKind::TimedOut, Duration::from_secs(60)));
+        drop(client.await.expect("no panic"));
+    }
+}

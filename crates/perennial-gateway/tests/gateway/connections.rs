@@ -175,6 +175,20 @@ async fn connections_are_counted_by_address_and_in_all() {
     second.until("ok").await;
 }
 
+/// How long exactly, a test of the connection's bytes says, in paused time.
+#[tokio::test]
+async fn whoever_takes_nothing_of_an_answer_is_let_go() {
+    // More than the system keeps for both sides.
+    const SIZE: usize = 32 << 20;
+    let stage = Stage::with(&format!("[limits]\nanswer_wait = \"1s\"\nconnections = 1\n{PUBLIC}")).await;
+    let mut silent = Wire::open(stage.gateway.address).await;
+    silent.write(format!("GET /large/{SIZE} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    silent.until("\r\n\r\n").await;
+    let next = raw(stage.gateway.address, "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(verdict(&next).0, 200, "its seat, the only one, is free");
+    assert!(silent.rest().await.len() < SIZE, "it was cut off");
+}
+
 #[tokio::test]
 async fn sign_ins_and_renewals_have_a_rate_for_each_client() {
     let stage = Stage::with(&format!(
