@@ -156,12 +156,14 @@ export function providerEnvironment(provider, secret) {
 
 /** The gateway in front of `upstream`, on its own port, with a store that outlives it. */
 export class Gateway {
-  constructor({ provider, upstream, port, store, secret = newSecret(), env = {}, extra = [], name = 'gateway' }) {
+  /** With a file, if there is one, which says all; else by the quick start. */
+  constructor({ provider, upstream, port, store, config, secret = newSecret(), env = {}, extra = [], name = 'gateway' }) {
     this.url = `http://127.0.0.1:${port}`
     this.secret = secret
     this.name = name
+    const quick = ['--listen', `127.0.0.1:${port}`, '--public-url', this.url, '--upstream', upstream.url, '--store', store]
     this.#command = [
-      ['serve', '--listen', `127.0.0.1:${port}`, '--public-url', this.url, '--upstream', upstream.url, '--store', store, ...extra],
+      ['serve', ...(config ? ['--config', config] : quick), ...extra],
       { env: { ...providerEnvironment(provider, secret), RUST_LOG: 'info', ...env } },
     ]
   }
