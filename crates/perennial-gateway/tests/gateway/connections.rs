@@ -55,9 +55,9 @@ async fn curl_speaks_tls_and_http2_and_sees_a_new_certificate_without_a_restart(
         assert!(answer.contains(&format!("[\"host\",\"app.example:{port}\"]")), "{answer}");
         assert!(answer.contains("[\"cookie\",\"a=b\"]"), "{answer}");
     }
-    assert!(
-        raw(stage.gateway.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.is_empty() || stage.upstream.hits() == 2
-    );
+    let plain = raw(stage.gateway.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(!plain.contains("HTTP/"), "nothing is said without TLS: {plain:?}");
+    assert_eq!(stage.upstream.hits(), 2);
     certificate(folder.path(), "app.example");
     assert_eq!(stage.gateway.gateway.certificates().map(Certificates::reload), Some(Ok(true)));
     assert!(ask(&first, "--http2").await.is_err(), "the certificate of before is not shown any more");
