@@ -11,7 +11,7 @@ use crate::harness::{PATIENCE, Stage, Wire, raw, verdict};
 const PUBLIC: &str = "[[routes]]\npath = \"/\"\nupstream = \"UPSTREAM\"\naccess = \"public\"\n";
 
 /// A certificate of its own for `name`, as files.
-fn certificate(folder: &std::path::Path, name: &str) -> CertificateFiles {
+pub(crate) fn certificate(folder: &std::path::Path, name: &str) -> CertificateFiles {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let files = CertificateFiles {
         cert_file: folder.join(format!("{name}.crt")),
@@ -22,7 +22,7 @@ fn certificate(folder: &std::path::Path, name: &str) -> CertificateFiles {
     files
 }
 
-fn tls_section(files: &CertificateFiles) -> String {
+pub(crate) fn tls_section(files: &CertificateFiles) -> String {
     format!("[tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\n", files.cert_file.display(), files.key_file.display())
 }
 

@@ -1,9 +1,15 @@
 //! A client of HTTP/2 that writes its frames byte by byte (RFC 9113 §4, §6) and reads what is done about them.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::harness::PATIENCE;
 
@@ -56,16 +62,55 @@ pub(crate) enum End {
     Closed,
 }
 
+/// How clients of HTTP/2 reach a gateway.
+pub(crate) enum Way {
+    /// By prior knowledge.
+    Plain,
+    /// As they agree on over TLS.
+    Tls(TlsConnector),
+}
+
+impl Way {
+    /// Over TLS, to a server that shows this certificate.
+    pub(crate) fn tls(certificate: &Path) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(certificate).expect("a certificate")).expect("a good one");
+        let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let mut config = versions.expect("versions").with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Self::Tls(TlsConnector::from(Arc::new(config)))
+    }
+
+    pub(crate) async fn connect(&self, address: SocketAddr) -> Box<dyn Io> {
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        let Self::Tls(connector) = self else { return Box::new(stream) };
+        let name = ServerName::try_from("app.example").expect("a name");
+        let stream = connector.connect(name, stream).await.expect("TLS");
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        Box::new(stream)
+    }
+}
+
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Io for S {}
+
 /// A connection on which HTTP/2 was begun.
 pub(crate) struct Peer {
-    stream: TcpStream,
+    stream: Box<dyn Io>,
     read: Vec<u8>,
 }
 
 impl Peer {
-    /// With the preface and settings that ask for nothing.
+    /// Without TLS, with the preface and settings that ask for nothing.
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        let mut peer = Self { stream: TcpStream::connect(address).await.expect("a connection"), read: Vec::new() };
+        Self::over(&Way::Plain, address).await
+    }
+
+    /// The same in this way.
+    pub(crate) async fn over(way: &Way, address: SocketAddr) -> Self {
+        let mut peer = Self { stream: way.connect(address).await, read: Vec::new() };
         peer.write(PREFACE).await;
         peer.send(&[Frame(SETTINGS, 0, 0, Vec::new())]).await;
         peer

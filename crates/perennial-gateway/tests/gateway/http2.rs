@@ -1,8 +1,11 @@
 //! Attacks on HTTP/2 (RFC 9113 §5.4, §6, §8, §10.5), each written frame by frame over a connection of its own. Each is refused, and an
 //! honest connection beside it is served on.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::connections::{certificate, tls_section};
 use crate::frames::*;
-use crate::harness::{Stage, Wire, verdict};
+use crate::harness::{PATIENCE, Stage};
 
 const PUBLIC: &str = "[[routes]]\npath = \"/\"\nupstream = \"UPSTREAM\"\naccess = \"public\"\n";
 
@@ -18,7 +21,7 @@ const REFUSED_STREAM: End = End::Reset(7);
 const GET: [(&str, &str); 4] = [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/echo")];
 const POST: [(&str, &str); 4] = [(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/echo")];
 
-/// Takes HTTP/2 without TLS; what follows the preface is the same over TLS.
+/// Takes HTTP/2 without TLS.
 async fn stage(limits: &str) -> Stage {
     Stage::with(&format!("http2 = true\n{limits}{PUBLIC}")).await
 }
@@ -43,24 +46,31 @@ fn open(lines: &[(&str, &str)]) -> Frame {
     Frame(HEADERS, END_HEADERS, 1, fields(&[&POST[..], lines].concat()))
 }
 
-/// Runs a table of attacks against one gateway. Those on a stream are made on the first, those on the connection on any.
-async fn all_refused(table: Vec<(&str, Vec<Frame>, End)>) -> Stage {
-    let stage = stage("").await;
-    let mut honest = Peer::open(stage.gateway.address).await;
+/// Runs a table of attacks without TLS and over it, and tells how many requests the upstream saw. Those on a stream are made on the
+/// first, those on the connection on any.
+async fn all_refused(table: Vec<(&str, Vec<Frame>, End)>) -> usize {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = certificate(folder.path(), "app.example");
+    let secure = Stage::with(&(tls_section(&files) + PUBLIC)).await;
+    let ways = [(Way::Plain, stage("").await), (Way::tls(&files.cert_file), secure)];
     let mut wrong = Vec::new();
-    for (at, (what, frames, expected)) in (0..).zip(table) {
-        let mut peer = Peer::open(stage.gateway.address).await;
-        peer.send(&frames).await;
-        let end = if matches!(expected, End::GoAway(_)) { peer.end().await } else { peer.end_of(1).await };
-        if end != expected {
-            wrong.push(format!("{what}: {end:?} in place of {expected:?}"));
+    for (way, stage) in &ways {
+        let address = stage.gateway.address;
+        let mut honest = Peer::over(way, address).await;
+        for (at, (what, frames, expected)) in (0..).zip(&table) {
+            let mut peer = Peer::over(way, address).await;
+            peer.send(frames).await;
+            let end = if matches!(expected, End::GoAway(_)) { peer.end().await } else { peer.end_of(1).await };
+            if end != *expected {
+                wrong.push(format!("{what}: {end:?} in place of {expected:?}"));
+            }
+            let turn = at * 2 + 1;
+            honest.send(&[request(turn, &[GET[0], GET[1], GET[2], (":path", "/healthz")])]).await;
+            assert_eq!(honest.end_of(turn).await, End::Status(200), "the honest connection, after {what}");
         }
-        let turn = at * 2 + 1;
-        honest.send(&[request(turn, &[GET[0], GET[1], GET[2], (":path", "/healthz")])]).await;
-        assert_eq!(honest.end_of(turn).await, End::Status(200), "the honest connection, after {what}");
     }
     assert_eq!(wrong, Vec::<String>::new());
-    stage
+    ways.iter().map(|(_, stage)| stage.upstream.hits()).sum()
 }
 
 #[tokio::test]
@@ -70,7 +80,7 @@ async fn frames_that_break_the_protocol_end_the_connection() {
     let window = |stream, add: u32| frame(WINDOW_UPDATE, 0, stream, &add.to_be_bytes());
     let head = || frame(HEADERS, END_STREAM, 1, &fields(&GET));
     let block = |bytes: &[u8]| frame(HEADERS, END_HEADERS | END_STREAM, 1, bytes);
-    let stage = all_refused(vec![
+    let seen = all_refused(vec![
         ("a frame larger than agreed", block(&[0; 16_385]), FRAME_SIZE),
         ("DATA on an idle stream", frame(DATA, 0, 1, b"x"), PROTOCOL),
         ("DATA on no stream", frame(DATA, 0, 0, b"x"), PROTOCOL),
@@ -101,7 +111,7 @@ async fn frames_that_break_the_protocol_end_the_connection() {
         ("a name without an end", block(&[0, 9, b'x']), PROTOCOL),
     ])
     .await;
-    assert_eq!(stage.upstream.hits(), 0);
+    assert_eq!(seen, 0);
 }
 
 #[tokio::test]
@@ -109,7 +119,7 @@ async fn requests_that_are_none_are_reset_or_refused() {
     let body =
         |length, body: &[u8]| vec![open(&[("content-length", length)]), Frame(DATA, END_STREAM, 1, body.to_vec())];
     let swapped = vec![request(1, &[GET[0], GET[1], ("x", "y"), GET[2], GET[3]])];
-    let stage = all_refused(vec![
+    let seen = all_refused(vec![
         ("Connection", with(&[("connection", "close")]), RESET),
         ("Transfer-Encoding", with(&[("transfer-encoding", "chunked")]), RESET),
         ("Keep-Alive", with(&[("keep-alive", "9")]), RESET),
@@ -139,7 +149,7 @@ async fn requests_that_are_none_are_reset_or_refused() {
         ("too many lines", with(&[("x", "y"); 129]), End::Status(431)),
     ])
     .await;
-    assert_eq!(stage.upstream.hits(), 0);
+    assert_eq!(seen, 0);
 }
 
 /// The upstream may have seen the beginning of these, and never an end.
@@ -192,6 +202,27 @@ async fn floods_end_the_connection() {
     .await;
 }
 
+#[tokio::test]
+async fn so_many_streams_may_be_taken_back_or_wrong_on_one_connection_and_not_one_more() {
+    let stage = stage("").await;
+    let taken_back = |at| vec![request(at, &GET), Frame(RST_STREAM, 0, at, vec![0, 0, 0, 8])];
+    let wrong = |at| vec![request(at, &[&GET[..], &[("connection", "close")]].concat())];
+    type Streams<'a> = &'a dyn Fn(u32) -> Vec<Frame>;
+    for (what, bad, count, expected) in [
+        ("taken back", &taken_back as Streams<'_>, 20, End::Status(200)),
+        ("taken back", &taken_back, 21, ENHANCE_YOUR_CALM),
+        ("wrong", &wrong, 256, End::Status(200)),
+        ("wrong", &wrong, 257, ENHANCE_YOUR_CALM),
+    ] {
+        let mut frames: Vec<_> = (0..count).flat_map(|at| bad(at * 2 + 1)).collect();
+        let last = count * 2 + 1;
+        frames.push(request(last, &GET));
+        let mut peer = Peer::open(stage.gateway.address).await;
+        peer.send(&frames).await;
+        assert_eq!(peer.end_of(last).await, expected, "{count} {what}");
+    }
+}
+
 /// Each of these asks for an answer. Whoever takes none is not read from any more, and is let go after `answer_wait`.
 #[tokio::test]
 async fn floods_whose_answers_nobody_takes_are_not_read_and_then_let_go() {
@@ -206,12 +237,20 @@ async fn floods_whose_answers_nobody_takes_are_not_read_and_then_let_go() {
 
 #[tokio::test]
 async fn a_preface_that_is_none_is_no_request() {
-    let stage = stage("").await;
-    let mut wire = Wire::open(stage.gateway.address).await;
-    wire.write("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n").await;
-    let answer = wire.rest().await;
-    assert!(answer.is_empty() || verdict(&answer).0 == 400, "{answer}");
-    assert_eq!(stage.upstream.hits(), 0);
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = certificate(folder.path(), "app.example");
+    let secure = Stage::with(&(tls_section(&files) + PUBLIC)).await;
+    for (way, stage) in [(Way::Plain, stage("").await), (Way::tls(&files.cert_file), secure)] {
+        let mut stream = way.connect(stage.gateway.address).await;
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("written");
+        let mut answer = Vec::new();
+        // A reset is an end as well.
+        let reading = async { drop(stream.read_to_end(&mut answer).await) };
+        tokio::time::timeout(PATIENCE, reading).await.expect("closed in time");
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(!answer.contains("200"), "{answer}");
+        assert_eq!(stage.upstream.hits(), 0);
+    }
 }
 
 #[tokio::test]
