@@ -26,6 +26,8 @@ pub(crate) struct Fleet {
 #[derive(Default)]
 struct Replica {
     running: Option<Arc<Engine>>,
+    /// One is draining: the next starts when it is gone, as whoever has a store for itself must.
+    stopping: bool,
     lives: usize,
 }
 
@@ -58,7 +60,7 @@ impl Fleet {
     pub(crate) fn boot(&self, replica: usize) {
         let lives = {
             let mut place = lock(&self.replicas[replica]);
-            if place.running.is_some() {
+            if place.running.is_some() || place.stopping {
                 return;
             }
             place.lives += 1;
@@ -83,7 +85,12 @@ impl Fleet {
 
     /// Stops a replica as an operator does: no new requests, renewals come to their end, then it goes.
     pub(crate) async fn stop(&self, replica: usize) {
-        let Some(engine) = lock(&self.replicas[replica]).running.take() else { return };
+        let engine = {
+            let mut place = lock(&self.replicas[replica]);
+            let Some(engine) = place.running.take() else { return };
+            place.stopping = true;
+            engine
+        };
         self.world.note(format_args!("{} drains", engine.life));
         let drained = tokio::time::timeout(DRAIN, engine.auth.drain()).await;
         if drained.is_ok() {
@@ -91,6 +98,7 @@ impl Fleet {
         }
         self.world.note(format_args!("{} is gone", engine.life));
         engine.life.die(self.world.now());
+        lock(&self.replicas[replica]).stopping = false;
     }
 }
 

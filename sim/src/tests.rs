@@ -73,6 +73,13 @@ fn a_replica_whose_clock_is_behind_keeps_the_shortest_interval() {
     }
 }
 
+/// Found by the simulation. A request waited for the trial of a provider in trouble, which failed, and went on with the
+/// generation that was the newest before the wait; another replica had renewed, which killed that access token.
+#[test]
+fn who_waited_for_a_pass_in_vain_looks_at_the_record_again() {
+    assert_eq!(run(Scenario::draw(2466)).breach, None);
+}
+
 #[test]
 fn a_write_over_a_changed_record_is_seen() {
     is_seen(Sabotage::DropCompareAndSwap, crowded, &["S1", "S1 intent", "S2", "S3", "S4", "S5"]);

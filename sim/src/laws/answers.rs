@@ -25,7 +25,11 @@ impl World {
     pub(crate) fn judge_answer(&self, asking: &Asking<'_>, answer: &Answer) {
         let Asking { life, presented, .. } = asking;
         let family = presented.family;
-        if answer.status == 503 {
+        let unfinished = asking.wish == Wish::SignOut && answer.body["error"] == "sign_out_unfinished";
+        if unfinished && !life.store_failed_between(asking.began, self.now()) {
+            self.book().accuse("S7", format!("{life} did not finish signing s{family} out, with a store that works"));
+        }
+        if answer.status == 503 && !unfinished {
             self.book().tally.suspended += 1;
             if answer.retry_after.is_none_or(|seconds| seconds == 0) {
                 self.book().accuse("S7", format!("s{family} got 503 without Retry-After from {life}"));
@@ -44,6 +48,8 @@ impl World {
         let expected: &[u16] = match asking.wish {
             Wish::Session => &[200],
             Wish::Data | Wish::Refresh | Wish::Unauthorized(_) => &[200, 401, 503],
+            // It is written down later: there is nothing to be repeated.
+            Wish::SignOut if unfinished => &[503],
             Wish::SignOut => &[200, 302],
         };
         if !expected.contains(&answer.status) {

@@ -18,7 +18,7 @@ use perennial_core::renewal::RenewalPolicy;
 use tokio::sync::Mutex as AsyncMutex;
 
 pub(crate) use identity::Identity;
-pub(crate) use outage::RefreshPass;
+pub(crate) use outage::{Denied, RefreshPass};
 pub use report::{ProviderReport, Refreshing};
 pub(crate) use token_endpoint::Revocation;
 

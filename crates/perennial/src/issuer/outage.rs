@@ -27,6 +27,14 @@ pub(crate) struct RefreshGate {
     per_second: u32,
 }
 
+/// No pass.
+pub(crate) struct Denied {
+    /// Try again then.
+    pub(crate) until: Timestamp,
+    /// Whether there was a wait for one, in which others may have renewed.
+    pub(crate) waited: bool,
+}
+
 /// The right to send one refresh request; given back with what came of it, or by being dropped.
 pub(crate) struct RefreshPass {
     gate: Arc<RefreshGate>,
@@ -49,12 +57,12 @@ impl RefreshGate {
         })
     }
 
-    /// Waits for a pass, for `patience` at most. `Err`: try again then.
+    /// Waits for a pass, for `patience` at most.
     ///
     /// While the provider is left alone nobody waits; for a seat, a slot and the end of a trial one does.
-    async fn admit(self: &Arc<Self>, edges: &Edges, turn: Turn, patience: Duration) -> Result<RefreshPass, Timestamp> {
+    async fn admit(self: &Arc<Self>, edges: &Edges, turn: Turn, patience: Duration) -> Result<RefreshPass, Denied> {
         if let Some(until) = self.breaker().held_until(edges.now()) {
-            return Err(until);
+            return Err(Denied { until, waited: false });
         }
         let deadline = Instant::now() + patience;
         let (seat, mut waited) = match self.seats.clone().try_acquire_owned() {
@@ -63,7 +71,7 @@ impl RefreshGate {
                 let _queued = Queued::behind(&self.queueing);
                 match timeout_at(deadline, self.seats.clone().acquire_owned()).await {
                     Ok(Ok(seat)) => (seat, true),
-                    _ => return Err(edges.now() + self.backlog()),
+                    _ => return Err(Denied { until: edges.now() + self.backlog(), waited: true }),
                 }
             }
         };
@@ -74,9 +82,9 @@ impl RefreshGate {
             tried.as_mut().enable();
             let admission = self.breaker().admit(edges.now(), turn, self.per_second);
             match admission {
-                Admission::HoldUntil(until) => return Err(until),
+                Admission::HoldUntil(until) => return Err(Denied { until, waited }),
                 Admission::AwaitTrial if timeout_at(deadline, tried).await.is_ok() => waited = true,
-                Admission::AwaitTrial => return Err(edges.now() + TRIAL_PAUSE),
+                Admission::AwaitTrial => return Err(Denied { until: edges.now() + TRIAL_PAUSE, waited: true }),
                 Admission::After(wait, pass) => {
                     let gate = self.clone();
                     waited |= !wait.is_zero();
@@ -86,7 +94,7 @@ impl RefreshGate {
                     }
                     // The breaker may have opened during the wait.
                     return match self.breaker().held_until(edges.now()) {
-                        Some(until) => Err(until),
+                        Some(until) => Err(Denied { until, waited }),
                         None => Ok(pass),
                     };
                 }
@@ -159,9 +167,8 @@ impl IssuerClient {
         self.gate.queueing.load(Ordering::Relaxed)
     }
 
-    /// Lets an attempt through that follows a failed one (`Turn::Again`) or does not, after `patience` at most. `Err`: try
-    /// again then.
-    pub(crate) async fn admit(&self, edges: &Edges, turn: Turn, patience: Duration) -> Result<RefreshPass, Timestamp> {
+    /// Lets an attempt through that follows a failed one (`Turn::Again`) or does not, after `patience` at most.
+    pub(crate) async fn admit(&self, edges: &Edges, turn: Turn, patience: Duration) -> Result<RefreshPass, Denied> {
         self.gate.admit(edges, turn, patience).await
     }
 

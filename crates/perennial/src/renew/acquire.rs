@@ -14,7 +14,7 @@ use perennial_store::{StoreError, Swap, Version};
 
 use crate::engine::Inner;
 use crate::event::RenewalReason;
-use crate::issuer::RefreshPass;
+use crate::issuer::{Denied, RefreshPass};
 use crate::ledger::{Standing, record_key};
 use crate::outcome::{Ask, Outcome};
 
@@ -98,7 +98,10 @@ impl Inner {
                                 continue;
                             }
                             Ok(granted) => granted,
-                            Err(until) => return kept(until),
+                            Err(Denied { until, waited: false }) => return kept(until),
+                            Err(Denied { until, waited: true }) => {
+                                return Acquired::Landed(self.turned_away(cookie, newest, ask, until).await);
+                            }
                         },
                     };
                     let intent = intent.counted(standing.record.as_ref());
@@ -109,6 +112,29 @@ impl Inner {
                     }
                 }
             }
+        }
+    }
+
+    /// A pass was waited for in vain. Whoever had one meanwhile may have renewed, here or at another replica, which at some
+    /// providers kills the access token of the generation that was newest before the wait.
+    async fn turned_away(
+        &self,
+        cookie: &Arc<SessionState>,
+        before: Arc<SessionState>,
+        ask: &Ask,
+        until: Timestamp,
+    ) -> Outcome {
+        let standing = self.standing(cookie).await;
+        let now = self.now();
+        let kept = |state| Outcome::Kept { state, retry_after: until.since(now) };
+        match standing {
+            Ok(Ok(Standing { newest, phase, .. })) if !self.is_due(&newest, phase.as_ref(), ask, now) => {
+                Outcome::Newest { state: newest, renewed: false }
+            }
+            Ok(Ok(standing)) => kept(standing.newest),
+            Ok(Err(reason)) => Outcome::Ended(reason),
+            // The store answered before the wait.
+            Err(_) => kept(before),
         }
     }
 
