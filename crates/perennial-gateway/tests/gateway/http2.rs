@@ -118,6 +118,10 @@ async fn frames_that_break_the_protocol_end_the_connection() {
 async fn requests_that_are_none_are_reset_or_refused() {
     let body =
         |length, body: &[u8]| vec![open(&[("content-length", length)]), Frame(DATA, END_STREAM, 1, body.to_vec())];
+    let two_lengths = |one, other| {
+        let head = open(&[("content-length", one), ("content-length", other)]);
+        vec![head, Frame(DATA, END_STREAM, 1, b"xx".to_vec())]
+    };
     let swapped = vec![request(1, &[GET[0], GET[1], ("x", "y"), GET[2], GET[3]])];
     let seen = all_refused(vec![
         ("Connection", with(&[("connection", "close")]), RESET),
@@ -146,6 +150,8 @@ async fn requests_that_are_none_are_reset_or_refused() {
         ("a length in disguise", with(&[("content_length", "5")]), End::Status(400)),
         ("a length without a body", vec![request(1, &[&POST[..], &[("content-length", "3")]].concat())], RESET),
         ("a length that is no number", body("2x", b"xx"), RESET),
+        ("two lengths, the first of them right", two_lengths("2", "3"), RESET),
+        ("two lengths, the last of them right", two_lengths("3", "2"), RESET),
         ("too many lines", with(&[("x", "y"); 129]), End::Status(431)),
     ])
     .await;
