@@ -13,7 +13,8 @@ const write = process.argv.includes('--write')
 
 const PARTS = ['live', 'storm', 'renewals', 'scale', 'micro']
 const measured = Object.fromEntries(PARTS.map((name) => [name, told(name)]).filter(([, figures]) => figures !== undefined))
-const passages = Object.entries(measured).map(([name, figures]) => ['speed.md', name, `${provenance(name, figures.meta)}\n\n${tables[name](figures)}`])
+const PICTURES = { throughput: 'Requests per second with a live session, by subject', cpu: 'CPU per request with a live session, by subject' }
+const passages = Object.entries(measured).map(([name, figures]) => ['speed.md', name, [provenance(name, figures.meta), ...(name === 'live' ? shown() : []), tables[name](figures)].join('\n\n')])
 if (measured.scale && measured.renewals) passages.push(['scale.md', 'paper', paper(measured)])
 for (const [page, name, passage] of passages) {
   console.log(`\n== ${name}\n${passage}`)
@@ -21,6 +22,14 @@ for (const [page, name, passage] of passages) {
 }
 for (const name of PARTS.filter((one) => !measured[one])) console.log(`\n${name}: nothing was measured yet`)
 if (write && measured.live) pictures(measured.live)
+
+/** The pictures as the page shows them, in the reader's colours. */
+function shown() {
+  return Object.entries(PICTURES).map(([name, alt]) => `<picture>
+  <source media="(prefers-color-scheme: dark)" srcset="images/speed-${name}-dark.svg">
+  <img alt="${alt}" src="images/speed-${name}-light.svg">
+</picture>`)
+}
 
 function told(name) {
   const file = path.join(root, `target/bench/${name}.json`)
