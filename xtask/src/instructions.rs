@@ -137,9 +137,10 @@ const ALLOWED: f64 = 1.05;
 /// The same where another compiler counted, whose code differs by that much.
 const ALLOWED_ELSEWHERE: f64 = 1.25;
 
-/// How often a step is taken in the two runs whose difference counts.
+/// How often a step is taken in the two runs whose difference counts. Two processes differ by up to 100,000 instructions before the
+/// first step, from the random keys of their maps: over 300 steps that is under 1 % of each.
 const FEW: u64 = 100;
-const MANY: u64 = 300;
+const MANY: u64 = 400;
 
 const REMEDY: &str =
     "Make it take fewer, or say in the commit why it takes more and run `cargo xtask instructions --write`";
