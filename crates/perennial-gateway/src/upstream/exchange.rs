@@ -11,8 +11,8 @@ use http::header::{CONNECTION, EXPECT, HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use hyper::client::conn::http1::SendRequest;
 
+use super::carrier::Carrier;
 use super::expect::Gate;
 use super::pool::{Pool, Stream};
 use super::target::{Link, Target, Used, root_cause};
@@ -36,11 +36,11 @@ pub(super) async fn send(
     gate: Option<&Gate>,
 ) -> Result<Response<Streamed>, Failure> {
     match link {
-        Link::Http1 { mut sender, used } => {
+        Link::Http1 { mut carrier, used } => {
             let request = in_http1(request);
-            match sender.try_send_request(request).await {
+            match carrier.send(request).await {
                 Ok(response) => {
-                    let place = Place::Alone { sender, pool: target.pool.clone(), gate: gate.cloned() };
+                    let place = Place::Alone { carrier, pool: target.pool.clone(), gate: gate.cloned() };
                     Ok(response.map(|incoming| Streamed::new(incoming, place)))
                 }
                 Err(mut error) => Err(failure(error.take_message(), error.error(), used)),
@@ -113,7 +113,7 @@ pub(crate) struct Streamed {
 /// What an answer comes on.
 enum Place {
     /// A connection that carries nothing else meanwhile.
-    Alone { sender: SendRequest<Body>, pool: Arc<Pool>, gate: Option<Gate> },
+    Alone { carrier: Carrier, pool: Arc<Pool>, gate: Option<Gate> },
     /// One among others. Held for what it gives back when it goes.
     Shared(#[expect(dead_code, reason = "it counts as long as it is there")] Stream),
 }
@@ -127,22 +127,24 @@ impl Streamed {
         streamed
     }
 
-    /// What is left when the connection itself goes to somebody else (an upgrade).
+    /// Leaves the connection to somebody else (an upgrade).
     pub(crate) fn let_go(mut self) {
-        self.place = None;
+        if let Some(Place::Alone { carrier, .. }) = self.place.take() {
+            carrier.let_go();
+        }
     }
 
     /// The answer has come whole: the connection can carry the next request, once this one is sent whole, too.
     fn complete(&mut self) {
-        let Some(Place::Alone { mut sender, pool, gate }) = self.place.take() else { return };
-        if sender.is_ready() {
-            pool.put(sender);
+        let Some(Place::Alone { mut carrier, pool, gate }) = self.place.take() else { return };
+        if carrier.is_ready() {
+            pool.put(carrier);
         } else if gate.is_some_and(|gate| gate.refuse()) {
             // The body was not asked for and will not come.
         } else {
             tokio::spawn(async move {
-                if sender.ready().await.is_ok() {
-                    pool.put(sender);
+                if carrier.until_ready().await {
+                    pool.put(carrier);
                 }
             });
         }
@@ -154,7 +156,11 @@ impl HttpBody for Streamed {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let this = &mut *self;
+        let frame = ready!(match &mut this.place {
+            Some(Place::Alone { carrier, .. }) => carrier.poll_frame(&mut this.incoming, cx),
+            _ => Pin::new(&mut this.incoming).poll_frame(cx),
+        });
         match &frame {
             Some(Ok(_)) if !self.incoming.is_end_stream() => {}
             Some(Err(_)) => self.place = None,

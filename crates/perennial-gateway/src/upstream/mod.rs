@@ -1,10 +1,12 @@
 //! Passing a request to an upstream and its answer back, streamed both ways. RFC 9110 §7.
 
+mod carrier;
 mod deadline;
 mod exchange;
 mod expect;
 mod frames;
 mod health;
+mod hearing;
 mod hop_by_hop;
 mod leash;
 mod pool;

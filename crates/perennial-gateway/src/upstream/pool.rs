@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::body::Body;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use tokio::time::Instant;
+
+use super::carrier::Carrier;
 
 /// The connections of one target.
 pub(super) struct Pool {
-    /// Idle ones. Each thread has a shelf that it looks at first, so that threads seldom meet.
+    /// Idle ones. Each thread has a shelf of its own: what a connection wakes is on the thread that opened it.
     shelves: Box<[Mutex<Vec<Idle>>]>,
     shared: Mutex<Vec<Shared>>,
     idle_timeout: Duration,
@@ -23,7 +25,7 @@ pub(super) struct Pool {
 }
 
 struct Idle {
-    sender: http1::SendRequest<Body>,
+    carrier: Carrier,
     since: Instant,
 }
 
@@ -38,9 +40,8 @@ pub(super) struct Stream(Arc<AtomicUsize>);
 
 impl Pool {
     pub(super) fn new(idle_timeout: Duration) -> Arc<Self> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
-            shelves: (0..threads).map(|_| Mutex::default()).collect(),
+            shelves: (0..SHELVES).map(|_| Mutex::default()).collect(),
             shared: Mutex::default(),
             idle_timeout,
             sweeping: AtomicBool::new(false),
@@ -48,26 +49,24 @@ impl Pool {
     }
 
     /// An idle connection, the one used last: it is the least likely to be closed just now.
-    pub(super) fn take(&self) -> Option<http1::SendRequest<Body>> {
-        let own = self.own_shelf();
-        let others = (0..self.shelves.len()).filter(|other| *other != own);
-        std::iter::once(own).chain(others).find_map(|shelf| {
-            let mut shelf = lock(&self.shelves[shelf]);
-            while let Some(idle) = shelf.pop() {
-                if !idle.sender.is_closed() && idle.since.elapsed() < self.idle_timeout {
-                    return Some(idle.sender);
-                }
+    pub(super) fn take(&self) -> Option<Carrier> {
+        let mut shelf = lock(self.own_shelf());
+        while let Some(mut idle) = shelf.pop() {
+            if idle.is_fit(self.idle_timeout) {
+                return Some(idle.carrier);
             }
-            None
-        })
+            idle.carrier.let_go();
+        }
+        None
     }
 
     /// Keeps a connection whose exchange is complete.
-    pub(super) fn put(self: &Arc<Self>, sender: http1::SendRequest<Body>) {
-        let mut shelf = lock(&self.shelves[self.own_shelf()]);
-        if shelf.len() < IDLE_MAX {
-            shelf.push(Idle { sender, since: Instant::now() });
+    pub(super) fn put(self: &Arc<Self>, carrier: Carrier) {
+        let mut shelf = lock(self.own_shelf());
+        if shelf.len() >= IDLE_MAX {
+            return carrier.let_go();
         }
+        shelf.push(Idle { carrier, since: Instant::now() });
         drop(shelf);
         self.begin_sweeping();
     }
@@ -90,8 +89,8 @@ impl Pool {
         (sender, place)
     }
 
-    fn own_shelf(&self) -> usize {
-        SHELF.get() % self.shelves.len()
+    fn own_shelf(&self) -> &Mutex<Vec<Idle>> {
+        &self.shelves[SHELF.get() % self.shelves.len()]
     }
 
     /// Connections that nobody needs are closed in time by one task, which ends with the last of them.
@@ -106,7 +105,8 @@ impl Pool {
         let mut left = false;
         for shelf in &self.shelves {
             let mut shelf = lock(shelf);
-            shelf.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < self.idle_timeout);
+            let unfit = shelf.extract_if(.., |idle| !idle.is_fit(self.idle_timeout));
+            unfit.for_each(|idle| idle.carrier.let_go());
             left |= !shelf.is_empty();
         }
         let mut shared = lock(&self.shared);
@@ -134,6 +134,12 @@ async fn sweep(pool: Weak<Pool>, pause: Duration) {
     }
 }
 
+impl Idle {
+    fn is_fit(&mut self, timeout: Duration) -> bool {
+        self.since.elapsed() < timeout && self.carrier.is_open()
+    }
+}
+
 impl Stream {
     fn on(streams: &Arc<AtomicUsize>) -> Self {
         streams.fetch_add(1, Ordering::Relaxed);
@@ -157,6 +163,9 @@ thread_local! {
     static SHELF: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed));
 }
 
+/// More than a machine has threads that serve; where there are more of these, some share one.
+const SHELVES: usize = 64;
+
 /// Idle connections on one shelf: as many as a burst leaves behind that is worth remembering.
 const IDLE_MAX: usize = 512;
 
@@ -173,11 +182,9 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(4);
 
     /// An HTTP/1.1 connection, and its other end.
-    async fn alone() -> (http1::SendRequest<Body>, DuplexStream) {
+    async fn alone() -> (Carrier, DuplexStream) {
         let (near, far) = duplex(1024);
-        let (sender, connection) = http1::handshake(TokioIo::new(near)).await.expect("a connection");
-        tokio::spawn(connection);
-        (sender, far)
+        (Carrier::over(TokioIo::new(near)).await.expect("a connection"), far)
     }
 
     async fn shared() -> (http2::SendRequest<Body>, DuplexStream) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::Uri;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Mutex;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use tower_service::Service as _;
 use url::Url;
 
+use super::carrier::Carrier;
 use super::health::Health;
 use super::pool::{Pool, Stream};
 use super::settings::{Protocol, UpstreamSettings};
@@ -36,7 +37,7 @@ pub(super) struct Target {
 
 /// What a request can be sent on.
 pub(super) enum Link {
-    Http1 { sender: http1::SendRequest<Body>, used: Used },
+    Http1 { carrier: Carrier, used: Used },
     Http2 { sender: http2::SendRequest<Body>, stream: Stream, used: Used },
 }
 
@@ -116,11 +117,8 @@ impl Target {
         let h2 = wants == Wants::Any && (self.protocol == Protocol::H2 || stream.connected().is_negotiated_h2());
         self.agreed_on_h2.store(h2, Ordering::Relaxed);
         if !h2 {
-            let (sender, connection) =
-                http1::handshake(stream).await.map_err(|error| Unreachable(root_cause(&error)))?;
-            // What it ends with, the sender is told.
-            tokio::spawn(connection.with_upgrades());
-            return Ok(Link::Http1 { sender, used: Used::Never });
+            let carrier = Carrier::over(stream).await.map_err(|error| Unreachable(root_cause(&error)))?;
+            return Ok(Link::Http1 { carrier, used: Used::Never });
         }
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT);
@@ -135,7 +133,7 @@ impl Target {
             let (sender, stream) = self.pool.join()?;
             return Some(Link::Http2 { sender, stream, used: Used::Before });
         }
-        self.pool.take().map(|sender| Link::Http1 { sender, used: Used::Before })
+        self.pool.take().map(|carrier| Link::Http1 { carrier, used: Used::Before })
     }
 
     /// Whether requests share connections, as far as is known.
