@@ -91,6 +91,15 @@ pub(super) const HTTP2: Setting =
     Setting::flag("http2", "take HTTP/2 without TLS from clients that begin with it; over TLS it is negotiated anyway")
         .at_start();
 
+pub(super) const WORKERS: Setting = Setting::number(
+    "workers",
+    Range::of(1, 1024, "1 to 1024"),
+    "threads that serve connections, each with an event loop of its own",
+)
+.falls_back_to("one for each processor that the process may use")
+.sample("4", "threads that serve; one for each processor unless set")
+.at_start();
+
 pub(super) const TRUSTED_PROXIES: Setting = Setting::texts(
     "trusted_proxies",
     "addresses and networks of the proxies in front, who are believed for whom a request came: `\"10.0.0.0/8\"`",
@@ -133,15 +142,16 @@ pub(super) fn serving(top: &Values, faults: &mut Vec<ConfigFault>) -> Serving {
             Err(_) => faults.push(top.fault("trusted_proxies", TRUSTED_PROXIES.remedy)),
         }
     }
-    let standard = End::default();
+    let standard = Serving::default();
     Serving {
         tls: tls(top.table("tls"), faults),
         http2: top.flag("http2"),
+        workers: top.number("workers").unwrap_or(standard.workers),
         limits: limits(top.table("limits")),
         trusted: TrustedProxies { networks, header: top.choice("forwarded_by", &kinds).unwrap_or_default() },
         end: End {
-            drain_delay: top.time("drain_delay").unwrap_or(standard.drain_delay),
-            drain_max: top.time("drain_max").unwrap_or(standard.drain_max),
+            drain_delay: top.time("drain_delay").unwrap_or(standard.end.drain_delay),
+            drain_max: top.time("drain_max").unwrap_or(standard.end.drain_max),
         },
     }
 }

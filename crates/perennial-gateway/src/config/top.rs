@@ -88,6 +88,7 @@ pub(super) const TOP: Section = Section::new(
         .note("signs out there as well; register <public_url>/auth/signout/callback first"),
         Setting::flag("dangerous_allow_http", "accept a plain http public URL on a host other than loopback")
             .note("plain http beyond this machine: cookies travel in clear"),
+        serving::WORKERS,
         serving::HTTP2,
         serving::TRUSTED_PROXIES,
         serving::FORWARDED_BY,

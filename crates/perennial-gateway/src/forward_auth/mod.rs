@@ -31,7 +31,7 @@ use self::original::Original;
 use self::unheard::{Cookies, Heard};
 use crate::gateway::{Admitted, Gateway, Inner, Way};
 use crate::refusal::GatewayRefusal;
-use crate::serving::{drain, serve};
+use crate::serving::drain;
 
 /// Where other proxies ask, and who may.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl ForwardAuth {
     /// most 30 s.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let gateway = self.gateway.clone();
-        serve(listener, self, shutdown).await;
+        gateway.lasting.serve(listener, self, shutdown).await;
         drain(&gateway.auth(), gateway.lasting.settings.end.drain_max).await;
     }
 

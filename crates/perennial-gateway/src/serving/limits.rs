@@ -6,18 +6,34 @@ use super::forwarded::TrustedProxies;
 use super::tls::Tls;
 
 /// How a gateway serves. The default is plain HTTP/1.1 for clients that are believed nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Serving {
     /// Certificates; plain HTTP if absent.
     pub tls: Option<Tls>,
     /// Whether a plain listener also takes HTTP/2 from clients that begin with it (RFC 9113 §3.3); TLS negotiates it by itself.
     pub http2: bool,
+    /// Threads that serve connections, each with an event loop of its own; with 0 the tasks of the runtime that calls
+    /// [`Gateway::serve`](crate::Gateway::serve) do. As many as the process may use processors.
+    pub workers: usize,
     /// What connections and requests may cost.
     pub limits: Limits,
     /// Who may say for whom a request came.
     pub trusted: TrustedProxies,
     /// How an end goes.
     pub end: End,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            http2: false,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            limits: Limits::default(),
+            trusted: TrustedProxies::default(),
+            end: End::default(),
+        }
+    }
 }
 
 /// What connections and requests may cost.

@@ -14,20 +14,23 @@ use tokio::sync::watch;
 use tower_service::Service;
 
 use super::connection::Line;
+use super::crew::Crew;
 use super::limits::Serving;
 use super::seats::Seats;
 
 /// A listener that is about to serve.
-pub(super) struct Listening {
+pub(super) struct Listening<'c> {
     listener: TcpListener,
     seats: Seats,
     settings: Arc<Serving>,
+    crew: &'c Crew,
 }
 
-impl Listening {
-    pub(super) fn new(listener: TcpListener, settings: Arc<Serving>) -> Self {
+impl<'c> Listening<'c> {
+    /// On `listener`, served by `crew`.
+    pub(super) fn new(listener: TcpListener, settings: Arc<Serving>, crew: &'c Crew) -> Self {
         let seats = Seats::new(settings.limits.connections, settings.limits.connections_per_address);
-        Self { listener, seats, settings }
+        Self { listener, seats, settings, crew }
     }
 
     /// Serves until `end` resolves, then lets requests under way come to their end.
@@ -66,7 +69,8 @@ impl Listening {
                     "no more connections can be taken; the next one waits"
                 );
             }
-            tokio::spawn(line.clone().serve(stream, peer, seat, watching.clone()));
+            let (line, watching) = (line.clone(), watching.clone());
+            self.crew.serve(stream, move |stream| line.serve(stream, peer, seat, watching));
         }
         let Self { listener, settings, .. } = self;
         drop((listener, watching));

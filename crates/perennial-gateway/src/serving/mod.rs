@@ -3,6 +3,7 @@
 
 mod body;
 mod connection;
+mod crew;
 mod deadline;
 pub(crate) mod forwarded;
 pub(crate) mod hygiene;
@@ -19,7 +20,7 @@ mod wire;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -31,6 +32,7 @@ use tower_service::Service;
 use perennial::{Auth, AuthBuilder};
 
 use self::connection::Line;
+use self::crew::Crew;
 pub use self::forwarded::{ForwardedBy, TrustedProxies};
 use self::life::Life;
 pub use self::limits::{End, Limits, Serving};
@@ -45,6 +47,7 @@ pub(crate) struct Lasting {
     pub(crate) settings: Arc<Serving>,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) life: Life,
+    crew: OnceLock<Crew>,
 }
 
 impl Lasting {
@@ -56,7 +59,12 @@ impl Lasting {
             config.auth = faults.into_iter().fold(auth, AuthBuilder::fault);
             None
         });
-        Self { settings: Arc::new(config.serving.clone()), certificates, life: Life::default() }
+        Self { settings: Arc::new(config.serving.clone()), certificates, life: Life::default(), crew: OnceLock::new() }
+    }
+
+    /// Those who serve, started when they are first needed.
+    fn crew(&self) -> &Crew {
+        self.crew.get_or_init(|| Crew::of(self.settings.workers))
     }
 }
 
@@ -86,7 +94,7 @@ impl Gateway {
             life.end();
             tokio::time::sleep(settings.end.drain_delay).await;
         };
-        Listening::new(listener, settings.clone()).serve(line, end).await;
+        Listening::new(listener, settings.clone(), self.lasting.crew()).serve(line, end).await;
         errands.iter().flatten().for_each(|errand| errand.abort());
         drain(&self.auth(), settings.end.drain_max).await;
     }
@@ -101,8 +109,35 @@ pub(crate) async fn drain(auth: &Auth, most: Duration) {
 
 /// Serves any service of the gateway's shape on `listener`, in plain HTTP/1.1 and with the default limits except that of an
 /// address, until `shutdown` resolves, then lets requests under way come to their end for at most 30 s. This is for a few callers
-/// who are known; for a [`Gateway`] itself use [`Gateway::serve`].
+/// who are known, and for tasks of the caller's; for a [`Gateway`] itself use [`Gateway::serve`].
 pub async fn serve<S>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
+where
+    S: Service<(Request<Body>, SocketAddr), Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+{
+    serve_on(&Crew::default(), listener, service, shutdown).await;
+}
+
+impl Lasting {
+    /// The same, by those who serve the gateway's own connections.
+    pub(crate) async fn serve<S>(&self, listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
+    where
+        S: Service<(Request<Body>, SocketAddr), Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+    {
+        serve_on(self.crew(), listener, service, shutdown).await;
+    }
+}
+
+async fn serve_on<S>(crew: &Crew, listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
 where
     S: Service<(Request<Body>, SocketAddr), Response = Response<Body>, Error = Infallible>
         + Clone
@@ -120,7 +155,7 @@ where
         shutdown.await;
         life.end();
     };
-    Listening::new(listener, settings).serve(line, end).await;
+    Listening::new(listener, settings, crew).serve(line, end).await;
 }
 
 async fn sweep_regularly(gateway: Gateway) {
