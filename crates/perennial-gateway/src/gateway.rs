@@ -102,7 +102,10 @@ impl Gateway {
     /// Serves one request that came from `peer`.
     pub async fn handle(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let span = request_span(request.headers());
-        self.respond(request, peer).instrument(span).await
+        match span.is_none() {
+            true => self.respond(request, peer).await,
+            false => Box::pin(self.respond(request, peer)).instrument(span).await,
+        }
     }
 
     async fn respond(&self, mut request: Request<Body>, peer: SocketAddr) -> Response<Body> {
@@ -250,9 +253,12 @@ impl Inner {
     /// so first.
     async fn judge(&self, request: &Parts, way: &Way<'_>, session: Option<&Session>) -> Option<Response<Body>> {
         let (route, fingerprint) = (way.route, session.map(Session::fingerprint));
-        if session.is_some() && !route.csrf.admits(&request.method, &request.headers, &self.origins(request)) {
+        if session.is_some() && !route.csrf.admits(&request.method, &request.headers, || self.origins(request)) {
             tracing::info!(route = route.path.as_str(), session = fingerprint, "a write from another site was refused");
             return Some(GatewayRefusal::CrossSiteWrite.into_response());
+        }
+        if route.rule.is_none() {
+            return None;
         }
         let because = route.admits(&way.about.with(&self.auth, session)).err()?;
         if session.is_none()
@@ -299,7 +305,7 @@ impl Inner {
             self.enter(original.method(), original.headers(), door, route).await;
         let response = match renewed {
             Some(renewed) if renewed.generation() > session.generation() => {
-                self.pass(repeated, &original, way, Some(&renewed), caller).await
+                Box::pin(self.pass(repeated, &original, way, Some(&renewed), caller)).await
             }
             // Our token has died on its way, or the session is over: that is ours to say, and an outage is no "signed out".
             renewed if route.access == Access::Required => {
@@ -333,7 +339,7 @@ impl Inner {
             Err(Unanswered::Stale) if original.method().is_idempotent() => match original.again() {
                 Some(mut again) => {
                     self.dress(&mut again, way, session).await;
-                    upstream.pass(again, &passage).await
+                    Box::pin(upstream.pass(again, &passage)).await
                 }
                 None => Err(Unanswered::Stale),
             },
@@ -357,13 +363,14 @@ impl Inner {
     /// Tells an upstream who is there, and hides from it what is ours.
     pub(crate) async fn dress(&self, request: &mut Request<Body>, way: &Way<'_>, session: Option<&Session>) {
         let route = way.route;
-        identity::strip(request.headers_mut(), &self.said, self.auth.settings().secure());
+        identity::strip(request.headers_mut(), &self.said);
         match session {
             Some(session) => {
                 if route.identity == Identity::Headers {
                     identity::announce(request.headers_mut(), session.user(), session.fingerprint());
                 } else {
-                    statement::announce(&self.auth, request, session, route.upstream.url(), route.bearer).await;
+                    Box::pin(statement::announce(&self.auth, request, session, route.upstream.url(), route.bearer))
+                        .await;
                 }
                 identity::bear(request.headers_mut(), session, route.bearer);
             }

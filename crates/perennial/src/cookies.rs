@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ::cookie::{Cookie, SameSite};
 use http::header::{COOKIE, HeaderMap, HeaderValue};
+use memchr::{memchr, memchr_iter};
 use percent_encoding::percent_decode_str;
 use perennial_core::Timestamp;
 use perennial_core::cookie::{self, ChunkWrite};
@@ -138,7 +139,7 @@ pub(crate) struct RequestCookies<'a>(Vec<(&'a str, &'a str)>);
 impl<'a> RequestCookies<'a> {
     pub(crate) fn read(headers: &'a HeaderMap) -> Self {
         // Pair by pair: browsers send what others set in whatever encoding, and one such value must not hide the session.
-        let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        let pairs = headers.get_all(COOKIE).iter().flat_map(|line| pairs(line.as_bytes()));
         let ascii = pairs.filter(|pair| pair.is_ascii()).filter_map(|pair| std::str::from_utf8(pair).ok());
         let pairs = ascii.filter_map(|pair| pair.split_once('='));
         Self(pairs.map(|(name, value)| (name.trim(), value.trim().trim_matches('"'))).collect())
@@ -160,22 +161,28 @@ impl<'a> RequestCookies<'a> {
 }
 
 /// `Cookie` header lines without our cookies: what an upstream may see.
-pub fn foreign_cookies(headers: &HeaderMap, secure: bool) -> Option<HeaderValue> {
+pub fn foreign_cookies(headers: &HeaderMap) -> Option<HeaderValue> {
     // Made once: they are asked for with every request.
     static NAMES: LazyLock<[CookieNames; 2]> = LazyLock::new(|| [false, true].map(CookieNames::new));
-    let [names, others] = [&NAMES[usize::from(secure)], &NAMES[usize::from(!secure)]];
-    let kept: Vec<_> = headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-        .map(<[u8]>::trim_ascii)
+    let lines = headers.get_all(COOKIE).iter();
+    let all = lines.flat_map(|line| pairs(line.as_bytes())).map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
+    let kept: Vec<_> = all
         .filter(|pair| {
-            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-            let name = String::from_utf8_lossy(name);
-            !pair.is_empty() && !names.owns(&name) && !others.owns(&name)
+            let name = String::from_utf8_lossy(pair[..memchr(b'=', pair).unwrap_or(pair.len())].trim_ascii());
+            !NAMES.iter().any(|names| names.owns(&name))
         })
         .collect();
     if kept.is_empty() { None } else { HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok() }
+}
+
+/// The pairs of a `Cookie` line, with the blanks around them (RFC 6265 §4.2.1).
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut begin = 0;
+    memchr_iter(b';', line).chain([line.len()]).map(move |end| {
+        let pair = &line[begin..end];
+        begin = end + 1;
+        pair
+    })
 }
 
 #[cfg(test)]
@@ -233,9 +240,9 @@ mod tests {
                 " __Secure-authjs.session-token=c; cart=1; perennial.flow.x=d; perennial.challenge=e",
             ),
         );
-        assert_eq!(foreign_cookies(&headers, false).expect("two remain"), "theme=dark; cart=1");
+        assert_eq!(foreign_cookies(&headers).expect("two remain"), "theme=dark; cart=1");
         headers.clear();
         headers.append(COOKIE, HeaderValue::from_static("authjs.session-token=a"));
-        assert_eq!(foreign_cookies(&headers, false), None);
+        assert_eq!(foreign_cookies(&headers), None);
     }
 }

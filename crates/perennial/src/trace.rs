@@ -1,6 +1,6 @@
 //! Spans: which request, which renewal. Whoever reads a log line finds the others that belong to it.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use perennial_core::session::{Generation, SessionState};
 use tracing::Span;
 use tracing::field::Empty;
@@ -12,8 +12,8 @@ use crate::outcome::Ask;
 ///
 /// Their values come from outside: what is not short and plain is left out, so that nobody writes into the log.
 pub fn request_span(headers: &HeaderMap) -> Span {
-    let plain = |name: &str| headers.get(name)?.to_str().ok().filter(|text| is_plain(text));
-    match (plain("x-request-id"), plain("traceparent")) {
+    let plain = |name: &HeaderName| headers.get(name)?.to_str().ok().filter(|text| is_plain(text));
+    match (plain(&REQUEST_ID), plain(&TRACEPARENT)) {
         (None, None) => Span::none(),
         (request_id, traceparent) => tracing::info_span!("request", request_id, traceparent),
     }
@@ -48,6 +48,9 @@ pub(crate) fn note_outcome(outcome: &RenewalOutcome, generation: Generation) {
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.len() <= ID_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
 }
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Characters of an id taken over into the log: a `traceparent` has 55, a UUID 36.
 const ID_CHARS: usize = 128;

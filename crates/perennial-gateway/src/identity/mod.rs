@@ -6,19 +6,20 @@
 pub(crate) mod statement;
 mod template;
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use perennial::{Session, User, foreign_cookies};
 
 pub use self::template::HeaderTemplate;
 
 /// Removes inbound copies of identity headers, of headers with these folded `names`, and our own cookies.
-pub(crate) fn strip(headers: &mut HeaderMap, names: &[String], secure: bool) {
-    let is_said = |name: &str| is_ours(name) || names.contains(&folded(name));
+pub(crate) fn strip(headers: &mut HeaderMap, names: &[String]) {
+    let is_said = |name: &str| is_ours(name) || (!names.is_empty() && names.contains(&folded(name)));
     let forged: Vec<HeaderName> = headers.keys().filter(|name| is_said(name.as_str())).cloned().collect();
     for name in forged {
         headers.remove(name);
     }
-    match foreign_cookies(headers, secure) {
+    match foreign_cookies(headers) {
         Some(cookies) => drop(headers.insert(COOKIE, cookies)),
         None => drop(headers.remove(COOKIE)),
     }
@@ -42,7 +43,7 @@ pub(crate) fn announce(headers: &mut HeaderMap, user: User, fingerprint: String)
 pub(crate) fn bear(headers: &mut HeaderMap, session: &Session, bearer: bool) {
     headers.remove(AUTHORIZATION);
     if let (true, Ok(token)) = (bearer, session.bearer())
-        && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+        && let Ok(mut value) = HeaderValue::from_maybe_shared(Bytes::from(["Bearer ", token.expose_secret()].concat()))
     {
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
@@ -129,7 +130,7 @@ mod tests {
         headers.insert("x_groups", HeaderValue::from_static("forged"));
         headers.insert("x-request-id", HeaderValue::from_static("kept"));
         headers.insert(COOKIE, HeaderValue::from_static("authjs.session-token=s; theme=dark"));
-        strip(&mut headers, &[folded("X-Groups")], false);
+        strip(&mut headers, &[folded("X-Groups")]);
         assert_eq!(headers.len(), 2);
         assert_eq!(headers[COOKIE], "theme=dark");
     }

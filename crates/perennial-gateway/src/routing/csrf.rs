@@ -19,9 +19,14 @@ pub enum CsrfGuard {
 }
 
 impl CsrfGuard {
-    /// Whether a request may pass that brings a session with it. Programs, which send neither header, may: no page can misuse
-    /// them.
-    pub(crate) fn admits(self, method: &Method, headers: &HeaderMap, origins: &[String]) -> bool {
+    /// Whether a request may pass that brings a session with it, where pages of these `origins` are the application's own.
+    /// Programs, which send neither header, may: no page can misuse them.
+    pub(crate) fn admits<const N: usize>(
+        self,
+        method: &Method,
+        headers: &HeaderMap,
+        origins: impl FnOnce() -> [String; N],
+    ) -> bool {
         let writes = !method.is_safe() || headers.contains_key(header::UPGRADE);
         if self == Self::Off || !writes {
             return true;
@@ -35,7 +40,7 @@ impl CsrfGuard {
                 b"same-site" => self == Self::Site,
                 _ => false,
             },
-            (None, None, Some(from), None) => origins.iter().any(|origin| from == origin.as_str()),
+            (None, None, Some(from), None) => origins().iter().any(|origin| from == origin.as_str()),
             (None, None, None, None) => true,
         }
     }
@@ -83,7 +88,7 @@ mod tests {
                 map.append(*name, HeaderValue::from_static(value));
             }
             let method = method.parse().expect("a method");
-            assert_eq!(guard.admits(&method, &map, &[OURS.to_owned()]), expected, "{guard:?} {method} {headers:?}");
+            assert_eq!(guard.admits(&method, &map, || [OURS.to_owned()]), expected, "{guard:?} {method} {headers:?}");
         }
     }
 }
