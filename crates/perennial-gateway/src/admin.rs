@@ -1,10 +1,7 @@
 //! The admin listener: metrics, the story of a session, its end by an operator, health. For operators and their tools, never for browsers.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use axum::body::Body;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST};
@@ -13,11 +10,10 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use perennial::METRICS_CONTENT_TYPE;
 use perennial::explain::ExplainError;
 use tokio::net::TcpListener;
-use tower_service::Service;
 
 use crate::gateway::{Gateway, readiness};
 use crate::refusal::{GatewayRefusal, json};
-use crate::serving::serve;
+use crate::serving::{Answers, serve};
 use crate::sessions_end;
 
 /// The admin endpoints of one engine, cheap to clone.
@@ -98,18 +94,9 @@ impl Admin {
     }
 }
 
-impl Service<(Request<Body>, SocketAddr)> for Admin {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, (request, _): (Request<Body>, SocketAddr)) -> Self::Future {
-        let admin = self.clone();
-        Box::pin(async move { Ok(admin.handle(request).await) })
+impl Answers for Admin {
+    async fn answer(&self, request: Request<Body>, _: SocketAddr) -> Response<Body> {
+        self.handle(request).await
     }
 }
 

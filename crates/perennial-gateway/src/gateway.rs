@@ -1,9 +1,6 @@
 //! One request through the gateway.
 
-use std::convert::Infallible;
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -24,10 +21,10 @@ use crate::reload::Standing;
 use crate::routing::{Access, Asked, Identity, NotFound, RequestFacts, Route, Routes, capped, host_of, is_too_long};
 use crate::serving::forwarded::Caller;
 use crate::serving::rates::Rates;
-use crate::serving::{Certificates, Lasting, Serving, hygiene};
+use crate::serving::{Answers, Certificates, Lasting, Serving, hygiene};
 use crate::upstream::{Original, Passage, Unanswered};
 
-/// The gateway as a service, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
+/// The gateway, cheap to clone; [`serve`](crate::serve) puts it behind a listener.
 #[derive(Clone, Debug)]
 pub struct Gateway {
     /// What is in force. A request takes it once and keeps it to its end, whatever a reload puts in its place meanwhile.
@@ -401,18 +398,9 @@ fn unfound(none: &NotFound) -> Response<Body> {
     }
 }
 
-impl Service<(Request<Body>, SocketAddr)> for Gateway {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, (request, peer): (Request<Body>, SocketAddr)) -> Self::Future {
-        let gateway = self.clone();
-        Box::pin(async move { Ok(gateway.handle(request, peer).await) })
+impl Answers for Gateway {
+    async fn answer(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        self.handle(request, peer).await
     }
 }
 

@@ -37,6 +37,8 @@ pub use gateway::Gateway;
 pub use identity::HeaderTemplate;
 pub use reload::{Followed, Reloads};
 pub use routing::{Access, CsrfGuard, Expression, HostPattern, Identity, PathPattern, Reach, Rewrite, Route};
-pub use serving::{CertificateFiles, Certificates, End, ForwardedBy, Limits, Serving, Tls, TrustedProxies, serve};
+pub use serving::{
+    Answers, CertificateFiles, Certificates, End, ForwardedBy, Limits, Serving, Tls, TrustedProxies, serve,
+};
 pub use trial::{Trial, Verdict};
 pub use upstream::{ClientCertificate, HealthCheck, Protocol, Upstream, UpstreamSettings};

@@ -1,11 +1,7 @@
 //! The gateway of the house, in a runtime of its own, so that it can be killed with everything that runs in it.
 
-use std::convert::Infallible;
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,7 +10,7 @@ use axum::extract::Extension;
 use http::{Request, Response};
 use perennial::secret::{ClientSecret, CookieSecret};
 use perennial::{Auth, Event, Provider, RenewalPolicy, provider::RefreshClass, store};
-use perennial_gateway::{Access, Admin, Config, Gateway, PathPattern, Route, Upstream, serve};
+use perennial_gateway::{Access, Admin, Answers, Config, Gateway, PathPattern, Route, Upstream, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::broadcast::Receiver;
@@ -174,17 +170,12 @@ struct Peer(SocketAddr);
 #[derive(Clone, Debug)]
 struct Front(Router);
 
-impl Service<(Request<Body>, SocketAddr)> for Front {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, (mut request, peer): (Request<Body>, SocketAddr)) -> Self::Future {
+impl Answers for Front {
+    async fn answer(&self, mut request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         request.extensions_mut().insert(Peer(peer));
-        Box::pin(self.0.call(request))
+        match self.0.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 }

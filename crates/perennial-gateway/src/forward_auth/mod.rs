@@ -10,12 +10,9 @@ mod dialect;
 mod original;
 mod unheard;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::body::Body;
 use http::request::Parts;
@@ -23,7 +20,6 @@ use http::{HeaderMap, Request, Response};
 use ipnet::{IpNet, Ipv4Net};
 use perennial::{AlarmCode, Auth, Session, request_span};
 use tokio::net::TcpListener;
-use tower_service::Service;
 use tracing::Instrument;
 
 use self::dialect::{Dialect, Question};
@@ -31,7 +27,7 @@ use self::original::Original;
 use self::unheard::{Cookies, Heard};
 use crate::gateway::{Admitted, Gateway, Inner, Way};
 use crate::refusal::GatewayRefusal;
-use crate::serving::drain;
+use crate::serving::{Answers, drain};
 
 /// Where other proxies ask, and who may.
 #[derive(Clone, Debug)]
@@ -172,17 +168,8 @@ struct Allowed {
     set_cookies: Vec<http::HeaderValue>,
 }
 
-impl Service<(Request<Body>, SocketAddr)> for ForwardAuth {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, (request, peer): (Request<Body>, SocketAddr)) -> Self::Future {
-        let face = self.clone();
-        Box::pin(async move { Ok(face.handle(request, peer).await) })
+impl Answers for ForwardAuth {
+    async fn answer(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        self.handle(request, peer).await
     }
 }

@@ -27,16 +27,16 @@ pub(crate) fn strip(headers: &mut HeaderMap, names: &[String]) {
 
 /// Announces a user and the fingerprint of their session to an upstream in plain headers.
 pub(crate) fn announce(headers: &mut HeaderMap, user: User, fingerprint: String) {
-    let mut set = |name: &'static str, value: Option<String>| {
+    let mut set = |name: &HeaderName, value: Option<String>| {
         // A value that no header can carry (a line break in a name) is left out, never cut.
-        if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
-            headers.insert(HeaderName::from_static(name), value);
+        if let Some(value) = value.and_then(|value| HeaderValue::from_maybe_shared(Bytes::from(value)).ok()) {
+            headers.insert(name, value);
         }
     };
-    set(USER, Some(user.id).filter(|id| !id.is_empty()));
-    set(EMAIL, user.email);
-    set(NAME, user.name);
-    set(SESSION, Some(fingerprint));
+    set(&USER_HEADER, Some(user.id).filter(|id| !id.is_empty()));
+    set(&EMAIL_HEADER, user.email);
+    set(&NAME_HEADER, user.name);
+    set(&SESSION_HEADER, Some(fingerprint));
 }
 
 /// Puts the session's access token in the place of whatever came in, where `bearer` says so and one lives.
@@ -58,6 +58,10 @@ pub(crate) const EMAIL: &str = "x-forwarded-email";
 pub(crate) const NAME: &str = "x-forwarded-preferred-username";
 /// The session's fingerprint, to find it in the gateway's log.
 pub(crate) const SESSION: &str = "x-perennial-session";
+static USER_HEADER: HeaderName = HeaderName::from_static(USER);
+static EMAIL_HEADER: HeaderName = HeaderName::from_static(EMAIL);
+static NAME_HEADER: HeaderName = HeaderName::from_static(NAME);
+static SESSION_HEADER: HeaderName = HeaderName::from_static(SESSION);
 /// What tells an application who is there: our own names, and those that it may still trust from the gateway it had before.
 pub(crate) const ANNOUNCED: [&str; 15] = [
     "authorization",

@@ -1,10 +1,11 @@
 //! One connection: which protocol it speaks, and each of its requests on the way to the service and back.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::body::Body;
 use bytes::BytesMut;
@@ -19,8 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use tower_service::Service;
 
+use super::Answers;
 use super::body::watched;
 use super::hygiene::has_too_many_lines;
 use super::life::Life;
@@ -43,15 +44,7 @@ pub(super) struct Line<S> {
     pub(super) life: Life,
 }
 
-impl<S> Line<S>
-where
-    S: Service<(Request<Body>, SocketAddr), Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send,
-{
+impl<S: Answers> Line<S> {
     /// Serves a connection to its end, which is brought about when `ended` changes.
     pub(super) async fn serve(
         self: Arc<Self>,
@@ -98,8 +91,9 @@ where
             .max_buf_size(limits.header_bytes.saturating_add(BUFFER_BYTES_MIN))
             .max_headers(limits.header_lines);
         let (wire, understood) = Wire::http1(io, held, seat, limits.header_wait, limits.answer_wait);
-        let line = self.clone();
-        let service = service_fn(move |request| line.clone().over_http1(request, peer, understood.clone()));
+        // Of this connection alone: a count that all would share is what processors wait for.
+        let caller = Arc::new(Caller { line: self.clone(), peer, understood });
+        let service = service_fn(move |request| caller.clone().over_http1(request));
         let connection = server.serve_connection(TokioIo::new(wire), service).with_upgrades();
         drive(connection, |connection| connection.graceful_shutdown(), ended, pending()).await;
     }
@@ -141,11 +135,30 @@ where
         drive(connection, |connection| connection.graceful_shutdown(), ended, idle).await;
     }
 
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        if has_too_many_lines(&request, self.limits.header_lines) {
+            return GatewayRefusal::TooManyHeaders.into_response();
+        }
+        let (request, fault) = watched(request, self.limits.body_wait);
+        let response = self.service.answer(request, peer).await;
+        match fault {
+            Some(fault) => fault.judge(response),
+            None => response,
+        }
+    }
+}
+
+/// Who sends requests over one HTTP/1.1 connection.
+struct Caller<S> {
+    line: Arc<Line<S>>,
+    peer: SocketAddr,
+    understood: Understood,
+}
+
+impl<S: Answers> Caller<S> {
     fn over_http1(
         self: Arc<Self>,
         mut request: Request<Incoming>,
-        peer: SocketAddr,
-        understood: Understood,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> {
         let ends = request.body().is_end_stream();
         // What follows a wish for another protocol is a request or is not, which the answer says. A body would stand between the
@@ -153,30 +166,18 @@ where
         let upgrades = ends && tunnel::is_upgrade(request.headers());
         if !upgrades {
             request.extensions_mut().remove::<OnUpgrade>();
-            understood.tell(request.body().size_hint().exact().map_or(Framing::Chunked, Framing::Length));
+            self.understood.tell(request.body().size_hint().exact().map_or(Framing::Chunked, Framing::Length));
         }
         async move {
-            let mut response = self.answer(request, peer).await;
+            let mut response = self.line.answer(request, self.peer).await;
             let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
             if upgrades {
-                understood.tell(if switches { Framing::Foreign } else { Framing::Length(0) });
+                self.understood.tell(if switches { Framing::Foreign } else { Framing::Length(0) });
             }
-            if self.life.is_ending() && !switches {
+            if self.line.life.is_ending() && !switches {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response)
-        }
-    }
-
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        if has_too_many_lines(&request, self.limits.header_lines) {
-            return GatewayRefusal::TooManyHeaders.into_response();
-        }
-        let (request, fault) = watched(request, self.limits.body_wait);
-        let Ok(response) = self.service.clone().call((request, peer)).await;
-        match fault {
-            Some(fault) => fault.judge(response),
-            None => response,
         }
     }
 }
@@ -218,14 +219,25 @@ async fn drive<C, E>(
     E: std::fmt::Display,
 {
     let mut connection = pin!(connection);
-    let outcome = tokio::select! {
-        biased;
-        outcome = &mut connection => outcome,
-        _ = ended.changed() => {
-            end(connection.as_mut());
-            connection.await
-        }
-        () = idle => {
+    let outcome = {
+        // To be told of the end takes a lock that all connections share: it is asked for once, after that it is enough to look.
+        let (told, looking) = (ended.clone(), &mut ended);
+        let mut told = pin!(until_changed(told));
+        let mut waits = false;
+        let mut idle = pin!(idle);
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            let is_over = if waits { looking.has_changed().unwrap_or(true) } else { told.as_mut().poll(cx).is_ready() };
+            waits = true;
+            if is_over || idle.as_mut().poll(cx).is_ready() { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
+    };
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => {
             end(connection.as_mut());
             connection.await
         }
@@ -233,6 +245,10 @@ async fn drive<C, E>(
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+async fn until_changed(mut ended: watch::Receiver<()>) {
+    let _ = ended.changed().await;
 }
 
 /// Streams that a client opened and took back before we looked at them: a connection with more is closed (CVE-2023-44487).

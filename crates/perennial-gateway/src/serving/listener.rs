@@ -1,18 +1,15 @@
 //! Accepting: who may connect, and an end that lets what has begun come to its end.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use http::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tower_service::Service;
 
+use super::Answers;
 use super::connection::Line;
 use super::crew::Crew;
 use super::limits::Serving;
@@ -34,15 +31,7 @@ impl<'c> Listening<'c> {
     }
 
     /// Serves until `end` resolves, then lets requests under way come to their end.
-    pub(super) async fn serve<S>(self, line: Line<S>, end: impl Future<Output = ()>)
-    where
-        S: Service<(Request<Body>, SocketAddr), Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send,
-    {
+    pub(super) async fn serve(self, line: Line<impl Answers>, end: impl Future<Output = ()>) {
         let line = Arc::new(line);
         let (ended, watching) = watch::channel(());
         let mut end = pin!(end);

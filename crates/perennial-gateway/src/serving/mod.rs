@@ -17,7 +17,6 @@ mod seats;
 pub(crate) mod tls;
 mod wire;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -27,7 +26,6 @@ use axum::body::Body;
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tower_service::Service;
 
 use perennial::{Auth, AuthBuilder};
 
@@ -40,6 +38,12 @@ use self::listener::Listening;
 pub use self::tls::{CertificateFiles, Certificates, Tls};
 use crate::config::Config;
 use crate::gateway::Gateway;
+
+/// What answers requests behind a listener: the gateway, and what stands beside it.
+pub trait Answers: Send + Sync + 'static {
+    /// Answers a request that came from `peer`.
+    fn answer(&self, request: Request<Body>, peer: SocketAddr) -> impl Future<Output = Response<Body>> + Send;
+}
 
 /// What of serving is there from the start to the end, whatever a reload changes.
 #[derive(Debug)]
@@ -107,45 +111,21 @@ pub(crate) async fn drain(auth: &Auth, most: Duration) {
     }
 }
 
-/// Serves any service of the gateway's shape on `listener`, in plain HTTP/1.1 and with the default limits except that of an
+/// Serves whatever answers requests on `listener`, in plain HTTP/1.1 and with the default limits except that of an
 /// address, until `shutdown` resolves, then lets requests under way come to their end for at most 30 s. This is for a few callers
 /// who are known, and for tasks of the caller's; for a [`Gateway`] itself use [`Gateway::serve`].
-pub async fn serve<S>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
-where
-    S: Service<(Request<Body>, SocketAddr), Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send,
-{
+pub async fn serve(listener: TcpListener, service: impl Answers, shutdown: impl Future<Output = ()>) {
     serve_on(&Crew::default(), listener, service, shutdown).await;
 }
 
 impl Lasting {
     /// The same, by those who serve the gateway's own connections.
-    pub(crate) async fn serve<S>(&self, listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
-    where
-        S: Service<(Request<Body>, SocketAddr), Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send,
-    {
+    pub(crate) async fn serve(&self, listener: TcpListener, service: impl Answers, shutdown: impl Future<Output = ()>) {
         serve_on(self.crew(), listener, service, shutdown).await;
     }
 }
 
-async fn serve_on<S>(crew: &Crew, listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
-where
-    S: Service<(Request<Body>, SocketAddr), Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send,
-{
+async fn serve_on(crew: &Crew, listener: TcpListener, service: impl Answers, shutdown: impl Future<Output = ()>) {
     let mut settings = Serving::default();
     settings.limits.connections_per_address = settings.limits.connections;
     let settings = Arc::new(settings);
