@@ -18,13 +18,12 @@ use crate::edge::Edges;
 use crate::errands::Errands;
 use crate::event::Event;
 use crate::flight::Flights;
-use crate::hall::SeenCookies;
+use crate::hall::{Arrival, SeenCookies};
 use crate::happened::{Forks, StaleCookies};
 use crate::issuer::IssuerClient;
 use crate::keys::KeyChest;
 use crate::marks::Marks;
 use crate::metrics::Metrics;
-use crate::outcome::Outcome;
 use crate::settings::Settings;
 use crate::tombstones::Tombstones;
 use crate::unwritten::UnwrittenEnds;
@@ -45,7 +44,9 @@ pub(crate) struct Inner {
     pub(crate) callbacks: CallbackSet,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) flights: Arc<Flights<Outcome>>,
+    pub(crate) flights: Arc<Flights<Arrival>>,
+    /// Visits that are being noted in records.
+    pub(crate) notes: Arc<Flights<()>>,
     pub(crate) seen_cookies: SeenCookies,
     pub(crate) tombstones: Tombstones,
     pub(crate) doubts: Doubts,

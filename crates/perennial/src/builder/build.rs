@@ -113,6 +113,7 @@ impl AuthBuilder {
                 listeners: self.listeners,
                 // One flight per session in a process, whichever engine it was begun by.
                 flights: running.map_or_else(Flights::new, |running| running.flights.clone()),
+                notes: Flights::new(),
                 seen_cookies: SeenCookies::new(),
                 tombstones: running.map(|running| running.tombstones.handed_on()).unwrap_or_default(),
                 doubts: Default::default(),

@@ -38,3 +38,4 @@ mod skew;
 mod stale;
 mod stampede;
 mod store_outage;
+mod storm;

@@ -11,6 +11,7 @@ use perennial::store::{
     Announcement, Durability, KeyPrefix, MemoryStore, News, RecordKey, Removal, SessionStore, StoreError,
     StoreErrorKind, Swap, Version, Versioned,
 };
+use tokio::sync::watch;
 
 /// A store in memory that claims to be shared, as a server's would be, with switches.
 #[derive(Default)]
@@ -26,6 +27,8 @@ pub(crate) struct Flaky {
     pub(crate) loads: AtomicUsize,
     /// Whoever begins to listen hears nothing.
     deaf: AtomicBool,
+    /// Whether swaps wait.
+    held: watch::Sender<bool>,
     /// Swaps asked for so far.
     pub(crate) swaps: AtomicUsize,
     last_key: Mutex<Option<RecordKey>>,
@@ -41,6 +44,11 @@ impl Flaky {
     /// Whoever begins to listen from now on hears of no announcement, and does not know it.
     pub(crate) fn deafen(&self) {
         self.deaf.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on swaps wait, or go on.
+    pub(crate) fn hold_swaps(&self, hold: bool) {
+        self.held.send_replace(hold);
     }
 
     /// Fails altogether, or works again.
@@ -108,7 +116,11 @@ impl SessionStore for Flaky {
         if self.no_swap.load(Ordering::SeqCst) {
             return failure();
         }
-        self.store.compare_and_swap(key, expected, bytes, expires, now)
+        let mut held = self.held.subscribe();
+        Box::pin(async move {
+            held.wait_for(|held| !held).await.expect("the store is there");
+            self.store.compare_and_swap(key, expected, bytes, expires, now).await
+        })
     }
 
     fn remove(&self, key: RecordKey, expected: Version) -> BoxFuture<'_, Result<Removal, StoreError>> {
