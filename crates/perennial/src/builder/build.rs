@@ -63,8 +63,7 @@ impl AuthBuilder {
         };
         let names = CookieNames::new(public_url.scheme() == "https").in_format(self.cookie_format);
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
-        let Ok(chest) = KeyChest::new(self.secrets, &names, self.cookie_format, store.shared(), self.secret_roll_out)
-        else {
+        let Ok(chest) = KeyChest::new(self.secrets, &names, self.cookie_format, &*store, self.secret_roll_out) else {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let call_deadline = self.renewal.call_deadline;
