@@ -119,6 +119,7 @@ impl AuthBuilder {
                 logout_tokens: Default::default(),
                 forks: Default::default(),
                 errands: running.map(|running| running.errands.clone()).unwrap_or_default(),
+                debts: running.map(|running| running.debts.clone()).unwrap_or_default(),
                 unwritten_ends: running.map(|running| running.unwritten_ends.clone()).unwrap_or_default(),
                 audience_tokens: Default::default(),
             }),

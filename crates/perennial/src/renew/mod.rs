@@ -27,10 +27,12 @@ use crate::trace::{note_attempt, note_outcome};
 
 mod acquire;
 mod failure;
+mod owed;
 mod revocation;
 mod settle;
 
 use acquire::Acquired;
+pub(crate) use owed::Debts;
 use settle::Landed;
 
 impl Inner {
@@ -125,7 +127,7 @@ impl Inner {
             Ok(Landed::Written) => {}
             Ok(Landed::Superseded) => return self.superseded(spent).await,
             Ok(Landed::Ended(reason)) => {
-                self.revoke(issuer, &next).await;
+                self.owe_and_revoke(issuer, &next).await;
                 return (Outcome::Ended(reason), RenewalOutcome::Ended);
             }
             // The cookie is a durable copy too: who is still waiting gets it with this answer. For the others it is kept.
