@@ -24,6 +24,7 @@ use crate::issuer::IssuerClient;
 use crate::keys::KeyChest;
 use crate::marks::Marks;
 use crate::metrics::Metrics;
+use crate::renew::Debts;
 use crate::settings::Settings;
 use crate::tombstones::Tombstones;
 use crate::unwritten::UnwrittenEnds;
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) marks: Marks,
     pub(crate) logout_tokens: LogoutTokens,
     pub(crate) errands: Arc<Errands>,
+    pub(crate) debts: Arc<Debts>,
     pub(crate) unwritten_ends: Arc<UnwrittenEnds>,
     pub(crate) stale_cookies: StaleCookies,
     pub(crate) forks: Forks,

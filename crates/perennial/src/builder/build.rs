@@ -63,8 +63,7 @@ impl AuthBuilder {
         };
         let names = CookieNames::new(public_url.scheme() == "https").in_format(self.cookie_format);
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
-        let Ok(chest) = KeyChest::new(self.secrets, &names, self.cookie_format, store.shared(), self.secret_roll_out)
-        else {
+        let Ok(chest) = KeyChest::new(self.secrets, &names, self.cookie_format, &*store, self.secret_roll_out) else {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let call_deadline = self.renewal.call_deadline;
@@ -121,6 +120,7 @@ impl AuthBuilder {
                 logout_tokens: Default::default(),
                 forks: Default::default(),
                 errands: running.map(|running| running.errands.clone()).unwrap_or_default(),
+                debts: running.map(|running| running.debts.clone()).unwrap_or_default(),
                 unwritten_ends: running.map(|running| running.unwritten_ends.clone()).unwrap_or_default(),
                 audience_tokens: Default::default(),
             }),

@@ -99,7 +99,7 @@ impl Inner {
         match self.settle_tokens(newest, Held::Unknown(intent), &mut next, &entry).await {
             Ok(Landed::Superseded) => self.superseded(newest).await,
             Ok(Landed::Ended(reason)) => {
-                self.revoke(issuer, &next).await;
+                self.owe_and_revoke(issuer, &next).await;
                 (Outcome::Ended(reason), RenewalOutcome::Ended)
             }
             Ok(Landed::Written) | Err(_) => {

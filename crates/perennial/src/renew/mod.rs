@@ -28,10 +28,12 @@ use crate::trace::{note_attempt, note_outcome};
 
 mod acquire;
 mod failure;
+mod owed;
 mod revocation;
 mod settle;
 
 use acquire::{Acquired, Begun};
+pub(crate) use owed::Debts;
 use settle::{Held, Landed};
 
 impl Inner {
@@ -127,7 +129,7 @@ impl Inner {
             Ok(Landed::Written) => {}
             Ok(Landed::Superseded) => return self.superseded(spent).await,
             Ok(Landed::Ended(reason)) => {
-                self.revoke(issuer, &next).await;
+                self.owe_and_revoke(issuer, &next).await;
                 return (Outcome::Ended(reason), RenewalOutcome::Ended);
             }
             // The cookie is a durable copy too: who is still waiting gets it with this answer. For the others it is kept.

@@ -135,7 +135,7 @@ impl Inner {
                 Ok(Landed::Written | Landed::Superseded) => return,
                 Ok(Landed::Ended(_)) => {
                     if let Some(issuer) = self.issuer(&next.provider) {
-                        self.revoke(issuer, &next).await;
+                        self.owe_and_revoke(issuer, &next).await;
                     }
                     return;
                 }

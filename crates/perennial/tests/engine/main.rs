@@ -28,6 +28,7 @@ mod happened;
 mod leaks;
 mod named_ends;
 mod outages;
+mod owed;
 mod renewing;
 mod replicas;
 mod requiring;

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::{self, BoxStream};
 use perennial::Timestamp;
+use perennial::record::Record;
 use perennial::store::{
     Announcement, Durability, KeyPrefix, MemoryStore, News, RecordKey, Removal, SessionStore, StoreError,
     StoreErrorKind, Swap, Version, Versioned,
@@ -29,7 +30,7 @@ pub(crate) struct Flaky {
     deaf: AtomicBool,
     /// Whether swaps wait.
     held: watch::Sender<bool>,
-    /// Swaps asked for so far.
+    /// Swaps of sessions' records asked for so far.
     pub(crate) swaps: AtomicUsize,
     last_key: Mutex<Option<RecordKey>>,
     /// All that was ever written.
@@ -84,7 +85,8 @@ impl Flaky {
         restored
     }
 
-    async fn last(&self) -> (RecordKey, Versioned) {
+    /// The record of a session that was asked to be stored last, and its key.
+    pub(crate) async fn last(&self) -> (RecordKey, Versioned) {
         let key = self.last_key.lock().expect("no panic while locked").expect("something was stored");
         let stored = self.store.load(key, Timestamp::from_unix_millis(0)).await.expect("memory does not fail");
         (key, stored.expect("the record is there"))
@@ -110,8 +112,10 @@ impl SessionStore for Flaky {
         expires: Timestamp,
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Swap, StoreError>> {
-        self.swaps.fetch_add(1, Ordering::SeqCst);
-        *self.last_key.lock().expect("no panic while locked") = Some(key);
+        if Record::decode(&bytes).is_ok() {
+            self.swaps.fetch_add(1, Ordering::SeqCst);
+            *self.last_key.lock().expect("no panic while locked") = Some(key);
+        }
         self.written.lock().expect("no panic while locked").extend(key.as_bytes().iter().chain(&bytes));
         if self.no_swap.load(Ordering::SeqCst) {
             return failure();
