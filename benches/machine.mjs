@@ -35,6 +35,15 @@ async function load() {
   return (busy().busy - from.busy) / ((performance.now() - at) * 1_000)
 }
 
+/**
+ * Connections that found no room to wait until they are accepted, on the whole machine since its start. They are not refused: their first
+ * packet is sent again after a second.
+ */
+export function turnedAway() {
+  const [names, values] = readFileSync('/proc/net/netstat', 'latin1').split('\n').filter((line) => line.startsWith('TcpExt:')).map((line) => line.split(' '))
+  return Number(values[names.indexOf('ListenDrops')])
+}
+
 /** Microseconds of CPU of these processes and all their descendants, and the memory that they hold, in KiB. */
 export function cost(pids) {
   const all = family(pids)

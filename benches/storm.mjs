@@ -8,6 +8,7 @@ import { Person } from '../e2e/support/person.mjs'
 import { isRedemption } from '../e2e/support/witness.mjs'
 import { EmbeddedFile, Redis } from '../e2e/support/stores.mjs'
 import { bench } from './bench-binary.mjs'
+import { turnedAway } from './machine.mjs'
 import { LIMITS } from './peers/perennial.mjs'
 
 const SIZES = [50, 1_000]
@@ -38,7 +39,7 @@ export async function storm({ quick, say }) {
           for (let round = 1; round <= (quick ? QUICK.rounds : ROUNDS); round += 1) {
             const figures = await expiry(scene, person, { size, delay, lifetime })
             rounds.push({ fleet: fleet.fleet, delay, size, round, ...figures })
-            say(`${fleet.fleet}, provider ${delay} ms, ${size} requests: ${figures.redemptions} redemptions, ${figures.good} good, added ${(figures.added.p50_us / 1_000).toFixed(1)} ms in the middle, ${(figures.added.slowest_us / 1_000).toFixed(1)} at most`)
+            say(`${fleet.fleet}, provider ${delay} ms, ${size} requests: ${figures.redemptions} redemptions, ${figures.good} good, added ${(figures.added.p50_us / 1_000).toFixed(1)} ms in the middle, ${(figures.added.slowest_us / 1_000).toFixed(1)} at most${figures.turned_away > 0 ? `, ${figures.turned_away} connections turned away` : ''}`)
           }
         }
         if (redemptionsPerGeneration(scene.provider) > 1 || refusals(scene.provider).length > 0) throw new Error('a refresh token was redeemed twice')
@@ -56,7 +57,7 @@ async function expiry({ provider, fleet }, person, { size, delay, lifetime }) {
   person.take(await person.refresh())
   const dies = provider.newestToken(person.family).at_ms + lifetime * 1_000
   const live = await burst(fleet, person, size, 0)
-  const before = provider.events.length
+  const [before, turned] = [provider.events.length, turnedAway()]
   const storm = await burst(fleet, person, size, dies + AFTER_EXPIRY)
   const redemptions = provider.events.slice(before).filter(isRedemption)
   // What the provider says it took; its delay is in it.
@@ -66,6 +67,7 @@ async function expiry({ provider, fleet }, person, { size, delay, lifetime }) {
     redemptions: redemptions.length,
     good: storm.statuses['200'] ?? 0,
     statuses: storm.statuses,
+    turned_away: turnedAway() - turned,
     live: live.times,
     storm: storm.times,
     provided_us: provided,

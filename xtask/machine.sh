@@ -17,6 +17,7 @@ chromium|chromium|the browser of the end-to-end suite
 redis-server|redis-server|started by the tests of the stores: alone, with TLS and as a cluster
 redis-sentinel|redis-sentinel|started by the tests of the stores, for fail-overs
 /usr/lib/postgresql|postgresql|started by the tests of the stores
+valkey-server|valkey-server|started by the tests of the stores: alone and as a cluster
 setpriv|util-linux|runs PostgreSQL as another user than root
 /usr/sbin/nginx|nginx|started by the end-to-end suite, with forward-auth in front of an application
 caddy|caddy|started by the end-to-end suite, with forward-auth in front of an application
@@ -57,14 +58,28 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
   exit 1
 fi
 
+temporary=()
+trap 'rm -f "${temporary[@]}"' EXIT
+
 # Tests start servers of their own: an installed one must not begin to run, and take the usual ports, because of that.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
   printf '#!/bin/sh\nexit 101\n' >"$policy"
   chmod 755 "$policy"
-  trap 'rm -f "$policy"' EXIT
+  temporary+=("$policy")
 fi
 
 export DEBIAN_FRONTEND=noninteractive
 apt-get update
+
+# Debian 12 has Valkey among its backports alone, which are in the archive that everything else comes from.
+offered() { apt-cache policy "$1" | grep 'Candidate: [0-9]' >/dev/null; }
+if [[ " ${missing[*]} " == *' valkey-server '* ]] && ! offered valkey-server; then
+  release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  archive=$(apt-get indextargets --format '$(REPO_URI)|$(RELEASE)' 'Created-By: Packages' | sed -n "s/|$release\$//p" | head -n 1)
+  backports=/etc/apt/sources.list.d/perennial-backports.list
+  echo "deb $archive $release-backports main" >"$backports"
+  temporary+=("$backports")
+  apt-get update
+fi
 apt-get install --yes --no-install-recommends "${missing[@]}"

@@ -8,9 +8,10 @@ use perennial::secret::CookieSecret;
 use perennial::{Timestamp, cookie};
 use perennial_core::cookie::{KeyRing, RecordKeys};
 use perennial_core::names::ProviderId;
-use perennial_core::record::{Intent, Record, open_state};
+use perennial_core::record::{Intent, Record, open_state, seal_state};
 use perennial_core::session::{Handle, KeyShare, SessionId, SessionState};
 
+use crate::dice::{Dice, EngineDice};
 use crate::fleet::{PROVIDER_ID, SECRETS, SESSION_COOKIE};
 use crate::provider::{Delivery, parsed};
 use crate::scenario::{Millis, Scenario};
@@ -27,6 +28,7 @@ pub(crate) struct Book {
     keys: BTreeMap<[u8; 32], usize>,
     ring: KeyRing,
     record_keys: RecordKeys,
+    random: EngineDice,
     presented: BTreeMap<String, Option<Presented>>,
     /// The store has lost what it acknowledged.
     pub(crate) tail_lost: bool,
@@ -138,6 +140,7 @@ impl Book {
             keys: BTreeMap::new(),
             ring: KeyRing::new(&secrets, SESSION_COOKIE).expect("two secrets"),
             record_keys: RecordKeys::new(&secrets).expect("two secrets"),
+            random: EngineDice::new(Dice::new(scenario.seed, "book")),
             presented: BTreeMap::new(),
             tail_lost: false,
             losses: Vec::new(),
@@ -212,6 +215,17 @@ impl Book {
             lost: None,
         };
         self.sessions.insert(family, facts);
+    }
+
+    /// The session that these cookies hold, if they open.
+    pub(crate) fn state_in(&self, cookies: &BTreeMap<String, String>) -> Option<SessionState> {
+        let chunks: Vec<(&str, &str)> = cookies.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.opened(&chunks)
+    }
+
+    /// A generation as a record keeps it.
+    pub(crate) fn seal(&self, state: &SessionState) -> Vec<u8> {
+        seal_state(&self.record_keys, state, &self.random)
     }
 
     pub(crate) fn family_of(&self, key: &[u8; 32]) -> Option<usize> {

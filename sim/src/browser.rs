@@ -172,7 +172,7 @@ impl Browser {
         }
         let key = facts.key;
         drop(book);
-        sabotage::acknowledged(world, key, presented);
+        sabotage::came_back(world, key, presented, &lock(&self.jar));
         world.shelf().record(&key).map(|record| record.generation.0)
     }
 

@@ -113,8 +113,11 @@ impl Engine {
             .consent(ConsentPrompt::Never)
             .class(scenario.believed())
             .at_kill(scenario.at_kill);
-        let policy =
-            RenewalPolicy { min_interval: Duration::from_millis(scenario.min_interval), ..RenewalPolicy::default() };
+        let policy = RenewalPolicy {
+            min_interval: Duration::from_millis(scenario.min_interval),
+            max_per_second: sabotage::pace(scenario),
+            ..RenewalPolicy::default()
+        };
         let dice = Dice::new(scenario.seed, &format!("engine {}", life.number));
         let store = StoreLine { world: world.clone(), life: life.clone() };
         let wire = Wire { world: world.clone(), life: life.clone() };

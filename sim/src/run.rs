@@ -62,7 +62,7 @@ async fn play(scenario: Scenario) -> Arc<World> {
     finish(&world, settling.collect()).await;
     sleep(AFTERMATH).await;
     world.judge_books();
-    world.count_peaks();
+    world.judge_pace();
     world
 }
 
@@ -71,21 +71,6 @@ async fn finish(world: &World, tasks: Vec<tokio::task::JoinHandle<()>>) {
     for ended in join_all(tasks).await {
         if let Err(error) = ended {
             world.book().accuse("panic", error.to_string());
-        }
-    }
-}
-
-impl World {
-    /// L4 is not judged yet: a cap on the calls after an outage belongs here, once the engine promises one.
-    fn count_peaks(&self) {
-        let outages = self.weather().outages.clone();
-        let mut book = self.book();
-        for (_, end) in outages {
-            for second in 0..10 {
-                let from = end + second * 1_000;
-                let calls = book.calls.iter().filter(|call| (from..from + 1_000).contains(&call.sent)).count() as u64;
-                book.tally.peak_after_outage = book.tally.peak_after_outage.max(calls);
-            }
         }
     }
 }

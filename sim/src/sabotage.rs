@@ -1,7 +1,9 @@
 //! The protocol with one step done wrong, from outside: each must break a law, or the laws are blind.
 //!
-//! Every sabotage is a decorator around store, HTTP client or answer, so that the engine carries none of it.
+//! Every sabotage is a decorator around store, HTTP client or answer, or another setting than the laws are told, so that the
+//! engine carries none of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use http::{Request, Response};
 use perennial::{HttpClient, SendError, Timestamp};
+use perennial_core::outage::PER_SECOND_MAX;
 use perennial_core::record::{Doubt, Evidence, Lost, Phase, Record};
+use perennial_core::session::SessionState;
 use perennial_store::{
     Announcement, Durability, KeyPrefix, News, RecordKey, Removal, SessionStore, StoreError, Swap, Version, Versioned,
 };
@@ -18,6 +22,7 @@ use perennial_store::{
 use crate::book::Presented;
 use crate::browser::Answer;
 use crate::provider::ISSUER;
+use crate::scenario::Scenario;
 use crate::shelf::StoreLine;
 use crate::wire::{Asked, Wire};
 use crate::world::World;
@@ -41,6 +46,10 @@ pub(crate) enum Sabotage {
     ExpiredLeaseIsFree,
     /// A call that failed is made again with another way to authenticate.
     ProbeAuthMethods,
+    /// Of two successors of one refresh token each cookie goes on with its own.
+    OverlookForks,
+    /// Whoever is due calls at once, however many those are.
+    Stampede,
 }
 
 /// The store as an engine sees it.
@@ -68,17 +77,43 @@ pub(crate) fn answered(world: &World, answer: &mut Answer) {
     }
 }
 
-/// A cookie of this generation has come back.
-pub(crate) fn acknowledged(world: &World, key: [u8; 32], presented: Presented) {
-    if world.scenario.sabotage != Some(Sabotage::DropCiphertextAtAcknowledgement) {
-        return;
+/// How many refresh requests a process sends in a second at most.
+pub(crate) fn pace(scenario: &Scenario) -> u32 {
+    match scenario.sabotage {
+        Some(Sabotage::Stampede) => PER_SECOND_MAX,
+        _ => scenario.per_second,
     }
+}
+
+/// These cookies, of a session whose record has this key, have come back.
+pub(crate) fn came_back(world: &World, key: [u8; 32], presented: Presented, cookies: &BTreeMap<String, String>) {
+    match world.scenario.sabotage {
+        Some(Sabotage::DropCiphertextAtAcknowledgement) => drop_ciphertext(world, key, presented),
+        Some(Sabotage::OverlookForks) => go_on_with(world, key, presented, cookies),
+        _ => {}
+    }
+}
+
+fn drop_ciphertext(world: &World, key: [u8; 32], presented: Presented) {
     let mut shelf = world.shelf();
     if let (Some(mut record), Some(stored)) = (shelf.record(&key), shelf.stored(&key))
         && record.generation.0 == presented.generation
         && matches!(record.phase, Phase::Idle { .. })
     {
         record.sealed.clear();
+        shelf.put(key, &record.encode(), stored.expires, world.now());
+    }
+}
+
+/// Where the cookie holds another successor than the record at the same generation, the record is given the cookie's.
+fn go_on_with(world: &World, key: [u8; 32], presented: Presented, cookies: &BTreeMap<String, String>) {
+    let (book, mut shelf) = (world.book(), world.shelf());
+    let (Some(record), Some(stored)) = (shelf.record(&key), shelf.stored(&key)) else { return };
+    let (Some(ours), Some(theirs)) = (book.state_in(cookies), book.state_of(presented.family, &record)) else { return };
+    let refresh_token = |state: &SessionState| state.tokens.as_ref().and_then(|tokens| tokens.refresh_token.clone());
+    if ours.generation == record.generation && refresh_token(&ours) != refresh_token(&theirs) {
+        let sealed = book.seal(&ours);
+        let record = Record::following(Some(&record), ours.generation, sealed, Phase::IDLE);
         shelf.put(key, &record.encode(), stored.expires, world.now());
     }
 }

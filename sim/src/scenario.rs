@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use perennial::RenewalPolicy;
 use perennial::provider::RefreshClass;
 
 use crate::dice::Dice;
@@ -35,6 +36,8 @@ pub(crate) struct Scenario {
     /// How long the faulty part lasts; the calm after it comes on top.
     pub(crate) length: Millis,
     pub(crate) rates: Rates,
+    /// Refresh requests that one process sends in a second at most.
+    pub(crate) per_second: u32,
     pub(crate) sabotage: Option<Sabotage>,
 }
 
@@ -140,6 +143,7 @@ impl Scenario {
             browsers,
             length: lifetime * 4,
             rates: Rates::of(kind, &mut dice),
+            per_second: RenewalPolicy::default().max_per_second,
             sabotage: None,
         }
     }

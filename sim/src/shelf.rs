@@ -59,6 +59,20 @@ impl Shelf {
         version
     }
 
+    fn remove(&mut self, key: [u8; 32], expected: Version, now: Millis) -> Removal {
+        match self.records.remove(&key) {
+            Some(old) if old.version == expected => {
+                self.undo.push((now, key, Some(old)));
+                Removal::Removed
+            }
+            Some(other) => {
+                self.records.insert(key, other);
+                Removal::NoSuchVersion
+            }
+            None => Removal::NoSuchVersion,
+        }
+    }
+
     /// Takes back all writes since `since`, as a replica does that was promoted too early; says how many.
     pub(crate) fn lose_tail(&mut self, since: Millis) -> usize {
         let mut lost = 0;
@@ -170,6 +184,16 @@ impl StoreLine {
         }
         swapped
     }
+
+    fn take_away(&self, key: [u8; 32], expected: Version) -> Removal {
+        let before = self.world.shelf().record(&key);
+        let removed = self.world.shelf().remove(key, expected, self.world.now());
+        if removed == Removal::Removed {
+            self.world.record_removed(before.as_ref());
+            self.world.shelf_changed.notify_waiters();
+        }
+        removed
+    }
 }
 
 impl SessionStore for StoreLine {
@@ -194,9 +218,16 @@ impl SessionStore for StoreLine {
         })
     }
 
-    fn remove(&self, _: RecordKey, _: Version) -> BoxFuture<'_, Result<Removal, StoreError>> {
-        // The engine never removes a record: an end is a tombstone.
-        Box::pin(async { Ok(Removal::NoSuchVersion) })
+    fn remove(&self, key: RecordKey, expected: Version) -> BoxFuture<'_, Result<Removal, StoreError>> {
+        Box::pin(async move {
+            let way = self.travel().await;
+            let removed = match way {
+                Way::Blocked => Removal::NoSuchVersion,
+                Way::Good | Way::Unanswered => self.take_away(*key.as_bytes(), expected),
+            };
+            self.back(way).await?;
+            Ok(removed)
+        })
     }
 
     fn changed(&self, key: RecordKey, since: Option<Version>, _: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {

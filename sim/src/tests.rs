@@ -3,7 +3,7 @@
 use crate::driver::{sweep, told};
 use crate::run::run;
 use crate::sabotage::Sabotage;
-use crate::scenario::{Class, Kind, Rates, Scenario};
+use crate::scenario::{Class, Kind, Rates, Scenario, WIDE};
 
 #[test]
 fn two_hundred_seeds_break_no_law_and_are_not_idle() {
@@ -82,46 +82,73 @@ fn who_waited_for_a_pass_in_vain_looks_at_the_record_again() {
 
 #[test]
 fn a_write_over_a_changed_record_is_seen() {
-    is_seen(Sabotage::DropCompareAndSwap, crowded, &["S1", "S1 intent", "S2", "S3", "S4", "S5"]);
+    is_seen(Sabotage::DropCompareAndSwap);
 }
 
 #[test]
 fn a_request_given_up_and_taken_to_be_gone_is_seen() {
-    is_seen(Sabotage::SkipDrain, crashing_and_strict, &["S2"]);
+    is_seen(Sabotage::SkipDrain);
 }
 
 #[test]
 fn a_record_that_forgets_its_tokens_when_a_cookie_has_them_is_seen() {
-    is_seen(Sabotage::DropCiphertextAtAcknowledgement, crowded, &["S4", "S6", "S7", "S8"]);
+    is_seen(Sabotage::DropCiphertextAtAcknowledgement);
 }
 
 #[test]
 fn a_lease_shorter_than_the_call_is_seen() {
-    is_seen(Sabotage::ShortLease, slow_and_forgiving, &["S1", "S1 intent", "S1 lease"]);
+    is_seen(Sabotage::ShortLease);
 }
 
 #[test]
 fn tokens_validated_before_they_are_written_down_are_seen() {
-    is_seen(Sabotage::ValidateBeforeCommit, faulty_and_strict, &["S8", "L3"]);
+    is_seen(Sabotage::ValidateBeforeCommit);
 }
 
 #[test]
 fn somebody_told_to_sign_in_who_had_to_wait_is_seen() {
-    is_seen(Sabotage::LoserSignsOut, crashing_and_strict, &["S7"]);
+    is_seen(Sabotage::LoserSignsOut);
 }
 
 #[test]
 fn an_expired_lease_taken_for_a_free_session_is_seen() {
-    is_seen(Sabotage::ExpiredLeaseIsFree, crashing_and_strict, &["S2"]);
+    is_seen(Sabotage::ExpiredLeaseIsFree);
 }
 
 #[test]
 fn a_call_repeated_with_another_way_to_authenticate_is_seen() {
-    is_seen(Sabotage::ProbeAuthMethods, faulty_and_strict, &["S1", "S2"]);
+    is_seen(Sabotage::ProbeAuthMethods);
+}
+
+#[test]
+fn a_fork_that_is_overlooked_is_seen() {
+    is_seen(Sabotage::OverlookForks);
+}
+
+#[test]
+fn a_stampede_is_seen() {
+    is_seen(Sabotage::Stampede);
+}
+
+/// The world in which a sabotage shows soonest, and the laws of which it breaks one.
+fn world_of(sabotage: Sabotage) -> (fn(&mut Scenario), &'static [&'static str]) {
+    match sabotage {
+        Sabotage::DropCompareAndSwap => (crowded, &["S1", "S1 intent", "S2", "S3", "S4", "S5"]),
+        Sabotage::SkipDrain => (crashing_and_strict, &["S2"]),
+        Sabotage::DropCiphertextAtAcknowledgement => (crowded, &["S4", "S6", "S7", "S8"]),
+        Sabotage::ShortLease => (slow_and_forgiving, &["S1", "S1 intent", "S1 lease"]),
+        Sabotage::ValidateBeforeCommit => (faulty_and_strict, &["S8", "L3"]),
+        Sabotage::LoserSignsOut => (crashing_and_strict, &["S7"]),
+        Sabotage::ExpiredLeaseIsFree => (crashing_and_strict, &["S2"]),
+        Sabotage::ProbeAuthMethods => (faulty_and_strict, &["S1", "S2"]),
+        Sabotage::OverlookForks => (forgetful_and_forgiving, &["S13"]),
+        Sabotage::Stampede => (full_and_recovering, &["L4"]),
+    }
 }
 
 /// In the world in which it shows soonest, one of `laws` sees a sabotage within a few seeds, which all pass without it.
-fn is_seen(sabotage: Sabotage, tune: fn(&mut Scenario), laws: &[&str]) {
+fn is_seen(sabotage: Sabotage) {
+    let (tune, laws) = world_of(sabotage);
     let tuned = |seed, sabotage| {
         let mut scenario = Scenario { sabotage, ..Scenario::draw(seed) };
         tune(&mut scenario);
@@ -170,6 +197,25 @@ fn faulty_and_strict(scenario: &mut Scenario) {
     crashing_and_strict(scenario);
     scenario.id_tokens = true;
     scenario.rates.crashes = 0;
+}
+
+/// A store that often forgets what it wrote last, and a provider that then makes a second successor.
+fn forgetful_and_forgiving(scenario: &mut Scenario) {
+    crashing_and_strict(scenario);
+    scenario.kind = Kind::TailLoss;
+    scenario.class = Class::Overlap(WIDE);
+    scenario.browsers = vec![3; 3];
+    scenario.rates = Rates { browser: 200, tail_losses: 60, ..Rates::default() };
+}
+
+/// More sessions than may be renewed in some seconds, all of which an outage held up.
+fn full_and_recovering(scenario: &mut Scenario) {
+    slow_and_forgiving(scenario);
+    scenario.kind = Kind::Outage;
+    scenario.clocks = vec![(0, 0)];
+    scenario.browsers = vec![1; 30];
+    scenario.rates = Rates { outages: 2, ..Rates::default() };
+    scenario.per_second = 1;
 }
 
 /// No sabotage needs more.

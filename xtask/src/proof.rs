@@ -10,8 +10,10 @@ use serde_json::Value;
 
 use crate::{machine, run};
 
+mod states;
 mod table;
 
+use states::Explored;
 use table::{Measured, Row, grouped};
 
 /// What to play, and where to put the outcome.
@@ -32,6 +34,13 @@ pub(crate) struct Options {
     /// Put the rows of what was played into the table of docs/proof.md; its other rows stay as they are.
     #[arg(long)]
     write: bool,
+}
+
+impl Options {
+    /// Whether anything is to be played that takes programs to start.
+    fn plays_processes(&self) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| ![MODEL, SIMULATION].contains(&name.as_str()))
+    }
 }
 
 /// Plays what was chosen, one after the other, and prints the table.
@@ -80,7 +89,7 @@ fn play(root: &Path, options: &Options) -> Result<bool, String> {
         println!("-- {}: {}", row.name, if row.broken.is_empty() { "holds" } else { "BROKEN" });
         if options.write {
             // At once, so that a run that is stopped has not been for nothing.
-            table::write(&root.join("docs/proof.md"), &row, &measured, &known)?;
+            table::write(&stage.page(), &row, &measured, &known)?;
         }
         rows.push(row);
     }
@@ -110,7 +119,7 @@ struct Stage<'a> {
 impl Stage<'_> {
     /// Has what the scenarios are played with: system packages, our programs, Node and its packages.
     fn prepare(&mut self) -> Result<(), String> {
-        if !self.options.list {
+        if !self.options.list && self.options.plays_processes() {
             let mut system = Command::new("bash");
             self.must(system.arg("xtask/machine.sh").current_dir(self.root))?;
             let mut build = run::cargo(self.root);
@@ -130,6 +139,11 @@ impl Stage<'_> {
     fn must(&mut self, command: &mut Command) -> Result<String, String> {
         let output = run::streamed(command, &mut self.log).map_err(|error| error.to_string())?;
         if output.success { Ok(output.text) } else { Err(format!("`{}` failed", run::display(command))) }
+    }
+
+    /// Where both tables stand.
+    fn page(&self) -> PathBuf {
+        self.root.join("docs/proof.md")
     }
 
     /// Names and what they are about, in the order of the table.
@@ -156,7 +170,12 @@ impl Stage<'_> {
         if !self.options.short {
             command.env("PERENNIAL_MODEL_FAULTS", "2");
         }
-        self.without_processes(MODEL, what, &mut command, |output| (explored(output), None))
+        let (row, output) =
+            self.without_processes(MODEL, what, &mut command, |output| (states::summed(&Explored::all(output)), None))?;
+        if self.options.write && row.broken.is_empty() {
+            states::write(&self.page(), &Explored::all(&output))?;
+        }
+        Ok(row)
     }
 
     fn simulation(&mut self, what: String) -> Result<Row, String> {
@@ -165,21 +184,23 @@ impl Stage<'_> {
         if self.options.short {
             command.args(["--seeds", "200"]);
         }
-        self.without_processes(SIMULATION, what, &mut command, |output| (simulated(output), counted(output, LOSSES)))
+        let seen = |output: &str| (simulated(output), counted(output, LOSSES));
+        Ok(self.without_processes(SIMULATION, what, &mut command, seen)?.0)
     }
 
-    /// A program that fails when something does not hold, and says how much it has seen and how many sessions nobody can save.
+    /// A program that fails when something does not hold, and says how much it has seen and how many sessions nobody can save;
+    /// and all that it says.
     fn without_processes(
         &mut self,
         name: &str,
         what: String,
         command: &mut Command,
         seen: impl Fn(&str) -> (String, Option<u64>),
-    ) -> Result<Row, String> {
+    ) -> Result<(Row, String), String> {
         let began = Instant::now();
         let output = run::streamed(command, &mut self.log).map_err(|error| error.to_string())?;
         let (count, unsavable) = seen(&output.text);
-        Ok(Row {
+        let row = Row {
             name: name.into(),
             what,
             count,
@@ -189,7 +210,8 @@ impl Stage<'_> {
             sign_outs: None,
             seconds: began.elapsed().as_secs_f64(),
             broken: if output.success { Vec::new() } else { vec!["a law does not hold".into()] },
-        })
+        };
+        Ok((row, output.text))
     }
 
     fn scenario(&mut self, name: String, what: String) -> Result<Row, String> {
@@ -210,16 +232,6 @@ impl Stage<'_> {
     }
 }
 
-/// Sums what the model's runs say of themselves: `Family: 2 replicas, …: 182743 states, 40 deep`.
-fn explored(output: &str) -> String {
-    let states = output.lines().filter_map(|line| {
-        let (before, _) = line.split_once(" states, ")?;
-        before.rsplit(' ').next()?.parse::<u64>().ok()
-    });
-    let (runs, states) = states.fold((0, 0), |(runs, sum), states| (runs + 1, sum + states));
-    format!("{} states in {runs} runs", grouped(states))
-}
-
 /// What the simulation says of itself.
 fn simulated(output: &str) -> String {
     let count = |what| grouped(counted(output, what).unwrap_or_default());
@@ -237,14 +249,6 @@ fn counted(output: &str, what: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_models_states_are_summed() {
-        let output = "Family: 2 replicas, 2 renewals, 1 faults: 13470 states, 31 deep\nnoise\n\
-                      Reusable: 2 replicas, 2 renewals, 1 faults: 1018574 states, 30 deep\ntest result: ok.\n";
-        assert_eq!(explored(output), "1,032,044 states in 2 runs");
-        assert_eq!(explored("nothing"), "0 states in 0 runs");
-    }
 
     #[test]
     fn the_simulations_counts_are_read() {

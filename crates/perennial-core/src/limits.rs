@@ -90,6 +90,10 @@ pub const CLIENT_ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
 /// Language ranges of an `Accept-Language` that are read: browsers send one or two for each language a person speaks.
 pub const LANGUAGE_RANGES: usize = 32;
 
+/// Refresh tokens of one session that are kept to be revoked: the newest at its end, and those that calls under way bring later,
+/// of which there is one at a time.
+pub const OWED_REVOCATIONS: usize = 4;
+
 /// Entries in a session's history: a day of hourly renewals, or all that led to a loss.
 pub const HISTORY_ENTRIES: usize = 16;
 

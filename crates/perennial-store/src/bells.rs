@@ -1,6 +1,7 @@
 //! In-process notification of changed records, for keepers that belong to one process.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
@@ -11,30 +12,53 @@ use crate::RecordKey;
 /// Sharing costs a neighbour's waiters one look, and saves a map of waiters that would have to be swept itself.
 #[derive(Debug)]
 pub(crate) struct Bells {
-    bells: Box<[Notify]>,
+    bells: Box<[Bell]>,
     hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Bell {
+    notify: Notify,
+    /// The hash of the key for which it was rung last; zero, when it was for nobody in particular.
+    rung_for: AtomicU64,
 }
 
 impl Bells {
     pub(crate) fn new() -> Self {
-        Self { bells: (0..BELLS).map(|_| Notify::new()).collect(), hasher: RandomState::new() }
+        Self { bells: (0..BELLS).map(|_| Bell::default()).collect(), hasher: RandomState::new() }
     }
 
     /// The bell of `key`. A waiter enables its `notified()` before it looks, so that no change falls in between.
     pub(crate) fn of(&self, key: &RecordKey) -> &Notify {
-        let place = self.hasher.hash_one(key) % BELLS;
-        &self.bells[usize::try_from(place).expect("below BELLS, which fits")]
+        &self.bell(self.hasher.hash_one(key)).notify
+    }
+
+    /// Whether the bell of `key` was rung for it the last time: whoever was woken then need not look whether it was for a neighbour.
+    #[cfg(any(feature = "redis", feature = "postgres"))]
+    pub(crate) fn rang_for(&self, key: &RecordKey) -> bool {
+        let hash = self.hasher.hash_one(key);
+        self.bell(hash).rung_for.load(Ordering::Acquire) == hash
     }
 
     /// Wakes all waiters: something may have been missed.
     #[cfg(any(feature = "redis", feature = "postgres"))]
     pub(crate) fn ring_all(&self) {
-        self.bells.iter().for_each(Notify::notify_waiters);
+        for bell in &self.bells {
+            bell.rung_for.store(0, Ordering::Release);
+            bell.notify.notify_waiters();
+        }
     }
 
     /// Wakes the waiters of `key`; call it once the change can be read.
     pub(crate) fn ring(&self, key: &RecordKey) {
-        self.of(key).notify_waiters();
+        let hash = self.hasher.hash_one(key);
+        let bell = self.bell(hash);
+        bell.rung_for.store(hash, Ordering::Release);
+        bell.notify.notify_waiters();
+    }
+
+    fn bell(&self, hash: u64) -> &Bell {
+        &self.bells[usize::try_from(hash % BELLS).expect("below BELLS, which fits")]
     }
 }
 

@@ -49,8 +49,8 @@ impl Ear {
         Arc::new(Self { hearing: Arc::new(hearing), task: Mutex::new(None) })
     }
 
-    /// Resolves once `load` finds another version than `since`: it looks now, at each change that is heard, after each time
-    /// in which changes may have been missed, and when the record expires.
+    /// Resolves once `load` finds another version than `since`, or a change of this very record is heard, which whoever asked
+    /// looks at anyway: it looks now, after each time in which changes may have been missed, and when the record expires.
     pub(crate) async fn changed<F>(
         &self,
         key: RecordKey,
@@ -68,12 +68,16 @@ impl Ear {
             if record.as_ref().map(|record| record.version) != since {
                 return Ok(());
             }
-            match record {
+            let heard = match record {
                 // A server that forgets records by itself tells nobody.
-                Some(record) => {
-                    let _rung_or_expired = tokio::time::timeout(until(record.expires), rung).await;
+                Some(record) => tokio::time::timeout(until(record.expires), rung).await.is_ok(),
+                None => {
+                    rung.await;
+                    true
                 }
-                None => rung.await,
+            };
+            if heard && self.hearing.bells.rang_for(&key) {
+                return Ok(());
             }
         }
     }
@@ -191,5 +195,73 @@ struct Silence(Arc<Hearing>);
 impl Drop for Silence {
     fn drop(&mut self) {
         self.0.board.set_in_touch(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::{Notify, mpsc};
+
+    use super::*;
+
+    /// A server that tells what a test has it tell.
+    struct Told(Mutex<Option<mpsc::UnboundedReceiver<Heard>>>);
+
+    impl Server for Told {
+        fn subscribe(&self) -> BoxFuture<'_, Result<BoxStream<'static, Heard>, StoreError>> {
+            let told = self.0.lock().expect("no panic while locked").take();
+            let stream = futures_util::stream::unfold(told, |mut told| async {
+                let heard = told.as_mut()?.recv().await?;
+                Some((heard, told))
+            });
+            async { Ok(stream.boxed()) }.boxed()
+        }
+
+        fn backlog(&self) -> BoxFuture<'_, Result<Vec<Announcement>, StoreError>> {
+            async { Ok(Vec::new()) }.boxed()
+        }
+    }
+
+    fn key(number: u16) -> RecordKey {
+        let mut digest = [0; 32];
+        digest[..2].copy_from_slice(&number.to_be_bytes());
+        RecordKey::from_digest(digest)
+    }
+
+    /// Waiters of a storm are told by whoever hears of the change: each look at the record in between is one more way to the server
+    /// and back that all of them wait for.
+    #[tokio::test]
+    async fn who_hears_of_a_change_of_the_record_does_not_look_first_and_who_hears_of_a_neighbours_does() {
+        let (tell, told) = mpsc::unbounded_channel();
+        let ear = Ear::new(Arc::new(Told(Mutex::new(Some(told)))));
+        let bells = &ear.hearing.bells;
+        let neighbour = (1..=u16::MAX).map(key).find(|other| std::ptr::eq(bells.of(other), bells.of(&key(0))));
+        let neighbour = neighbour.expect("there are more keys than bells");
+        // In touch first, so that nothing else makes it look.
+        let mut news = ear.announcements(Timestamp::from_unix_millis(0));
+        while news.next().await != Some(News::InTouch) {}
+
+        let (looks, looked) = (AtomicUsize::new(0), Notify::new());
+        let load = || async {
+            looks.fetch_add(1, Ordering::SeqCst);
+            looked.notify_one();
+            Ok(None)
+        };
+        let mut waiting = pin!(ear.changed(key(0), None, load));
+        let heard = |key| tell.send(Heard::Changed(key)).expect("somebody listens");
+        for change in [None, Some(neighbour)] {
+            change.into_iter().for_each(heard);
+            tokio::select! {
+                biased;
+                resolved = waiting.as_mut() => panic!("{resolved:?}, for {change:?}"),
+                () = looked.notified() => {}
+            }
+        }
+        heard(key(0));
+        let told = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+        told.expect("it is told").expect("nothing fails");
+        assert_eq!(looks.load(Ordering::SeqCst), 2);
     }
 }

@@ -1,7 +1,7 @@
-//! A Redis cluster of three masters.
+//! A cluster of three masters, of Redis or Valkey.
 
 use crate::process::{free_port, until};
-use crate::redis::RedisServer;
+use crate::redis::{Make, RedisServer};
 
 /// Three masters that share the 16384 slots.
 pub struct RedisCluster {
@@ -9,11 +9,17 @@ pub struct RedisCluster {
 }
 
 impl RedisCluster {
-    /// Starts one, and waits until every node says that the cluster is whole.
+    /// Starts one of Redis, and waits until every node says that the cluster is whole.
     pub fn start() -> Self {
+        Self::of(Make::Redis)
+    }
+
+    /// The same of this make.
+    pub fn of(make: Make) -> Self {
         let buses: Vec<String> = (0..3).map(|_| free_port().to_string()).collect();
         let node = |bus: &String| {
-            RedisServer::with(&["--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000"])
+            let options = ["--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000"];
+            RedisServer::made(make, &options)
         };
         let nodes: Vec<RedisServer> = buses.iter().map(node).collect();
         for (number, node) in (0..).zip(&nodes) {

@@ -1,4 +1,4 @@
-//! Real servers for tests: Redis, its cluster and its Sentinels, and PostgreSQL.
+//! Real servers for tests: Redis, its cluster and its Sentinels, Valkey, and PostgreSQL.
 //!
 //! Each is started by the test that needs it, on loopback and a free port, in a folder of its own, and killed by its
 //! process id when it is dropped. They can be killed, paused and started again at any moment. A missing program is a
@@ -17,6 +17,6 @@ mod wire;
 
 pub use cluster::RedisCluster;
 pub use postgres::PostgresServer;
-pub use redis::RedisServer;
+pub use redis::{Make, RedisServer};
 pub use sentinel::RedisSentinels;
 pub use tls::Authority;

@@ -10,8 +10,18 @@ use crate::process::{Process, free_port, program};
 use crate::tls::Authority;
 use crate::wire;
 
-/// A `redis-server` (or Valkey under that name) that appends every write to a file, so that it survives a kill.
+/// Whose server it is: both speak the same protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Make {
+    /// `redis-server`.
+    Redis,
+    /// `valkey-server`.
+    Valkey,
+}
+
+/// A `redis-server`, or a `valkey-server`, that appends every write to a file, so that it survives a kill.
 pub struct RedisServer {
+    make: Make,
     process: Option<Process>,
     port: u16,
     tls_port: Option<u16>,
@@ -22,16 +32,25 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one.
+    /// Starts a Redis.
     pub fn start() -> Self {
         Self::with(&[])
     }
 
-    /// Starts one with more of `redis-server`'s options: `["--requirepass", "secret"]`.
+    /// Starts one of this make.
+    pub fn of(make: Make) -> Self {
+        Self::made(make, &[])
+    }
+
+    /// Starts a Redis with more of `redis-server`'s options: `["--requirepass", "secret"]`.
     pub fn with(options: &[&str]) -> Self {
+        Self::made(Make::Redis, options)
+    }
+
+    pub(crate) fn made(make: Make, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let options = options.iter().map(|&option| option.to_owned()).collect();
-        let mut server = Self { process: None, port: 0, tls_port: None, options, folder, tls_files: None };
+        let mut server = Self { make, process: None, port: 0, tls_port: None, options, folder, tls_files: None };
         // Somebody may take the port between the look and the start.
         for attempt in 0.. {
             server.port = free_port();
@@ -110,7 +129,7 @@ impl RedisServer {
     }
 
     fn run(&self) -> Process {
-        let mut command = Command::new(redis_server());
+        let mut command = Command::new(self.make.program());
         command.current_dir(self.folder.path()).args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
         command.args(["--save", "", "--appendonly", "yes", "--appendfsync", "no", "--rdbcompression", "no"]);
         command.args(["--dir", &self.folder.path().display().to_string()]).args(&self.options);
@@ -121,7 +140,12 @@ impl RedisServer {
     }
 }
 
-/// Where the program is.
-fn redis_server() -> PathBuf {
-    program("redis-server", &[], "redis-server")
+impl Make {
+    /// Where the program is.
+    fn program(self) -> PathBuf {
+        match self {
+            Self::Redis => program("redis-server", &[], "redis-server"),
+            Self::Valkey => program("valkey-server", &[], "valkey-server"),
+        }
+    }
 }

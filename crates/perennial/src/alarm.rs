@@ -33,6 +33,8 @@ pub enum AlarmCode {
     RecordNewer,
     /// A session's record is damaged.
     RecordUnreadable,
+    /// A secret stands behind the first although it is newer, and seals nothing.
+    SecretMisplaced,
     /// The proxy that asks about requests does not hand our `Set-Cookie` to browsers.
     SetCookieDropped,
     /// The store has forgotten a write that it acknowledged.
@@ -47,7 +49,7 @@ pub enum AlarmCode {
 
 impl AlarmCode {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AudienceRefused,
         Self::ConfigurationRefused,
         Self::CookieTooLarge,
@@ -57,6 +59,7 @@ impl AlarmCode {
         Self::RecordNewer,
         Self::RecordSealedElsewhere,
         Self::RecordUnreadable,
+        Self::SecretMisplaced,
         Self::SetCookieDropped,
         Self::StoreLostAWrite,
         Self::StoreOutOfTouch,
@@ -115,6 +118,10 @@ impl AlarmCode {
             Self::RecordUnreadable => (
                 "record_unreadable",
                 "See whether another version of Perennial or another program writes to this store.",
+            ),
+            Self::SecretMisplaced => (
+                "secret_misplaced",
+                "Put the new secret first, on every replica; one that is only to open older sessions may stay behind.",
             ),
             Self::SetCookieDropped => (
                 "set_cookie_dropped",

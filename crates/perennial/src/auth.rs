@@ -118,11 +118,14 @@ impl Auth {
         reports
     }
 
-    /// Lets the store forget what has expired; call it every few minutes. Answers with how many records went.
+    /// Lets the store forget what has expired, and takes up revocations that a process left owing when it died; call it at the
+    /// start and then every few minutes. Answers with how many records went.
     ///
     /// # Errors
     /// The store's own.
     pub async fn sweep(&self) -> Result<usize, perennial_store::StoreError> {
+        self.inner.hear_what_ended().await;
+        self.inner.take_up_debts();
         self.inner.store.sweep(self.inner.now()).await
     }
 

@@ -86,7 +86,12 @@ impl Inner {
         let again = Ask { reason: RenewalReason::Doubt, seen: Some(newest.generation), ..ask.clone() };
         let (mut pause, mut paused) = (DOUBT_PAUSE, Pause::Over);
         for _ in 0..DOUBT_TRIES {
-            match self.flown(newest, &again, self.settings.renewal.wait_max).await.as_deref() {
+            match self
+                .flown(newest, &again, self.settings.renewal.wait_max)
+                .await
+                .as_deref()
+                .map(|arrival| &arrival.outcome)
+            {
                 // Where the class has no window, or it has closed, nothing is to be done before the access token dies.
                 Some(Outcome::Kept { retry_after, .. }) if *retry_after > DOUBT_PAUSE_MAX => return,
                 Some(Outcome::Kept { retry_after, .. }) => pause = (*retry_after).max(DOUBT_PAUSE),

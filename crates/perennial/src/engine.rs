@@ -18,13 +18,13 @@ use crate::edge::Edges;
 use crate::errands::Errands;
 use crate::event::Event;
 use crate::flight::Flights;
-use crate::hall::SeenCookies;
+use crate::hall::{Arrival, SeenCookies};
 use crate::happened::{Forks, StaleCookies};
 use crate::issuer::IssuerClient;
 use crate::keys::KeyChest;
 use crate::marks::Marks;
 use crate::metrics::Metrics;
-use crate::outcome::Outcome;
+use crate::renew::Debts;
 use crate::settings::Settings;
 use crate::tombstones::Tombstones;
 use crate::unwritten::UnwrittenEnds;
@@ -45,13 +45,16 @@ pub(crate) struct Inner {
     pub(crate) callbacks: CallbackSet,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) flights: Arc<Flights<Outcome>>,
+    pub(crate) flights: Arc<Flights<Arrival>>,
+    /// Visits that are being noted in records.
+    pub(crate) notes: Arc<Flights<()>>,
     pub(crate) seen_cookies: SeenCookies,
     pub(crate) tombstones: Tombstones,
     pub(crate) doubts: Doubts,
     pub(crate) marks: Marks,
     pub(crate) logout_tokens: LogoutTokens,
     pub(crate) errands: Arc<Errands>,
+    pub(crate) debts: Arc<Debts>,
     pub(crate) unwritten_ends: Arc<UnwrittenEnds>,
     pub(crate) stale_cookies: StaleCookies,
     pub(crate) forks: Forks,

@@ -1,4 +1,5 @@
-//! One renewal of a session at a time in this process: the first request starts a flight, the others come aboard.
+//! One renewal of a session at a time in this process: the first request starts a flight, the others come aboard. Visits are noted
+//! one at a time in the same way.
 //!
 //! A flight belongs to its own task, so that a caller who hangs up does not bring it down. Between processes the intent
 //! in the session's record does what this does within one.

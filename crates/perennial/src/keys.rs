@@ -5,11 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use perennial_core::Timestamp;
-use perennial_core::cookie::{Front, KeyRing, KeyRingError, RecordKeys, front, note_name};
+use perennial_core::cookie::{
+    Front, KeyRing, KeyRingError, RecordKeys, Sighting, front, misplaced, note_name, note_name_behind,
+};
 use perennial_core::identity::IdentityKeys;
 use perennial_core::secret::CookieSecret;
-use perennial_store::{RecordKey, StoreError, Swap};
+use perennial_store::{Durability, RecordKey, SessionStore, StoreError, Swap};
 
+use crate::alarm::AlarmCode;
+use crate::auth::Auth;
 use crate::cookies::CookieNames;
 use crate::engine::Inner;
 use crate::settings::CookieFormat;
@@ -48,6 +52,8 @@ pub(crate) struct KeyChest {
     /// The same secrets, with the one in front behind its predecessor.
     rolling: Option<Keys>,
     roll_out: Duration,
+    /// Whether the store remembers longer than this process lives since when secrets are known.
+    noted: bool,
     /// When the secret in front was first seen by any replica; [`UNKNOWN`] until the store has said so.
     seen_since: AtomicI64,
     asking: AtomicBool,
@@ -60,9 +66,10 @@ impl KeyChest {
         secrets: Vec<CookieSecret>,
         names: &CookieNames,
         format: CookieFormat,
-        shared: bool,
+        store: &dyn SessionStore,
         roll_out: Duration,
     ) -> Result<Self, KeyRingError> {
+        let shared = store.shared();
         let rolling = match secrets.as_slice() {
             // Whoever is alone with the store has nobody to wait for.
             [newest, previous, older @ ..] if shared => {
@@ -76,6 +83,7 @@ impl KeyChest {
             secrets,
             rolling,
             roll_out,
+            noted: shared || store.durability() != Durability::Process,
             seen_since: AtomicI64::new(UNKNOWN),
             asking: AtomicBool::new(false),
         })
@@ -119,40 +127,101 @@ impl Inner {
         }
     }
 
-    /// Finds out, once, since when the secret in front is known to any replica. Nobody waits for it: until the store has
-    /// said so, the secret behind it seals.
+    /// Finds out, once, since when the secrets are known to any replica. Nobody waits for it: until the store has said so, the
+    /// secret behind the first seals, where replicas share the store.
     pub(crate) fn learn_of_secrets(self: &Arc<Self>) {
         let chest = &self.chest;
-        if chest.rolling.is_none() || chest.seen_since().is_some() || chest.asking.swap(true, Ordering::Relaxed) {
+        if !chest.noted || chest.seen_since().is_some() || chest.asking.swap(true, Ordering::Relaxed) {
             return;
         }
-        let inner = self.clone();
+        let (inner, errand) = (self.clone(), self.errands.begin());
         tokio::spawn(async move {
-            match inner.first_seen().await {
-                Ok(since) => inner.chest.seen_since.store(since.unix_millis(), Ordering::Relaxed),
-                Err(error) => tracing::warn!(%error, "the store does not say since when the newest secret is known"),
+            match inner.sight_secrets(Unknown::Note).await {
+                Ok((since, misplaced)) => {
+                    inner.chest.seen_since.store(since.unix_millis(), Ordering::Relaxed);
+                    inner.tell_of_misplaced(&misplaced);
+                }
+                Err(error) => tracing::warn!(%error, "the store does not say since when the secrets are known"),
             }
             inner.chest.asking.store(false, Ordering::Relaxed);
+            drop(errand);
         });
     }
 
-    /// The moment in the store's note about the secret in front; notes this moment if there is none.
-    async fn first_seen(&self) -> Result<Timestamp, StoreError> {
-        let Some(newest) = self.chest.secrets.first() else { return Ok(self.now()) };
-        let (key, now) = (RecordKey::from_digest(note_name(newest)), self.now());
-        let noted = match self.store.load(key, now).await? {
-            Some(noted) => Some(noted),
-            None => {
+    fn tell_of_misplaced(&self, positions: &[usize]) {
+        if !positions.is_empty() {
+            let positions: Vec<String> = positions.iter().map(usize::to_string).collect();
+            let message = format!(
+                "Secret {} of {} came after the first and stands behind it: it opens sessions, and seals none.",
+                positions.join(" and "),
+                self.chest.secrets.len(),
+            );
+            self.alarm(AlarmCode::SecretMisplaced, &message);
+        }
+    }
+
+    /// Since when the secret in front is known, and which of those behind it are newer, by the notes in the store.
+    async fn sight_secrets(&self, unknown: Unknown) -> Result<(Timestamp, Vec<usize>), StoreError> {
+        let now = self.now();
+        let Some((front, behind)) = self.chest.secrets.split_first() else { return Ok((now, Vec::new())) };
+        // Before that of the first: who dies in between must not make them look as if they had come later.
+        let mut sightings = Vec::with_capacity(behind.len());
+        for secret in behind {
+            sightings.push(match self.first_seen(note_name(secret), Unknown::Leave, now).await? {
+                Some(since) => Sighting::InFront(since),
+                None => Sighting::Behind(self.first_seen(note_name_behind(secret), unknown, now).await?.unwrap_or(now)),
+            });
+        }
+        let since = self.first_seen(note_name(front), unknown, now).await?.unwrap_or(now);
+        Ok((since, misplaced(since, &sightings)))
+    }
+
+    /// The moment that the store has noted under `name`.
+    async fn first_seen(
+        &self,
+        name: [u8; 32],
+        unknown: Unknown,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let key = RecordKey::from_digest(name);
+        let noted = match (self.store.load(key, now).await?, unknown) {
+            (None, Unknown::Leave) => return Ok(None),
+            (None, Unknown::Note) => {
                 let bytes = now.unix_millis().to_string().into_bytes();
                 match self.store.compare_and_swap(key, None, bytes, now + NOTE_KEPT, now).await? {
                     Swap::Stored(_) => None,
                     Swap::Conflict(other) => other,
                 }
             }
+            (noted, _) => noted,
         };
         let moment = noted.and_then(|noted| std::str::from_utf8(&noted.bytes).ok()?.parse().ok());
-        Ok(moment.map_or(now, Timestamp::from_unix_millis))
+        Ok(Some(moment.map_or(now, Timestamp::from_unix_millis)))
     }
+}
+
+impl Auth {
+    /// Which secrets stand behind the first although they are newer, and so seal nothing; positions from 1. The store's notes tell,
+    /// and nothing is noted: for a check before anybody depends on it.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn misplaced_secrets(&self) -> Result<Vec<usize>, StoreError> {
+        match self.inner.secrets() {
+            // Nothing to ask about.
+            [_] => Ok(Vec::new()),
+            _ => Ok(self.inner.sight_secrets(Unknown::Leave).await?.1),
+        }
+    }
+}
+
+/// What becomes of a secret that the store has no note about.
+#[derive(Clone, Copy)]
+enum Unknown {
+    /// This moment is noted.
+    Note,
+    /// It is asked for alone.
+    Leave,
 }
 
 const UNKNOWN: i64 = i64::MIN;

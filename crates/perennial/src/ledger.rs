@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future;
 use perennial_core::record::{
     EndReason, Joined, Kept, Phase, Record, Successor, Unreadable, What, fork, join, open_state, seal_state,
 };
@@ -224,8 +225,12 @@ impl Inner {
             let stale_cookies = self.stale_cookies.pending(state.id);
             let entry = self.entry(&newest, What::Ended(reason), stale_cookies);
             let tombstone = Record::ended(standing.record.as_ref(), newest.generation, reason, now).noting(entry);
-            // Before the record: should this process die in between, no copy of the cookie passes elsewhere.
-            let announced = reason != EndReason::Refused && self.announce_end(&newest).await;
+            // Before the record: should this process die in between, no copy of the cookie passes elsewhere; should it die
+            // later, somebody else has the refresh token revoked.
+            let announced = match reason {
+                EndReason::Refused => false,
+                _ => future::join(self.announce_end(&newest), self.owe(&newest)).await.0,
+            };
             match self.swap(state, standing.version, &tombstone).await {
                 Ok(Swap::Stored(_)) => {
                     self.bury(state.id, reason);

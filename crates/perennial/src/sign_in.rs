@@ -160,7 +160,7 @@ impl Inner {
             Err(failure) => {
                 // Nobody will use what was issued.
                 if let Some(refresh_token) = &tokens.refresh_token {
-                    self.revoke_token(issuer, refresh_token).await;
+                    self.revoke_token(issuer, refresh_token, None).await;
                 }
                 Err(failure)
             }

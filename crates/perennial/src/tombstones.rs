@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use perennial_core::Timestamp;
-use perennial_core::record::EndReason;
+use perennial_core::record::{EndReason, OwedRevocations};
 use perennial_core::session::SessionId;
 use perennial_store::{Announcement, News, RecordKey};
 use tokio::sync::watch;
@@ -113,11 +113,17 @@ async fn listen(engine: std::sync::Weak<Inner>, mut news: BoxStream<'static, New
         // Held for no longer than it takes, so that the engine can go.
         let Some(engine) = engine.upgrade() else { return };
         match news {
+            News::Announced(Announcement { key, .. }) if OwedRevocations::is_name(key.as_bytes()) => {
+                engine.debts.hear(key);
+            }
             News::Announced(Announcement { key, until }) => {
                 engine.tombstones.insert(key, EndReason::Elsewhere, until, engine.now());
             }
             News::InTouch => {
                 engine.tombstones.settled.store(true, Ordering::Release);
+                if !*caught_up.borrow() {
+                    engine.take_up_debts();
+                }
                 caught_up.send_replace(true);
             }
             News::OutOfTouch if *caught_up.borrow() => engine.alarm(AlarmCode::StoreOutOfTouch, OUT_OF_TOUCH),

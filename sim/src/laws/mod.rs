@@ -3,6 +3,7 @@
 mod answers;
 mod calls;
 mod losses;
+mod pace;
 mod records;
 
 pub(crate) use answers::Asking;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use perennial_core::record::{EndReason, Phase, Record};
+use perennial_core::record::{EndReason, OwedRevocations, Phase, Record};
 use perennial_core::session::SessionState;
 
 use crate::book::IntentFacts;
@@ -19,6 +19,10 @@ impl World {
         }
         // Since when the newest secret is known: a moment, and nothing else.
         if bytes.iter().all(u8::is_ascii_digit) {
+            return;
+        }
+        // What is to be revoked, which lies beside the records of sessions.
+        if OwedRevocations::is_name(&key) && OwedRevocations::decode(bytes).is_some() {
             return;
         }
         let Ok(after) = Record::decode(bytes) else {
@@ -46,6 +50,13 @@ impl World {
                 let written = before.map_or(now, |before| before.written);
                 facts.intent = Some(IntentFacts { written, ..intent });
             }
+        }
+    }
+
+    /// Something was removed from the store: `before`, if it was the record of a session.
+    pub(crate) fn record_removed(&self, before: Option<&Record>) {
+        if before.is_some() {
+            self.book().accuse("S5", "the record of a session was removed".into());
         }
     }
 

@@ -12,8 +12,8 @@ use super::serve::ConfigArgs;
 use super::{Fault, answer};
 
 pub(crate) const AFTER_HELP: &str = "\
-It takes the arguments of `perennial serve` and starts nothing: it opens neither the store nor a connection to an upstream. Its
-exit code is 0 when all else is usable, warnings included, and 1 when the configuration has faults or a provider cannot be used.
+It takes the arguments of `perennial serve` and starts nothing: it opens neither the store nor a connection to an upstream. Where
+there are several secrets, it asks a store on a server whether they stand in the right order, and notes nothing there. Its exit code is 0 when all else is usable, warnings included, and 1 when the configuration has faults or a provider cannot be used.
 
 With --request it asks no provider, but says what would become of that request: the route and why no other, the claims as the
 route's rule sees them, what the application would get, and the verdict. Its exit code is then 0 for a request that would be
@@ -68,6 +68,10 @@ fn claims(path: &Path) -> Result<Claims, Fault> {
 /// Not 1, which says that there is no verdict, nor 2, by which clap says that the arguments are none.
 const DENIED: u8 = 3;
 
+/// What is said of a secret that the store saw later than the first.
+const MISPLACED: &str = "is newer than the first and stands behind it, so that it seals nothing: put it first, unless it is only to open \
+                         older sessions";
+
 /// Reaches the providers and says what was found about refresh.
 async fn inspect(args: ConfigArgs) -> Result<(), Fault> {
     let config = args.load()?;
@@ -85,6 +89,14 @@ async fn inspect(args: ConfigArgs) -> Result<(), Fault> {
         settings.origin(),
         if settings.secure() { "Secure" } else { "not Secure: plain http" }
     );
+    match auth.misplaced_secrets().await {
+        Ok(misplaced) => {
+            misplaced.iter().for_each(|position| drop(writeln!(report, "WARNING: secret {position} {MISPLACED}")))
+        }
+        Err(error) => {
+            drop(writeln!(report, "WARNING: whether the secrets stand in the right order is not known: {error}"))
+        }
+    }
     let mut unreachable = 0;
     for provider in auth.inspect_providers().await {
         describe(&mut report, settings, &provider);

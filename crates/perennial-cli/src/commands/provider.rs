@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use clap::Args;
 use perennial_provider::{Alg, Behaviour, Client, DevProvider};
-use tokio::net::TcpListener;
 
 use super::Fault;
 
@@ -71,8 +70,7 @@ To try the gateway with it, in another terminal:
 
 /// Serves until asked to end.
 pub(crate) async fn run(args: ProviderArgs) -> Result<(), Fault> {
-    let listener = TcpListener::bind(args.listen)
-        .await
+    let listener = super::sockets::listen(args.listen)
         .map_err(|error| format!("{} cannot be listened on: {error}; choose another with --listen", args.listen))?;
     let listen = listener.local_addr()?;
     let client = match args.public {

@@ -102,13 +102,13 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Fault> {
     let followed = Followed::of(&config);
     let (listen, admin, forward_auth) = (config.listen, config.admin, config.forward_auth.clone());
     let gateway = Gateway::open(config)?;
-    let listener = sockets.listen(listen, "--listen").await?;
+    let listener = sockets.listen(listen, "--listen")?;
     let admin_listener = match admin {
-        Some(address) => Some(sockets.listen(address, "--admin").await?),
+        Some(address) => Some(sockets.listen(address, "--admin")?),
         None => None,
     };
     let forward_auth = match forward_auth {
-        Some(settings) => Some((sockets.listen(settings.listen, "forward_auth.listen").await?, settings)),
+        Some(settings) => Some((sockets.listen(settings.listen, "forward_auth.listen")?, settings)),
         None => None,
     };
     let end = super::asked_to_end().inspect(|()| notify(sockets::STOPPING)).shared();

@@ -2,6 +2,10 @@
 
 use std::net::TcpListener;
 
+use perennial::cookie::note_name;
+use perennial::secret::CookieSecret;
+use perennial_testservers::RedisServer;
+
 use crate::harness::{Done, SECRET, Served, run};
 
 const UPSTREAM: [&str; 3] = ["check", "--upstream", "http://127.0.0.1:5173"];
@@ -144,4 +148,36 @@ fn what_becomes_of_a_request_is_told_and_is_the_exit_code() {
         assert!(format!("{}{}", done.out, done.err).contains(told), "{args:?}: {told} in {done:?}");
         assert!(!format!("{done:?}").contains("planted"), "{done:?}");
     }
+}
+
+/// `perennial check` reads what a gateway noted in the store when it first saw the secret in front, and notes nothing itself.
+#[test]
+fn a_new_secret_behind_the_one_in_force_is_warned_of_where_the_store_is_on_a_server() {
+    let redis = RedisServer::start();
+    let (_provider, issuer) = Served::provider(&[]);
+    let (old, new) = ("planted-secret-of-32-characters!", "planted-secret-that-came-later!!");
+    let key: String = note_name(&CookieSecret::new(old)).iter().map(|byte| format!("{byte:02x}")).collect();
+    let check = |first: &str, second: &str| {
+        let variables = [
+            ("AUTH_SECRET_1", first),
+            ("AUTH_SECRET", second),
+            ("AUTH_OIDC_ISSUER", issuer.as_str()),
+            ("AUTH_OIDC_ID", "app"),
+            ("AUTH_OIDC_SECRET", "planted client secret"),
+            ("AUTH_OIDC_SCOPE", "openid offline_access"),
+        ];
+        let done = run(&[&UPSTREAM[..], &["--store", &redis.url()]].concat(), &variables);
+        assert_eq!(done.code, Some(0), "a warning is no failure: {done:?}");
+        assert!(!format!("{done:?}").contains("planted"), "{done:?}");
+        done.out
+    };
+    let warning = "WARNING: secret 2 is newer than the first";
+    assert!(!check(old, new).contains("WARNING"), "both are new to the store");
+    // Version, expiry (in the year 2039) and the moment in which a gateway first saw it, as it would have written them.
+    let note = format!("versions{}{}", "\0\0\u{2}\0\0\0\0\0", 1_000);
+    redis.ask(&["SET", &format!("perennial:r:{key}"), &note]).expect("written");
+    let told = check(old, new);
+    assert!(told.contains(warning), "{told}");
+    assert!(!check(new, old).contains("WARNING"), "in front");
+    assert_eq!(redis.ask(&["DBSIZE"]).as_deref(), Ok("1"), "asking notes nothing");
 }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The share lives in the session cookie alone: who dumps the store opens nothing, and who also has the server's
-//! secrets still opens only the sessions whose cookies he holds.
+//! secrets still opens only the sessions whose cookies he holds. The exception is a refresh token that is still to be revoked
+//! when the cookie is gone: its share is the name it lies under, so that the secrets alone open it (`record/owed.rs`).
 
 use zeroize::Zeroizing;
 

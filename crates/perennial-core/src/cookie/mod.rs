@@ -57,5 +57,5 @@ pub use chunk::{ChunkWrite, Joined, TooLarge, clear, join, split};
 pub use error::OpenError;
 pub use keyring::{KeyRing, KeyRingError};
 pub(crate) use keyring::{check_secrets, hkdf_sha256};
-pub use roll_out::{Front, front, note_name};
+pub use roll_out::{Front, Sighting, front, misplaced, note_name, note_name_behind};
 pub use seal::{Opened, open, seal};

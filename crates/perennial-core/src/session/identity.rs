@@ -89,7 +89,7 @@ pub struct Handle {
 }
 
 /// 256 bits that a seed gives under one label and under no other.
-pub(super) fn derive(label: &str, seed: &str) -> [u8; 32] {
+pub(crate) fn derive(label: &str, seed: &str) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, format!("{label}\n{seed}").as_bytes()).as_ref());
     out

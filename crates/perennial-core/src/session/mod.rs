@@ -19,6 +19,7 @@ mod fixtures;
 
 pub use audience::{Audience, AudienceToken};
 pub use claims::{Carried, NotASession, RESERVED_CLAIMS};
+pub(crate) use identity::derive;
 pub use identity::{Epoch, FINGERPRINT_BYTES, Generation, Handle, KeyShare, SessionId};
 pub use interaction::{IdleFedBy, Interaction, interaction};
 pub use lifetime::Lifetimes;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perennial_core::Timestamp;
-use perennial_core::limits::REPLICA_CLOCK_SKEW;
-use perennial_core::provider::{DRAIN_DEFAULT, DoubtRules, Introspection, RefreshClass};
+use perennial_core::provider::{DRAIN_DEFAULT, DoubtRules, Introspection};
 use perennial_core::record::{
-    Circumstances, Doubt, EndReason, Joined, Kept, Phase, Plan, Question, Record, Replicas, Settled, Told, fork, join,
-    plan, settle,
+    Circumstances, Joined, Kept, Phase, Plan, Question, Record, Replicas, Settled, Told, fork, join, plan, settle,
 };
-use perennial_core::renewal::{Verdict, decide};
+use perennial_core::renewal::Verdict;
+use perennial_core::session::Generation;
 
 use crate::laws;
 use crate::memory::{Past, Reading};
@@ -37,7 +36,7 @@ impl System {
         }
         let (newest, phase) = self.standing(state, cookie);
         if !self.is_due(newest, cookie, on_demand, now) {
-            self.served(state, cookie, newest, true);
+            self.served(state, cookie, newest, clock, true);
             return true;
         }
         let phase = match phase {
@@ -55,15 +54,15 @@ impl System {
                 record.phase = phase;
                 state.write(replica, Stored(Arc::new(record)));
             }
-            Plan::Reauthenticate => self.served(state, cookie, newest, true),
-            Plan::Refused { .. } if now < newest.die_at() => self.served(state, cookie, newest, true),
+            Plan::Reauthenticate => self.served(state, cookie, newest, clock, true),
+            Plan::Refused { .. } if now < newest.die_at() => self.served(state, cookie, newest, clock, true),
             Plan::Refused { .. } => {
                 self.signed_out(state);
                 laws::judge_end(state, cookie, newest);
                 state.replicas[replica] = Replica::End { cookie, reason: Ending::Refused, read: None };
             }
             Plan::Wait(_) if self.sabotage == Some(Sabotage::SignsTheLoserOut) => self.signed_out(state),
-            Plan::Hold(_) | Plan::Wait(_) => self.served(state, cookie, newest, true),
+            Plan::Hold(_) | Plan::Wait(_) => self.served(state, cookie, newest, clock, true),
             Plan::Call(_) if newest.generation.0 >= self.renewals => return false,
             Plan::Call(intent) => {
                 state.replicas[replica] =
@@ -109,7 +108,7 @@ impl System {
     }
 
     fn is_due(&self, newest: Tokens, cookie: Tokens, on_demand: bool, now: Timestamp) -> bool {
-        match decide(&newest.session(), &self.policy, now) {
+        match newest.verdict(&self.policy, now) {
             Verdict::Due | Verdict::Expired => true,
             Verdict::Bare => false,
             Verdict::Fresh => {
@@ -135,7 +134,22 @@ impl System {
     }
 
     /// The request goes on with the newest generation, whose access token is used.
-    fn served(&self, state: &mut State, cookie: Tokens, newest: Tokens, reply_arrives: bool) {
+    fn served(&self, state: &mut State, cookie: Tokens, newest: Tokens, clock: Clock, reply_arrives: bool) {
+        let seen = state.record().map(|record| record.generation);
+        self.hand_out(state, newest, seen, clock);
+        self.keep(state, cookie, newest, reply_arrives);
+    }
+
+    /// The access token goes to an upstream. One that has died does not: 503.
+    fn hand_out(&self, state: &mut State, tokens: Tokens, seen: Option<Generation>, clock: Clock) {
+        let shown = clock.shows(state.now);
+        if shown < tokens.die_at() || self.sabotage == Some(Sabotage::HandsOutTheDead) {
+            laws::judge_hand_out(state, tokens, seen, shown);
+        }
+    }
+
+    /// The browser that came with `cookie` is given the newest generation.
+    fn keep(&self, state: &mut State, cookie: Tokens, newest: Tokens, reply_arrives: bool) {
         if newest.refresh_token != cookie.refresh_token {
             state.provider.access_token_used(self.class, newest.refresh_token);
             if reply_arrives {
@@ -188,6 +202,16 @@ impl System {
         true
     }
 
+    pub(crate) fn process_for_another(&self, state: &mut State, replica: usize) -> bool {
+        self.process(state, replica);
+        let Replica::Call { line: Line::Back(Answer::Tokens { refresh_token, .. }), .. } = state.replicas[replica]
+        else {
+            return false;
+        };
+        state.provider.give_to_another(refresh_token);
+        true
+    }
+
     pub(crate) fn receive(&self, state: &mut State, replica: usize) -> bool {
         let Replica::Call { newest, sent_at, clock, line: Line::Back(answer), .. } = state.replicas[replica] else {
             return false;
@@ -225,13 +249,23 @@ impl System {
     }
 
     fn judge(&self, state: &mut State, replica: usize, newest: Tokens, intent: Held, clock: Clock, came: Came) {
-        let (attempted, now) = (came.attempted(), clock.shows(state.now));
-        state.replicas[replica] = match settle(state.record(), &intent.0, newest.generation, attempted, now) {
+        let (mut spent, mut came) = (newest.generation, came);
+        if let (Some(Sabotage::PutsLateTokensOnTop), Came::Tokens(late), Some(record)) =
+            (self.sabotage, came, state.record())
+        {
+            spent = spent.max(record.generation);
+            came = Came::Tokens(Tokens { generation: spent.next(), ..late });
+        }
+        let now = clock.shows(state.now);
+        state.replicas[replica] = match settle(state.record(), &intent.0, spent, came.attempted(), now) {
             Settled::Write(record) => {
                 let judged = Stored(Arc::new(record));
                 Replica::Settle { newest, intent, clock, came, judged, reading: Reading::CURRENT }
             }
-            Settled::Superseded => Replica::Idle,
+            Settled::Superseded => {
+                self.overtaken(state, newest, clock);
+                Replica::Idle
+            }
             Settled::Ended(_) => {
                 if let Came::Tokens(_) = came {
                     state.provider.revoke();
@@ -239,6 +273,17 @@ impl System {
                 Replica::Idle
             }
         };
+    }
+
+    /// Another attempt has brought the session further: whoever waits for this one is given what there is by now. Its cookie
+    /// is that of a request that comes again at this moment.
+    fn overtaken(&self, state: &mut State, before: Tokens, clock: Clock) {
+        let now = match self.sabotage {
+            Some(Sabotage::ServesWhatItReadBefore) => before,
+            _ => self.standing(state, before).0,
+        };
+        let seen = state.record().map(|record| record.generation);
+        self.hand_out(state, now, seen, clock);
     }
 
     /// The second half: write the verdict, or judge anew.
@@ -252,21 +297,43 @@ impl System {
         }
         state.write(replica, judged);
         state.replicas[replica] = Replica::Idle;
-        if let Came::Tokens(tokens) = came {
-            self.served(state, newest, tokens, reply_arrives);
+        match came {
+            Came::Tokens(tokens) if self.is_anothers(state, tokens) => self.end_for_identity(state, replica, tokens),
+            Came::Tokens(tokens) => self.served(state, newest, tokens, clock, reply_arrives),
+            Came::NotSpent | Came::InDoubt { .. } | Came::Refused => {
+                let seen = state.record().map(|record| record.generation);
+                self.hand_out(state, newest, seen, clock);
+            }
         }
         true
     }
 
     pub(crate) fn settle_fails(&self, state: &mut State, replica: usize, reply_arrives: bool) -> bool {
-        let Replica::Settle { newest, came, .. } = state.replicas[replica].clone() else { return false };
+        let Replica::Settle { newest, clock, came, .. } = state.replicas[replica].clone() else { return false };
         state.replicas[replica] = Replica::Idle;
-        if let Came::Tokens(tokens) = came {
-            state.witness.uncommitted = true;
-            state.witness.lost_successor |= !reply_arrives;
-            self.served(state, newest, tokens, reply_arrives);
+        // A store that does not answer tells nothing of what others did.
+        let Came::Tokens(tokens) = came else {
+            self.hand_out(state, newest, None, clock);
+            return true;
+        };
+        state.witness.uncommitted = true;
+        state.witness.lost_successor |= !reply_arrives;
+        if self.is_anothers(state, tokens) {
+            self.end_for_identity(state, replica, tokens);
+        } else {
+            self.hand_out(state, tokens, None, clock);
+            self.keep(state, newest, tokens, reply_arrives);
         }
         true
+    }
+
+    /// What the driver learns from the ID token that came along: it looks at that when the tokens are durable.
+    fn is_anothers(&self, state: &State, tokens: Tokens) -> bool {
+        self.sabotage != Some(Sabotage::TakesAnyIdentity) && state.provider.is_anothers(tokens.refresh_token)
+    }
+
+    fn end_for_identity(&self, state: &mut State, replica: usize, tokens: Tokens) {
+        state.replicas[replica] = Replica::End { cookie: tokens, reason: Ending::AnotherIdentity, read: None };
     }
 
     pub(crate) fn validation_fails(&self, state: &mut State, replica: usize) -> bool {
@@ -277,102 +344,6 @@ impl System {
         state.witness.accuse(Law::S8);
         state.replicas[replica] = Replica::Idle;
         true
-    }
-
-    pub(crate) fn read_to_end(&self, state: &mut State, replica: usize) -> bool {
-        let record = state.record.clone();
-        let ended = state.is_ended();
-        let Replica::End { read, reason, .. } = &mut state.replicas[replica] else { return false };
-        let refused = matches!(record.as_ref().map(|r| &r.0.phase), Some(Phase::Refused { .. }));
-        let looks = self.sabotage != Some(Sabotage::EndsWithoutALookAtTheRecord);
-        if ended || looks && *reason == Ending::Refused && !refused {
-            state.replicas[replica] = Replica::Idle;
-        } else {
-            *read = Some((record, Reading::CURRENT));
-        }
-        true
-    }
-
-    pub(crate) fn write_end(&self, state: &mut State, replica: usize) -> bool {
-        let Replica::End { cookie, reason, read: Some((read, reading)) } = state.replicas[replica].clone() else {
-            return false;
-        };
-        if !reading.is_current() && self.sabotage != Some(Sabotage::DropsCompareAndSwap) {
-            state.replicas[replica] = Replica::End { cookie, reason, read: None };
-            return true;
-        }
-        let generation = read.map_or(cookie.generation, |read| read.0.generation.max(cookie.generation));
-        state.write(replica, Stored(Arc::new(Record::ended(None, generation, reason.reason(), state.now))));
-        state.replicas[replica] = Replica::Idle;
-        if reason.reason() == EndReason::SignedOut {
-            state.provider.revoke();
-        }
-        true
-    }
-
-    /// Nothing but a call and a preparation takes time; the latter by a fault.
-    pub(crate) fn time_passes(&self, state: &mut State) -> bool {
-        let Some(then) = self.next_moment(state) else { return false };
-        let mut dawdle = false;
-        for place in &state.replicas {
-            match place {
-                Replica::Idle => {}
-                Replica::Call { sent_at, .. } if state.now < *sent_at + self.policy.call_deadline => {}
-                Replica::Claim { .. } => dawdle = true,
-                _ => return false,
-            }
-        }
-        state.now = then;
-        state.strays.retain(|stray| then < stray.until);
-        !dawdle || spend_fault(state)
-    }
-
-    /// The next moment at which anybody would do anything else than now.
-    fn next_moment(&self, state: &State) -> Option<Timestamp> {
-        let record = state.record();
-        // What another replica's clock may not show yet is reckoned with where there are others.
-        let skew = if self.replicas > 1 { REPLICA_CLOCK_SKEW } else { Duration::ZERO };
-        // Moments of the true time, and moments that somebody's clock has to show.
-        let mut moments: Vec<_> = state.strays.iter().map(|stray| stray.until).collect();
-        let mut shown = Vec::new();
-        for tokens in state.cookies.iter().copied().chain(record.and_then(Tokens::opened)) {
-            shown.push(tokens.die_at());
-        }
-        for place in &state.replicas {
-            if let Replica::Call { sent_at, .. } = place {
-                moments.push(*sent_at + self.policy.call_deadline);
-            }
-        }
-        match state.phase() {
-            Some(Phase::Intent(intent)) => {
-                shown.extend([intent.lease_until, intent.lease_until + DRAIN_DEFAULT + skew]);
-                shown.extend(self.window().map(|window| intent.first_sent + window));
-            }
-            Some(Phase::InDoubt(Doubt { first_sent, drained_at, not_before, .. })) => {
-                shown.extend([*drained_at + skew, *not_before]);
-                shown.extend(self.window().map(|window| *first_sent + window));
-            }
-            _ => {}
-        }
-        for clock in self.clocks {
-            moments.extend(shown.iter().map(|shown| clock.when(*shown)));
-        }
-        moments.into_iter().filter(|moment| *moment > state.now && *moment <= HORIZON).min()
-    }
-
-    /// Whether nothing more can be learnt from here: a law is broken, the last renewal done, or the session over.
-    pub(crate) fn is_told(&self, state: &State) -> bool {
-        let idle = state.replicas.iter().all(|place| *place == Replica::Idle);
-        let last = state.record().is_some_and(|record| record.generation.0 >= self.renewals);
-        let quiet = idle && (state.strays.is_empty() || state.provider.is_revoked());
-        !state.witness.broken.is_empty() || last && !state.is_ended() && quiet || state.is_ended() && idle
-    }
-
-    pub(crate) fn window(&self) -> Option<Duration> {
-        match self.class {
-            RefreshClass::Overlap(window) | RefreshClass::Idempotent(window) => Some(window),
-            _ => None,
-        }
     }
 }
 
@@ -400,6 +371,3 @@ fn attempts(state: &State) -> impl Iterator<Item = &perennial_core::record::Atte
     });
     of_records.chain(of_replicas)
 }
-
-/// Long enough for two renewals.
-const HORIZON: Timestamp = Timestamp::from_unix_seconds(200);

@@ -5,10 +5,11 @@ use std::time::Duration;
 use perennial_core::Timestamp;
 use perennial_core::provider::{DRAIN_DEFAULT, LastResort, RefreshClass};
 use perennial_core::record::{EndReason, Kept, Phase};
+use perennial_core::session::Generation;
 use stateright::Property;
 
 use crate::provider::Serial;
-use crate::state::{Law, Replica, Sent, State, Witness};
+use crate::state::{Ending, Law, Replica, Sent, State, Witness};
 use crate::system::System;
 use crate::values::Tokens;
 
@@ -18,10 +19,15 @@ pub(crate) fn of(system: &System) -> Vec<Property<System>> {
         Property::always("S1 one call at a time", |_, state: &State| keeps(state, Law::S1)),
         Property::always("S2 sent again only where permitted", |_, state| keeps(state, Law::S2)),
         Property::always("S3 the generation never decreases", |_, state| keeps(state, Law::S3)),
+        Property::always("S4 tokens are of their generation", |system: &System, state| {
+            keeps(state, Law::S4) && descends(system, state)
+        }),
         Property::always("S5 an end is an end", |_, state| keeps(state, Law::S5)),
         Property::always("S6 refused is the newest", |_, state| keeps(state, Law::S6)),
         Property::always("S7 no fault signs out", |_, state| keeps(state, Law::S7) && has_ground(state)),
         Property::always("S8 received is durable first", |_, state| keeps(state, Law::S8)),
+        Property::always("S9 one person to the end", |_, state| is_one_person(state)),
+        Property::always("S10 what is handed out lives and is the newest", |_, state| keeps(state, Law::S10)),
         Property::always("S12 not sooner than the shortest interval", |_, state| keeps(state, Law::S12)),
         Property::always("S13 one successor goes on", |_, state| keeps(state, Law::S13)),
         Property::always("L1 every wait has an end", waits_end),
@@ -76,6 +82,11 @@ fn signs_of_life(system: &System) -> Vec<Property<System>> {
             state.is_ended() && state.replicas.iter().any(|place| matches!(place, Replica::Call { .. }))
         }));
     }
+    if system.mistakes {
+        signs.push(Property::sometimes("somebody else's tokens end the session", |_, state: &State| {
+            matches!(state.phase(), Some(Phase::Ended { reason: EndReason::IdentityChanged, .. }))
+        }));
+    }
     signs
 }
 
@@ -86,7 +97,28 @@ fn outlived(system: &System, state: &State, kept: Kept) -> bool {
 
 /// Whether the session is refused, or will be: the family is dead and nobody asked for that.
 fn is_lost(state: &State) -> bool {
-    state.is_refused() || state.provider.is_revoked() && !state.signing_out
+    let asked_for = state.signing_out
+        || matches!(state.phase(), Some(Phase::Ended { reason, .. }) if *reason == EndReason::IdentityChanged);
+    state.is_refused() || state.provider.is_revoked() && !asked_for
+}
+
+/// Whether record and cookies hold each refresh token at the generation at which the provider minted it.
+fn descends(system: &System, state: &State) -> bool {
+    let mut held = state.cookies.iter().copied().chain(state.record().and_then(Tokens::opened));
+    held.all(|tokens| state.provider.depth(system.class, tokens.refresh_token) == tokens.generation.0)
+}
+
+/// Somebody else's tokens are in the record only while whoever received them is on the way to end the session for that, or
+/// died on it; and when it is ended, the provider has been told.
+fn is_one_person(state: &State) -> bool {
+    if let Some(Phase::Ended { reason: EndReason::IdentityChanged, .. }) = state.phase() {
+        return state.provider.is_revoked();
+    }
+    let Some(Tokens { refresh_token, .. }) = state.record().and_then(Tokens::opened) else { return true };
+    let tended = |place: &Replica| matches!(place, Replica::End { reason: Ending::AnotherIdentity, .. });
+    !state.provider.is_anothers(refresh_token)
+        || state.replicas.iter().any(tended)
+        || state.witness.untended.contains(&refresh_token)
 }
 
 fn keeps(state: &State, law: Law) -> bool {
@@ -100,6 +132,7 @@ fn has_ground(state: &State) -> bool {
             Tokens::opened(record).is_some_and(|tokens| state.provider.has_refused(tokens.refresh_token))
         }
         (_, Some(Phase::Ended { reason: EndReason::Refused, .. })) => state.provider.has_refused_any(),
+        (_, Some(Phase::Ended { reason: EndReason::IdentityChanged, .. })) => state.provider.knows_another(),
         (_, Some(Phase::Ended { .. })) => state.signing_out,
         _ => true,
     }
@@ -169,6 +202,14 @@ fn judge_siblings(state: &mut State, newest: Tokens) {
     });
     if alive.count() > 0 {
         state.witness.accuse(Law::S13);
+    }
+}
+
+/// An access token is handed out at a moment at which its giver's clock shows `shown`, who has `seen` the record hold that
+/// generation just before.
+pub(crate) fn judge_hand_out(state: &mut State, tokens: Tokens, seen: Option<Generation>, shown: Timestamp) {
+    if shown >= tokens.die_at() || seen.is_some_and(|seen| tokens.generation < seen) {
+        state.witness.accuse(Law::S10);
     }
 }
 

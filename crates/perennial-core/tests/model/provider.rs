@@ -13,6 +13,8 @@ pub(crate) struct Provider {
     revoked: bool,
     /// The refresh tokens that were refused so far.
     refused: Vec<Serial>,
+    /// The refresh tokens that came with an ID token which speaks of somebody else.
+    anothers: Vec<Serial>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +38,8 @@ pub(crate) enum Answer {
 impl Provider {
     /// Signed in: one refresh token is out.
     pub(crate) fn signed_in() -> Self {
-        Self { tokens: vec![Minted { parent: None, spent_at: None, used: true }], revoked: false, refused: Vec::new() }
+        let first = Minted { parent: None, spent_at: None, used: true };
+        Self { tokens: vec![first], revoked: false, refused: Vec::new(), anothers: Vec::new() }
     }
 
     /// Judges a presented refresh token.
@@ -83,6 +86,31 @@ impl Provider {
         }
     }
 
+    /// From here on this refresh token and all that descend from it are somebody else's.
+    pub(crate) fn give_to_another(&mut self, refresh_token: Serial) {
+        self.anothers.push(refresh_token);
+    }
+
+    /// Whether this refresh token is somebody else's.
+    pub(crate) fn is_anothers(&self, refresh_token: Serial) -> bool {
+        self.anothers.contains(&refresh_token)
+    }
+
+    /// Whether any refresh token is somebody else's.
+    pub(crate) fn knows_another(&self) -> bool {
+        !self.anothers.is_empty()
+    }
+
+    /// How many redemptions lie between the sign-in and this refresh token.
+    pub(crate) fn depth(&self, class: RefreshClass, refresh_token: Serial) -> u64 {
+        // These are counted and not remembered.
+        if class == RefreshClass::Reusable {
+            return refresh_token.into();
+        }
+        let parent = |serial: &Serial| self.tokens.get(usize::from(*serial)).and_then(|token| token.parent);
+        std::iter::successors(parent(&refresh_token), parent).count() as u64
+    }
+
     /// RFC 7009: the whole grant goes.
     pub(crate) fn revoke(&mut self) {
         self.revoked = true;
@@ -111,6 +139,9 @@ impl Provider {
     fn mint(&mut self, parent: Serial, first: bool) -> Answer {
         let refresh_token = Serial::try_from(self.tokens.len()).expect("a bounded model mints few tokens");
         self.tokens.push(Minted { parent: Some(parent), spent_at: None, used: false });
+        if self.is_anothers(parent) {
+            self.give_to_another(refresh_token);
+        }
         Answer::Tokens { refresh_token, first }
     }
 

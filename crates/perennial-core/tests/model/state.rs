@@ -82,6 +82,8 @@ pub(crate) enum Came {
 pub(crate) enum Ending {
     SignOut,
     Refused,
+    /// Its new tokens came with an ID token that speaks of somebody else.
+    AnotherIdentity,
 }
 
 /// A request given up by its sender.
@@ -109,6 +111,8 @@ pub(crate) struct Witness {
     pub(crate) untold: Vec<Serial>,
     /// Cookie and record held two successors at one generation, and this one's went on.
     pub(crate) forked: Option<Kept>,
+    /// Refresh tokens of somebody else's whose receiver died before it could end the session for them.
+    pub(crate) untended: Vec<Serial>,
 }
 
 /// A refresh token that went out.
@@ -128,10 +132,12 @@ pub(crate) enum Law {
     S1,
     S2,
     S3,
+    S4,
     S5,
     S6,
     S7,
     S8,
+    S10,
     S12,
     S13,
 }
@@ -154,6 +160,7 @@ impl Ending {
         match self {
             Ending::SignOut => EndReason::SignedOut,
             Ending::Refused => EndReason::Refused,
+            Ending::AnotherIdentity => EndReason::IdentityChanged,
         }
     }
 }
@@ -207,6 +214,9 @@ impl State {
 
     /// A write into the store that went through; every other replica's reading is out of date from here on.
     pub(crate) fn write(&mut self, writer: usize, new: Stored) {
+        if !self.may_install(writer, &new.0) {
+            self.witness.accuse(Law::S4);
+        }
         if let Some(old) = self.record() {
             let grew = old.generation <= new.0.generation;
             let revived = matches!(old.phase, Phase::Ended { .. });
@@ -228,6 +238,15 @@ impl State {
                 *reading = if remembered { reading.behind() } else { Reading::STALE };
             }
         }
+    }
+
+    /// Whether the tokens of a new record are those that were there, a cookie's, or what the writer's own attempt has bought.
+    fn may_install(&self, writer: usize, new: &Record) -> bool {
+        let Some(tokens) = Tokens::opened(new) else { return true };
+        let stood = self.record().and_then(Tokens::opened) == Some(tokens);
+        let bought =
+            matches!(self.replicas[writer], Replica::Settle { came: Came::Tokens(bought), .. } if bought == tokens);
+        stood || bought || self.cookies.binary_search(&tokens).is_ok()
     }
 
     /// A `Set-Cookie` reaches a browser.

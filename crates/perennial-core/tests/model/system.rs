@@ -5,7 +5,7 @@ use std::time::Duration;
 use perennial_core::Timestamp;
 use perennial_core::provider::{DRAIN_DEFAULT, LastResort, RefreshClass};
 use perennial_core::record::Lost;
-use perennial_core::renewal::{RenewalPolicy, Verdict, decide};
+use perennial_core::renewal::{RenewalPolicy, Verdict};
 use perennial_core::session::Generation;
 use stateright::{Model, Property};
 
@@ -35,6 +35,8 @@ pub(crate) struct System {
     pub(crate) forgets: bool,
     /// Whether the user signs out at some time.
     pub(crate) sign_out: bool,
+    /// Whether the provider may once answer with somebody else's tokens, and say so in the ID token.
+    pub(crate) mistakes: bool,
     pub(crate) sabotage: Option<Sabotage>,
     pub(crate) policy: RenewalPolicy,
 }
@@ -69,6 +71,14 @@ pub(crate) enum Sabotage {
     EndsWithoutALookAtTheRecord,
     /// Of two successors at one generation each cookie goes on with its own.
     OverlooksForks,
+    /// Tokens that come late become the newest generation, whatever generation they are of.
+    PutsLateTokensOnTop,
+    /// Tokens are taken whoever their ID token speaks of.
+    TakesAnyIdentity,
+    /// Whoever was overtaken goes on with the generation that was the newest before.
+    ServesWhatItReadBefore,
+    /// An access token is handed out without a look at its age.
+    HandsOutTheDead,
 }
 
 /// One step of somebody. A replica's number is its place in the state it steps from: places are sorted after each step.
@@ -91,6 +101,8 @@ pub(crate) enum Action {
     Claim(usize),
     /// The provider processes what is on the line.
     Process(usize),
+    /// The same, and the new tokens and their ID token are somebody else's.
+    ProcessForAnother(usize),
     /// The provider answers 429.
     TurnAway(usize),
     /// The provider answers 500, before or after it did its work.
@@ -149,7 +161,7 @@ impl Model for System {
                     for cookie in state.cookies.iter().copied() {
                         for clock in self.clocks.iter().copied() {
                             let now = clock.shows(state.now);
-                            let on_demand = decide(&cookie.session(), &self.policy, now) == Verdict::Fresh;
+                            let on_demand = cookie.verdict(&self.policy, now) == Verdict::Fresh;
                             actions.push(Action::Request { replica, cookie, on_demand, clock });
                         }
                         if self.sign_out && !state.signing_out {
@@ -162,7 +174,12 @@ impl Model for System {
                 Replica::Call { line, .. } => {
                     actions.extend([Action::Botch(replica), Action::GiveUp(replica)]);
                     match line {
-                        Line::Out => actions.extend([Action::Process(replica), Action::TurnAway(replica)]),
+                        Line::Out => {
+                            actions.extend([Action::Process(replica), Action::TurnAway(replica)]);
+                            if self.mistakes && !state.provider.knows_another() {
+                                actions.push(Action::ProcessForAnother(replica));
+                            }
+                        }
                         Line::Back(_) => actions.push(Action::Receive(replica)),
                     }
                 }
@@ -197,6 +214,7 @@ impl Model for System {
             }
             Action::Claim(replica) => self.claim(&mut state, replica),
             Action::Process(replica) => self.process(&mut state, replica),
+            Action::ProcessForAnother(replica) => self.process_for_another(&mut state, replica),
             Action::TurnAway(replica) => {
                 laws::forget_send(&mut state, replica);
                 spend_fault(&mut state) && self.came(&mut state, replica, Came::NotSpent)
@@ -233,8 +251,12 @@ impl Model for System {
             Action::WriteEnd(replica) => self.write_end(&mut state, replica),
             Action::Crash(replica) => {
                 self.lose_line(&mut state, replica);
-                if let Replica::Settle { came: Came::Tokens(_), .. } = state.replicas[replica] {
-                    state.witness.lost_successor = true;
+                match state.replicas[replica] {
+                    Replica::Settle { came: Came::Tokens(_), .. } => state.witness.lost_successor = true,
+                    Replica::End { reason: Ending::AnotherIdentity, cookie, .. } => {
+                        state.witness.untended.push(cookie.refresh_token);
+                    }
+                    _ => {}
                 }
                 state.replicas[replica] = Replica::Idle;
                 spend_fault(&mut state)

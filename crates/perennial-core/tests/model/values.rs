@@ -1,11 +1,14 @@
 //! The engine's own values as parts of a state: the record, hashed, and the tokens that lie sealed in it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use perennial_core::names::ProviderId;
 use perennial_core::record::{Attempt, Intent, Phase, Record, Successor};
+use perennial_core::renewal::{RenewalPolicy, Verdict, decide};
 use perennial_core::secret::{AccessToken, RefreshToken};
 use perennial_core::session::{Generation, SessionState, TokenSet};
 use perennial_core::{SecureRandom, Timestamp};
@@ -44,8 +47,13 @@ impl Tokens {
         self.issued_at + ACCESS_TOKEN_LIFETIME
     }
 
-    /// As the engine knows it, for `perennial_core::renewal::decide`.
-    pub(crate) fn session(self) -> SessionState {
+    /// What the engine's `decide` makes of it. Sessions are kept: the model asks millions of times about a few.
+    pub(crate) fn verdict(self, policy: &RenewalPolicy, now: Timestamp) -> Verdict {
+        thread_local!(static SESSIONS: RefCell<HashMap<Tokens, SessionState>> = RefCell::default());
+        SESSIONS.with_borrow_mut(|known| decide(known.entry(self).or_insert_with(|| self.session()), policy, now))
+    }
+
+    fn session(self) -> SessionState {
         let tokens = TokenSet {
             access_token: AccessToken::new("at"),
             token_type: String::new(),

@@ -1,6 +1,6 @@
-//! Redis in all its shapes.
+//! Redis in all its shapes, and Valkey.
 
-use perennial_testservers::{Authority, RedisCluster, RedisSentinels, RedisServer};
+use perennial_testservers::{Authority, Make, RedisCluster, RedisSentinels, RedisServer};
 
 use super::*;
 
@@ -8,6 +8,25 @@ use super::*;
 async fn redis_keeps_the_contract() {
     let server = RedisServer::start();
     keeps_the_contract(|namespace| format!("{}?prefix=t{namespace}:&timeout=20s", server.url())).await;
+}
+
+/// A server that calls itself Redis in some places, for old clients, says in others what it is.
+fn is_valkey(server: &RedisServer) -> bool {
+    server.ask(&["INFO", "server"]).is_ok_and(|info| info.contains("valkey_version:"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn valkey_keeps_the_contract() {
+    let server = RedisServer::of(Make::Valkey);
+    assert!(is_valkey(&server) && !is_valkey(&RedisServer::start()));
+    keeps_the_contract(|namespace| format!("{}?prefix=t{namespace}:&timeout=20s", server.url())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_valkey_cluster_keeps_the_contract() {
+    let mut cluster = RedisCluster::of(Make::Valkey);
+    assert!(cluster.nodes().iter().all(is_valkey));
+    keeps_the_contract(|namespace| format!("{}?prefix=t{namespace}:&timeout=20s", cluster.url())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,7 +111,12 @@ async fn a_full_redis_refuses_the_new_and_keeps_the_living() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_with_the_documented_rights_and_no_more_can_do_everything() {
-    let server = RedisServer::start();
+    for make in [Make::Redis, Make::Valkey] {
+        can_do_everything_with_the_documented_rights(&RedisServer::of(make)).await;
+    }
+}
+
+async fn can_do_everything_with_the_documented_rights(server: &RedisServer) {
     let rights = "on >planted ~perennial:* &perennial:* -@all +get +set +del +publish +subscribe +eval +evalsha +time +scan \
                   +zadd +zrange +zrem +zscan +pexpireat +ping +hello +wait";
     let words: Vec<&str> = ["ACL", "SETUSER", "keeper"].into_iter().chain(rights.split_whitespace()).collect();

@@ -63,8 +63,7 @@ impl AuthBuilder {
         };
         let names = CookieNames::new(public_url.scheme() == "https").in_format(self.cookie_format);
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
-        let Ok(chest) = KeyChest::new(self.secrets, &names, self.cookie_format, store.shared(), self.secret_roll_out)
-        else {
+        let Ok(chest) = KeyChest::new(self.secrets, &names, self.cookie_format, &*store, self.secret_roll_out) else {
             return Err(ConfigError { faults: vec![missing_secret(self.place)] });
         };
         let call_deadline = self.renewal.call_deadline;
@@ -113,6 +112,7 @@ impl AuthBuilder {
                 listeners: self.listeners,
                 // One flight per session in a process, whichever engine it was begun by.
                 flights: running.map_or_else(Flights::new, |running| running.flights.clone()),
+                notes: Flights::new(),
                 seen_cookies: SeenCookies::new(),
                 tombstones: running.map(|running| running.tombstones.handed_on()).unwrap_or_default(),
                 doubts: Default::default(),
@@ -120,6 +120,7 @@ impl AuthBuilder {
                 logout_tokens: Default::default(),
                 forks: Default::default(),
                 errands: running.map(|running| running.errands.clone()).unwrap_or_default(),
+                debts: running.map(|running| running.debts.clone()).unwrap_or_default(),
                 unwritten_ends: running.map(|running| running.unwritten_ends.clone()).unwrap_or_default(),
                 audience_tokens: Default::default(),
             }),

@@ -71,7 +71,7 @@ impl Auth {
             Found::Ended(_) => return Err(Refusal::NotSignedIn),
             Found::Unproven { retry_after } => return Err(Refusal::RenewalSuspended { retry_after }),
             Found::Serve { state, condition, .. } => (state, condition),
-            Found::Unsaved { state } => (state, Condition::Fresh),
+            Found::Unsaved { state, .. } => (state, Condition::Fresh),
             Found::Suspended { state, .. } | Found::Reauthenticate { state } => (state, Condition::Suspended),
         };
         let (now, lifetimes) = (self.inner.now(), self.inner.settings.lifetimes());
@@ -106,7 +106,8 @@ impl Inner {
         // Where each refresh kills the access tokens before it, two audiences would take each other's away in turn.
         if self.at_kill(&cookie.provider) {
             let (state, condition) = (cookie.clone(), self.condition(cookie, Progress::Quiet));
-            return (Found::Serve { state, renewed: false, condition }, Bearer::AudienceRefused);
+            let found = Found::Serve { state, renewed: false, condition, flown: None };
+            return (found, Bearer::AudienceRefused);
         }
         let policy = &self.settings.renewal;
         let known = self.audience_tokens.find(cookie.id, audience, self.now());
@@ -123,13 +124,13 @@ impl Inner {
             (Door::Unauthorized(seen), _) => (Ask::now(RenewalReason::Unauthorized, seen), policy.wait_max),
         };
         let flown = self.flown(cookie, &ask.for_audience(audience), patience).await;
-        let Some(outcome) = flown else { return self.without_token(cookie, known) };
-        let token = outcome.state().and_then(|state| state.audience_token(audience));
+        let Some(arrival) = flown else { return self.without_token(cookie, known) };
+        let token = arrival.outcome.state().and_then(|state| state.audience_token(audience));
         if let Some(token) = token {
             self.audience_tokens.insert(cookie.id, audience, token, self.now());
         }
         // The newest that lives, whether this flight brought it or an earlier one.
-        let bearer = match (self.audience_tokens.find(cookie.id, audience, self.now()), &*outcome) {
+        let bearer = match (self.audience_tokens.find(cookie.id, audience, self.now()), &arrival.outcome) {
             (Some(token), _) => Bearer::Audience(token),
             (None, Outcome::AudienceRefused { .. }) => Bearer::AudienceRefused,
             (None, Outcome::Kept { retry_after, .. }) => {
@@ -140,7 +141,7 @@ impl Inner {
                 Bearer::Absent
             }
         };
-        (self.found(cookie, &outcome), bearer)
+        (self.found(cookie, &arrival), bearer)
     }
 
     /// No news in time: what is known goes on as long as it lives.
@@ -157,5 +158,6 @@ impl Inner {
 }
 
 fn serve(state: &Arc<SessionState>, token: Option<Arc<AudienceToken>>, condition: Condition) -> (Found, Bearer) {
-    (Found::Serve { state: state.clone(), renewed: false, condition }, token.map_or(Bearer::Absent, Bearer::Audience))
+    let found = Found::Serve { state: state.clone(), renewed: false, condition, flown: None };
+    (found, token.map_or(Bearer::Absent, Bearer::Audience))
 }

@@ -8,7 +8,7 @@ use perennial_core::limits::SESSION_AUDIENCES;
 use perennial_core::session::SessionState;
 use tracing::Instrument;
 
-use super::{Found, RETRY_SOON};
+use super::{Arrival, Found, RETRY_SOON};
 use crate::engine::Inner;
 use crate::flight::{Gate, Passenger};
 use crate::outcome::{Ask, Outcome};
@@ -18,25 +18,25 @@ impl Inner {
     /// Boards the session's flight, or starts it, and waits no longer than `patience`.
     pub(super) async fn fly(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: Ask, patience: Duration) -> Found {
         match self.flown(cookie, &ask, patience).await {
-            Some(outcome) => self.found(cookie, &outcome),
+            Some(arrival) => self.found(cookie, &arrival),
             None => self.without_news(cookie.clone(), RETRY_SOON, Progress::UnderWay),
         }
     }
 
-    /// The outcome of the flight that did what `ask` wants; `None` when it did not land in time.
+    /// What the flight brought that did what `ask` wants; `None` when it did not land in time.
     pub(crate) async fn flown(
         self: &Arc<Self>,
         cookie: &Arc<SessionState>,
         ask: &Ask,
         patience: Duration,
-    ) -> Option<Arc<Outcome>> {
+    ) -> Option<Arc<Arrival>> {
         let _waiting = self.metrics.waiting();
         let flown = tokio::time::timeout(patience, async {
             for _ in 0..FLIGHTS_MAX {
                 let (seat, started) = self.seat(cookie, ask);
-                let outcome = seat.arrival().await?;
-                if started || !outcome.leaves_undone(ask, self.now()) {
-                    return Some(outcome);
+                let arrival = seat.arrival().await?;
+                if started || !arrival.outcome.leaves_undone(ask, self.now()) {
+                    return Some(arrival);
                 }
             }
             None
@@ -44,7 +44,7 @@ impl Inner {
         flown.await.ok().flatten()
     }
 
-    fn seat(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: &Ask) -> (Passenger<Outcome>, bool) {
+    fn seat(self: &Arc<Self>, cookie: &Arc<SessionState>, ask: &Ask) -> (Passenger<Arrival>, bool) {
         match self.flights.board(cookie.id) {
             Gate::Aboard(passenger) => (passenger, false),
             Gate::First(departure) => {
@@ -58,19 +58,21 @@ impl Inner {
         }
     }
 
-    /// What a flight's outcome means to a request that came with `cookie`, which may hold a later generation than the
+    /// What a flight's arrival means to a request that came with `cookie`, which may hold a later generation than the
     /// flight knew, when the record lags behind.
-    pub(super) fn found(&self, cookie: &Arc<SessionState>, outcome: &Outcome) -> Found {
-        match outcome {
+    pub(super) fn found(&self, cookie: &Arc<SessionState>, arrival: &Arc<Arrival>) -> Found {
+        match &arrival.outcome {
             outcome if outcome.state().is_some_and(|state| state.generation < cookie.generation) => {
                 self.without_news(cookie.clone(), RETRY_SOON, Progress::UnderWay)
             }
             Outcome::Newest { state, renewed } => match self.without_news(state.clone(), RETRY_SOON, Progress::Quiet) {
-                Found::Serve { state, condition, .. } => Found::Serve { state, renewed: *renewed, condition },
+                Found::Serve { state, condition, .. } => {
+                    Found::Serve { state, renewed: *renewed, condition, flown: Some(arrival.clone()) }
+                }
                 died_meanwhile => died_meanwhile,
             },
             Outcome::Unsaved { state } => match self.without_news(state.clone(), RETRY_SOON, Progress::Quiet) {
-                Found::Serve { state, .. } => Found::Unsaved { state },
+                Found::Serve { state, .. } => Found::Unsaved { state, flown: arrival.clone() },
                 died_meanwhile => died_meanwhile,
             },
             Outcome::Kept { state, retry_after } => self.without_news(state.clone(), *retry_after, Progress::Failing),
@@ -104,7 +106,7 @@ impl Inner {
             }
             _ => {
                 let condition = self.condition(&state, progress);
-                Found::Serve { state, renewed: false, condition }
+                Found::Serve { state, renewed: false, condition, flown: None }
             }
         }
     }

@@ -9,12 +9,14 @@ use perennial_core::record::{EndReason, Loss, Successor};
 use perennial_core::session::{Carried, SessionState};
 use serde_json::{Map, Value};
 
+use super::arrival::Leaving;
 use super::recognising::Source;
-use super::{Challenge, Entry, Found, Opened};
+use super::{Arrival, Challenge, Entry, Found, Opened};
 use crate::alarm::AlarmCode;
 use crate::callbacks::{Callbacks, JwtCallback};
 use crate::engine::Inner;
 use crate::event::Event;
+use crate::flight::Gate;
 use crate::ledger::Amended;
 use crate::refusal::Refusal;
 use crate::session::Session;
@@ -47,20 +49,20 @@ impl Inner {
         found: Found,
         visit: Visit,
     ) -> Entry {
-        let (state, bearer, renewed, source) = match found {
+        let (state, bearer, renewed, source, flown) = match found {
             Found::Ended(reason) => return self.farewell(&opened, reason, None),
             Found::Refused { state, claims } => {
                 self.end_in_background(state, EndReason::Refused);
                 return self.farewell(&opened, EndReason::Refused, claims.map(Challenge));
             }
             Found::Unproven { retry_after } => return Entry::unavailable(Refusal::RenewalSuspended { retry_after }),
-            Found::Serve { state, renewed, condition } => (state, Ok(condition), renewed, source),
-            Found::Unsaved { state } => (state, Ok(Condition::Fresh), true, Source::Cookie),
+            Found::Serve { state, renewed, condition, flown } => (state, Ok(condition), renewed, source, flown),
+            Found::Unsaved { state, flown } => (state, Ok(Condition::Fresh), true, Source::Cookie, Some(flown)),
             Found::Suspended { state, retry_after } => {
                 self.metrics.suspended(&state.provider);
-                (state, Err(Refusal::RenewalSuspended { retry_after }), false, source)
+                (state, Err(Refusal::RenewalSuspended { retry_after }), false, source, None)
             }
-            Found::Reauthenticate { state } => (state, Err(Refusal::ReauthenticationRequired), false, source),
+            Found::Reauthenticate { state } => (state, Err(Refusal::ReauthenticationRequired), false, source, None),
         };
         if let Some(presented) = opened.presented().filter(|presented| !renewed && state.generation > *presented) {
             self.stale_cookies.saved(state.id);
@@ -76,7 +78,7 @@ impl Inner {
             return self.farewell(&opened, EndReason::Callback, None);
         };
         let (state, set_cookies) = match self.form(source) {
-            Form::Whole => self.leave_whole(&opened, state, visit),
+            Form::Whole => self.leave_whole(&opened, state, visit, flown.as_deref()),
             Form::Handle => match self.leave_handle(&opened, state, visit).await {
                 Ok(left) => left,
                 Err(reason) => return self.farewell(&opened, reason, None),
@@ -125,6 +127,7 @@ impl Inner {
         opened: &Opened,
         state: Arc<SessionState>,
         visit: Visit,
+        flown: Option<&Arrival>,
     ) -> (Arc<SessionState>, Vec<HeaderValue>) {
         let now = self.now();
         let moved = match &opened.carried {
@@ -142,21 +145,30 @@ impl Inner {
         if !moved && !noted && opened.well_sealed {
             return (state, Vec::new());
         }
-        let state = if visit == Visit::Noted { Arc::new(state.active(now)) } else { state };
+        let seal = || {
+            let state = if visit == Visit::Noted { Arc::new(state.active(now)) } else { state.clone() };
+            let set_cookies = self.session_cookies(&state, Form::Whole, &opened.names);
+            Leaving { state, set_cookies }
+        };
+        let Leaving { state, set_cookies } = match flown {
+            Some(arrival) => arrival.leaving(&state, (&opened.names, visit), now, seal),
+            None => seal(),
+        };
         if noted {
             self.note_in_background(state.clone());
         }
-        let cookies = self.session_cookies(&state, Form::Whole, &opened.names);
-        (state, cookies)
+        (state, set_cookies)
     }
 
     /// Brings a visit into the record, so that the answer of a slower request, or a renewal by another cookie of the session,
-    /// knows of it.
+    /// knows of it. Of many at the same time one is enough: a thousand would only take the record out of each other's hands.
     fn note_in_background(self: &Arc<Self>, state: Arc<SessionState>) {
+        let Gate::First(noting) = self.notes.board(state.id) else { return };
         let inner = self.clone();
         tokio::spawn(async move {
             // A session that is over has no visits.
             let _ = inner.amend(&state, |newest| newest.active(state.active_at)).await;
+            drop(noting);
         });
     }
 
@@ -172,7 +184,10 @@ impl Inner {
         let mut due = matches!(opened.carried, Carried::Whole(_));
         let mut state = state;
         // The record is sealed anew together with its handle, so that an older secret can be taken off the list.
-        if noted || !opened.well_sealed {
+        if (noted || !opened.well_sealed)
+            // Whoever comes while another is at it leaves that to them.
+            && let Gate::First(_noting) = self.notes.board(state.id)
+        {
             let active_at = if noted { now } else { state.active_at };
             match self.amended(&state, |newest| newest.active(active_at)).await {
                 Amended::Written(written) => (state, due) = (written, true),

@@ -21,6 +21,7 @@ use crate::outcome::Ask;
 use crate::refusal::Refusal;
 use crate::session::Session;
 
+mod arrival;
 mod audience;
 mod boarding;
 mod leaving;
@@ -28,6 +29,7 @@ mod opening;
 mod recognising;
 mod seen;
 
+pub(crate) use arrival::Arrival;
 pub(crate) use opening::Opened;
 pub(crate) use seen::SeenCookies;
 
@@ -131,12 +133,12 @@ impl Entry {
     }
 }
 
-/// What the store and the provider made of a session.
+/// What the store and the provider made of a session; with the flight that brought it, if one did.
 enum Found {
     /// Serve with this generation.
-    Serve { state: Arc<SessionState>, renewed: bool, condition: Condition },
+    Serve { state: Arc<SessionState>, renewed: bool, condition: Condition, flown: Option<Arc<Arrival>> },
     /// Serve with this generation, just received, which the store would not take.
-    Unsaved { state: Arc<SessionState> },
+    Unsaved { state: Arc<SessionState>, flown: Arc<Arrival> },
     /// The access token has died and there is no other for now.
     Suspended { state: Arc<SessionState>, retry_after: Duration },
     /// The access token has died and there is no other before the provider has seen the user.
@@ -192,7 +194,7 @@ impl Inner {
         // Where a refresh kills the previous access token at once, an older generation is of no use to anybody: neither is one
         // that looks good by its age, nor one whose successor somebody is just fetching.
         let lasting = !self.at_kill(&state.provider);
-        let as_it_is = |condition| Found::Serve { state: state.clone(), renewed: false, condition };
+        let as_it_is = |condition| Found::Serve { state: state.clone(), renewed: false, condition, flown: None };
         let verdict = decide(state, policy, self.now());
         if (door, verdict) == (Door::Ordinary, Verdict::Fresh) && self.takes_up_doubt(state.id) {
             self.look_into(state);

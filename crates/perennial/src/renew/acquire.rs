@@ -22,7 +22,14 @@ pub(super) enum Acquired {
     /// Nothing to call for.
     Landed(Outcome),
     /// The intent is written: call.
-    Permit { newest: Arc<SessionState>, intent: Intent, provider: Arc<ResolvedProvider>, pass: RefreshPass },
+    Permit { newest: Arc<SessionState>, begun: Begun, provider: Arc<ResolvedProvider>, pass: RefreshPass },
+}
+
+/// An attempt whose intent is in the store, and the record as it was written there.
+pub(super) struct Begun {
+    pub(super) intent: Intent,
+    pub(super) record: Record,
+    pub(super) version: Version,
 }
 
 impl Inner {
@@ -106,8 +113,11 @@ impl Inner {
                     };
                     let intent = intent.counted(standing.record.as_ref());
                     match self.write_intent(&newest, &intent, &standing, &at, ask).await {
-                        Ok(Swap::Stored(_)) => return Acquired::Permit { newest, intent, provider, pass: granted },
-                        Ok(Swap::Conflict(_)) => pass = Some(granted),
+                        Ok((Swap::Stored(version), record)) => {
+                            let begun = Begun { intent, record, version };
+                            return Acquired::Permit { newest, begun, provider, pass: granted };
+                        }
+                        Ok((Swap::Conflict(_), _)) => pass = Some(granted),
                         Err(error) => return Acquired::Landed(self.store_failed(newest, &error)),
                     }
                 }
@@ -194,7 +204,7 @@ impl Inner {
         standing: &Standing,
         at: &Circumstances,
         ask: &Ask,
-    ) -> Result<Swap, StoreError> {
+    ) -> Result<(Swap, Record), StoreError> {
         if let Some(window) = at.window_after_crash()
             && decide(newest, &self.settings.renewal, at.now) == Verdict::Fresh
         {
@@ -221,6 +231,7 @@ impl Inner {
         let _ = tokio::time::timeout(until.since(now) + Duration::from_millis(1), changed).await;
     }
 
+    /// Writes `phase` into the record, with `entry` in its history; answers with the record that was to stand there, too.
     pub(super) async fn write_phase(
         &self,
         newest: &SessionState,
@@ -228,18 +239,19 @@ impl Inner {
         previous: Option<&Record>,
         version: Option<Version>,
         entry: Option<Entry>,
-    ) -> Result<Swap, StoreError> {
+    ) -> Result<(Swap, Record), StoreError> {
         let sealed = seal_state(&self.keys().record, newest, self.random());
         let record = Record::following(previous, newest.generation, sealed, phase);
         let told = entry.as_ref().map_or(0, |entry| entry.stale_cookies);
-        let swapped = match entry {
-            None => self.swap(newest, version, &record).await,
-            Some(entry) => self.swap(newest, version, &record.noting(entry)).await,
+        let record = match entry {
+            None => record,
+            Some(entry) => record.noting(entry),
         };
-        if matches!(swapped, Ok(Swap::Stored(_))) {
+        let swapped = self.swap(newest, version, &record).await?;
+        if matches!(swapped, Swap::Stored(_)) {
             self.stale_cookies.told(newest.id, told);
         }
-        swapped
+        Ok((swapped, record))
     }
 
     /// Prolongs the lease of an intent whose call is under way, until this future is dropped: a slow provider, and a slow

@@ -9,7 +9,7 @@ use perennial_core::session::SessionState;
 use perennial_core::token::{TokenFailure, Verdict as FailureVerdict};
 
 use super::Call;
-use super::settle::Landed;
+use super::settle::{Held, Landed};
 use crate::alarm::AlarmCode;
 use crate::engine::Inner;
 use crate::event::RenewalOutcome;
@@ -28,7 +28,7 @@ impl Inner {
             let spared = Attempted::NotSpent { not_before: now };
             let refused = RenewalEntry { verdict: RenewalVerdict::AudienceRefused, ..entry.clone() };
             let refused = self.entry(newest, What::Renewal(refused), 0);
-            return match self.settle(newest, intent, |_| (spared.clone(), refused.clone())).await {
+            return match self.settle(newest, Held::Unknown(intent), |_| (spared.clone(), refused.clone())).await {
                 Ok(Landed::Ended(reason)) => (Outcome::Ended(reason), RenewalOutcome::Ended),
                 Ok(Landed::Written | Landed::Superseded) | Err(_) => self.audience_refused(audience, newest.clone()),
             };
@@ -61,7 +61,7 @@ impl Inner {
         let why = verdict.code();
         tracing::warn!(session = newest.id.fingerprint(), why, error = failure.error.as_deref(), "renewal failed");
         let entry = self.entry(newest, What::Renewal(RenewalEntry { verdict, ..entry.clone() }), 0);
-        match (self.settle(newest, intent, |_| (attempted.clone(), entry.clone())).await, &attempted) {
+        match (self.settle(newest, Held::Unknown(intent), |_| (attempted.clone(), entry.clone())).await, &attempted) {
             (Ok(Landed::Superseded), _) => self.superseded(newest).await,
             (Ok(Landed::Ended(reason)), _) => (Outcome::Ended(reason), RenewalOutcome::Ended),
             (Ok(Landed::Written), Attempted::Refused { claims }) => {
@@ -96,10 +96,10 @@ impl Inner {
         }
         let mut next = newest.with_refresh_token(refresh_token.clone());
         let entry = RenewalEntry { verdict: RenewalVerdict::Salvaged, ..entry.clone() };
-        match self.settle_tokens(newest, intent, &mut next, &entry).await {
+        match self.settle_tokens(newest, Held::Unknown(intent), &mut next, &entry).await {
             Ok(Landed::Superseded) => self.superseded(newest).await,
             Ok(Landed::Ended(reason)) => {
-                self.revoke(issuer, &next).await;
+                self.owe_and_revoke(issuer, &next).await;
                 (Outcome::Ended(reason), RenewalOutcome::Ended)
             }
             Ok(Landed::Written) | Err(_) => {

@@ -20,6 +20,7 @@ use crate::doubts::DOUBT_PAUSE;
 use crate::engine::Inner;
 use crate::event::{Event, Renewal, RenewalOutcome, RenewalReason};
 use crate::flight::Departure;
+use crate::hall::Arrival;
 use crate::happened::without_echo;
 use crate::issuer::{Identity, IssuerClient, RefreshPass};
 use crate::outcome::{Ask, Outcome};
@@ -27,26 +28,28 @@ use crate::trace::{note_attempt, note_outcome};
 
 mod acquire;
 mod failure;
+mod owed;
 mod revocation;
 mod settle;
 
-use acquire::Acquired;
-use settle::Landed;
+use acquire::{Acquired, Begun};
+pub(crate) use owed::Debts;
+use settle::{Held, Landed};
 
 impl Inner {
     /// Brings the session of `cookie` to its newest generation, calling the provider if `ask` requires it, and lands the
     /// flight with the outcome.
-    pub(crate) async fn renew(self: Arc<Self>, cookie: Arc<SessionState>, ask: Ask, flight: Departure<Outcome>) {
+    pub(crate) async fn renew(self: Arc<Self>, cookie: Arc<SessionState>, ask: Ask, flight: Departure<Arrival>) {
         match self.acquire(&cookie, &ask).await {
-            Acquired::Landed(outcome) => flight.tell(outcome),
-            Acquired::Permit { newest, intent, provider, pass } => {
-                note_attempt(intent.attempt.short());
+            Acquired::Landed(outcome) => flight.tell(Arrival::of(outcome)),
+            Acquired::Permit { newest, begun, provider, pass } => {
+                note_attempt(begun.intent.attempt.short());
                 let Flown { outcome, unsaved, in_doubt } =
-                    self.fly_with(&newest, &intent, &provider, pass, &ask, &flight).await;
-                flight.tell(outcome);
+                    self.fly_with(&newest, &begun, &provider, pass, &ask, &flight).await;
+                flight.tell(Arrival::of(outcome));
                 if let Some((unsaved, entry)) = unsaved {
                     // Until they are in the record, whoever comes with the spent cookie gets the tokens from this flight.
-                    self.save_late(&newest, &intent, unsaved, &entry).await;
+                    self.save_late(&newest, &begun.intent, unsaved, &entry).await;
                 }
                 // Begun before the flight lands, so that a shutdown sees the one or the other.
                 let errand = (in_doubt && ask.reason != RenewalReason::Doubt).then(|| self.errands.begin()).flatten();
@@ -65,11 +68,11 @@ impl Inner {
     async fn fly_with(
         self: &Arc<Self>,
         newest: &Arc<SessionState>,
-        intent: &Intent,
+        begun: &Begun,
         provider: &ResolvedProvider,
         pass: RefreshPass,
         ask: &Ask,
-        flight: &Departure<Outcome>,
+        flight: &Departure<Arrival>,
     ) -> Flown {
         // Both were there when the intent was planned.
         let (Some(issuer), Some(refresh_token)) =
@@ -78,7 +81,7 @@ impl Inner {
             let outcome = Outcome::Kept { state: newest.clone(), retry_after: Duration::from_secs(60) };
             return Flown { outcome, unsaved: None, in_doubt: false };
         };
-        let mut unsaved = None;
+        let (intent, mut unsaved) = (&begun.intent, None);
         let called_at = self.now();
         let answer = tokio::select! {
             // In this order, and not by tokio's own dice: a simulation replays it.
@@ -91,7 +94,7 @@ impl Inner {
         let entry = self.renewal_entry(intent, ask, flight.passengers(), provider_time, answer.as_ref().err());
         let call = Call { intent, issuer, ask, entry: &entry };
         let (outcome, told) = match answer {
-            Ok(response) => self.commit(newest, &call, response, &mut unsaved).await,
+            Ok(response) => self.commit(newest, begun, &call, response, &mut unsaved).await,
             Err(failure) => match &failure.salvaged {
                 Some(refresh_token) => self.salvage(newest, &call, refresh_token, &failure).await,
                 None => self.note_failure(newest, &call, &failure).await,
@@ -107,11 +110,12 @@ impl Inner {
     async fn commit(
         self: &Arc<Self>,
         spent: &Arc<SessionState>,
+        begun: &Begun,
         call: &Call<'_>,
         mut response: TokenResponse,
         unsaved: &mut Option<SessionState>,
     ) -> (Outcome, RenewalOutcome) {
-        let Call { intent, issuer, ask, entry } = *call;
+        let Call { issuer, ask, entry, .. } = *call;
         let lifetime = issuer.lifetime(&self.settings.renewal);
         // The record keeps the ID token that was verified; a new one takes its place in the cookie once it is.
         let id_token = response.id_token.take();
@@ -121,11 +125,11 @@ impl Inner {
             Some(audience) => spent.renewed_for(audience, response, lifetime),
         };
         let mut next = next.proven_in(self.settings.epoch);
-        match self.settle_tokens(spent, intent, &mut next, entry).await {
+        match self.settle_tokens(spent, Held::Known(begun), &mut next, entry).await {
             Ok(Landed::Written) => {}
             Ok(Landed::Superseded) => return self.superseded(spent).await,
             Ok(Landed::Ended(reason)) => {
-                self.revoke(issuer, &next).await;
+                self.owe_and_revoke(issuer, &next).await;
                 return (Outcome::Ended(reason), RenewalOutcome::Ended);
             }
             // The cookie is a durable copy too: who is still waiting gets it with this answer. For the others it is kept.

@@ -7,24 +7,34 @@ use perennial_core::names::ProviderId;
 use perennial_core::renewal::backoff;
 use perennial_core::secret::RefreshToken;
 use perennial_core::session::SessionState;
+use perennial_store::RecordKey;
 
+use super::owed::CLAIM;
 use crate::engine::Inner;
-use crate::errands::Pause;
+use crate::errands::{Errand, Pause};
 use crate::issuer::{IssuerClient, Revocation};
+use crate::ledger::record_key;
 
 impl Inner {
     /// Revokes the refresh token of a session that is over. What the provider cannot take just now is tried again in the
     /// background.
     pub(crate) async fn revoke(self: &Arc<Self>, issuer: &IssuerClient, state: &SessionState) {
         if let Some(refresh_token) = state.tokens.as_ref().and_then(|tokens| tokens.refresh_token.as_ref()) {
-            self.revoke_token(issuer, refresh_token).await;
+            self.revoke_token(issuer, refresh_token, Some(record_key(state))).await;
         }
     }
 
-    /// The same for a refresh token that no session was given.
-    pub(crate) async fn revoke_token(self: &Arc<Self>, issuer: &IssuerClient, refresh_token: &RefreshToken) {
-        if let Revocation::Later(after) = issuer.revoke(&self.edges, refresh_token).await {
-            self.revoke_later(&issuer.provider().id, refresh_token.clone(), after);
+    /// The same for a refresh token that is owed by the session whose record has the key `session`, or was given to none.
+    pub(crate) async fn revoke_token(
+        self: &Arc<Self>,
+        issuer: &IssuerClient,
+        refresh_token: &RefreshToken,
+        session: Option<RecordKey>,
+    ) {
+        match (issuer.revoke(&self.edges, refresh_token).await, session) {
+            (Revocation::Settled, None) => {}
+            (Revocation::Settled, Some(session)) => self.owe_no_more(session, refresh_token).await,
+            (Revocation::Later(after), _) => self.revoke_later(issuer, refresh_token.clone(), session, after),
         }
     }
 
@@ -39,38 +49,78 @@ impl Inner {
         });
     }
 
-    /// The token is kept in memory alone: in the store it would lie open to whoever has the store and the secrets, because the
-    /// share that seals a record went with the cookie. So what this process does not get done nobody does.
-    fn revoke_later(self: &Arc<Self>, provider: &ProviderId, refresh_token: RefreshToken, after: Option<Duration>) {
-        let Some(errand) = self.errands.begin() else { return gave_up(provider, 1) };
-        let (inner, provider, mut after) = (self.clone(), provider.clone(), after);
+    /// What a session owes is in the store as well, so that others go on where this process ends. A token that no session was
+    /// given is kept in memory alone: nothing at rest says that it may be revoked.
+    fn revoke_later(
+        self: &Arc<Self>,
+        issuer: &IssuerClient,
+        refresh_token: RefreshToken,
+        session: Option<RecordKey>,
+        after: Option<Duration>,
+    ) {
+        let provider = issuer.provider().id.clone();
+        let Some(errand) = self.errands.begin() else { return gave_up(&provider, session, 1) };
+        let inner = self.clone();
         tokio::spawn(async move {
             let Some(issuer) = inner.issuer(&provider) else { return };
-            let give_up_at = inner.now() + REVOCATION_TIME;
-            for failures in 1..REVOCATION_TRIES {
-                let pause = errand.pause(backoff(failures, after, inner.edges.roll())).await;
-                match issuer.revoke(&inner.edges, &refresh_token).await {
-                    Revocation::Settled => return,
-                    Revocation::Later(asked) => after = asked,
-                }
-                if pause == Pause::CutShort || inner.now() >= give_up_at {
-                    return gave_up(&provider, failures + 1);
+            match (inner.revoke_at_last(issuer, &refresh_token, session, after, &errand).await, session) {
+                (Ok(()), None) => {}
+                (Ok(()), Some(session)) => inner.owe_no_more(session, &refresh_token).await,
+                (Err(tries), session) => {
+                    if let Some(session) = session {
+                        inner.claim_debt(session, inner.now()).await;
+                    }
+                    gave_up(&provider, session, tries);
                 }
             }
-            gave_up(&provider, REVOCATION_TRIES);
         });
+    }
+
+    /// Tries until the provider has taken note; `Err` with the number of tries if it never does.
+    async fn revoke_at_last(
+        &self,
+        issuer: &IssuerClient,
+        refresh_token: &RefreshToken,
+        session: Option<RecordKey>,
+        mut after: Option<Duration>,
+        errand: &Errand,
+    ) -> Result<(), u32> {
+        let give_up_at = self.now() + REVOCATION_TIME;
+        for failures in 1..REVOCATION_TRIES {
+            let pause = backoff(failures, after, self.edges.roll());
+            if let Some(session) = session {
+                self.claim_debt(session, self.now() + pause + CLAIM).await;
+            }
+            let pause = errand.pause(pause).await;
+            match issuer.revoke(&self.edges, refresh_token).await {
+                Revocation::Settled => return Ok(()),
+                Revocation::Later(asked) => after = asked,
+            }
+            if pause == Pause::CutShort || self.now() >= give_up_at {
+                return Err(failures + 1);
+            }
+        }
+        Err(REVOCATION_TRIES)
     }
 }
 
-fn gave_up(provider: &ProviderId, tries: u32) {
-    tracing::error!(
-        provider = provider.as_str(),
-        tries,
-        "the refresh token of a session that is over was not revoked: it lives at the provider until it expires"
-    );
+fn gave_up(provider: &ProviderId, session: Option<RecordKey>, tries: u32) {
+    let provider = provider.as_str();
+    match session {
+        Some(_) => tracing::warn!(
+            provider,
+            tries,
+            "the refresh token of a session that is over was not revoked yet: it stays owed in the store, for whoever looks next"
+        ),
+        None => tracing::error!(
+            provider,
+            tries,
+            "a refresh token that no session was given was not revoked: it lives at the provider until it expires"
+        ),
+    }
 }
 
-/// How often a revocation is tried in all: with pauses of up to half a minute, for some ten minutes.
+/// How often one process tries a revocation in a row: with pauses of up to half a minute, for some ten minutes.
 const REVOCATION_TRIES: u32 = 40;
 
 /// No try is made later than this after the first, however long the provider asks to be left alone in between.

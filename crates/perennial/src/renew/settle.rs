@@ -7,8 +7,9 @@ use perennial_core::record::{
     Attempted, EndReason, Entry, Intent, Record, RenewalEntry, Settled, What, seal_state, settle,
 };
 use perennial_core::session::SessionState;
-use perennial_store::{StoreError, Swap};
+use perennial_store::{StoreError, Swap, Version};
 
+use super::acquire::Begun;
 use crate::alarm::AlarmCode;
 use crate::engine::Inner;
 use crate::event::RenewalOutcome;
@@ -20,16 +21,26 @@ pub(super) enum Landed {
     Ended(EndReason),
 }
 
+/// What is known of the record that an attempt is to be settled in.
+#[derive(Clone, Copy)]
+pub(super) enum Held<'a> {
+    /// The record as it was written with the intent. Hardly ever has anybody written since, and then the store says so: those who
+    /// wait for the tokens need not wait for a look as well.
+    Known(&'a Begun),
+    /// It has to be looked at.
+    Unknown(&'a Intent),
+}
+
 impl Inner {
     /// Writes received tokens into the record. Claims that were changed there while the provider was asked go along.
     pub(super) async fn settle_tokens(
         &self,
         spent: &Arc<SessionState>,
-        intent: &Intent,
+        held: Held<'_>,
         next: &mut SessionState,
         entry: &RenewalEntry,
     ) -> Result<Landed, StoreError> {
-        self.settle(spent, intent, |record| {
+        self.settle(spent, held, |record| {
             let kept = record.filter(|record| record.generation == spent.generation);
             if let Some(kept) = kept.and_then(|record| self.opened(record, spent)) {
                 *next = next.with_claims(kept.claims);
@@ -45,18 +56,22 @@ impl Inner {
     pub(super) async fn settle(
         &self,
         spent: &SessionState,
-        intent: &Intent,
+        held: Held<'_>,
         mut outcome: impl FnMut(Option<&Record>) -> (Attempted, Entry),
     ) -> Result<Landed, StoreError> {
+        let (intent, mut known) = match held {
+            Held::Known(begun) => (&begun.intent, Some(begun)),
+            Held::Unknown(intent) => (intent, None),
+        };
         let mut failures = 0;
         loop {
+            // Once: whatever this comes to, the next try looks.
+            let known = known.take();
             let settled = async {
-                let stored = self.load(spent).await?;
-                let version = stored.as_ref().map(|stored| stored.version);
-                let record = self.readable(stored.as_ref())?;
-                if Record::is_behind(record.as_ref(), intent) {
-                    self.alarm(AlarmCode::StoreLostAWrite, LOST_A_WRITE);
-                }
+                let (version, record) = match known {
+                    Some(begun) => (Some(begun.version), Some(begun.record.clone())),
+                    None => self.looked_at(spent, intent).await?,
+                };
                 let (outcome, entry) = outcome(record.as_ref().filter(|record| !record.sealed.is_empty()));
                 match settle(record.as_ref(), intent, spent.generation, outcome, self.now()) {
                     Settled::Superseded => Ok::<_, StoreError>(Some(Landed::Superseded)),
@@ -77,6 +92,20 @@ impl Inner {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The record and its version, in which the intent should have left its mark.
+    async fn looked_at(
+        &self,
+        spent: &SessionState,
+        intent: &Intent,
+    ) -> Result<(Option<Version>, Option<Record>), StoreError> {
+        let stored = self.load(spent).await?;
+        let record = self.readable(stored.as_ref())?;
+        if Record::is_behind(record.as_ref(), intent) {
+            self.alarm(AlarmCode::StoreLostAWrite, LOST_A_WRITE);
+        }
+        Ok((stored.map(|stored| stored.version), record))
     }
 
     /// Somebody else brought the session further: take that.
@@ -102,11 +131,11 @@ impl Inner {
     ) {
         for _ in 0..LATE_COMMITS {
             tokio::time::sleep(LATE_COMMIT_INTERVAL).await;
-            match self.settle_tokens(spent, intent, &mut next, entry).await {
+            match self.settle_tokens(spent, Held::Unknown(intent), &mut next, entry).await {
                 Ok(Landed::Written | Landed::Superseded) => return,
                 Ok(Landed::Ended(_)) => {
                     if let Some(issuer) = self.issuer(&next.provider) {
-                        self.revoke(issuer, &next).await;
+                        self.owe_and_revoke(issuer, &next).await;
                     }
                     return;
                 }

@@ -136,6 +136,9 @@ async fn a_surviving_replica_looks_once_at_a_session_whose_renewal_on_demand_die
     let (world, next, browser) = die_in_flight(class, FRESH, || shared.clone(), impatient).await;
     let bob = world.browser().reaching(&next);
     bob.sign_in("bob").await;
+    // Whoever comes first has the store asked since when the secret is known.
+    assert_eq!(bob.get("/data").await.status, 200);
+    next.auth.drain().await;
     world.clock.advance(Duration::from_secs(26));
     // A handle is looked up in the store by each request; no request does more.
     let lookup = usize::from(crate::STRATEGY == perennial::SessionStrategy::Database);

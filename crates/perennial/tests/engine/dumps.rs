@@ -50,6 +50,7 @@ fn id_and_share(world: &World, browser: &Browser) -> Vec<Vec<u8>> {
 fn holds_nothing(store: &str, dump: &[u8], secrets: &[Vec<u8>]) {
     let holds = |bytes: &[u8]| dump.windows(bytes.len()).any(|window| window == bytes);
     assert!(holds(b"\"phase\":{\"ended\""), "{store}: the dump lacks the records that were written");
+    assert!(holds(b"\"claimed_until\":"), "{store}: the dump lacks the revocation that is owed");
     for secret in secrets {
         let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(secret.len() >= 16 && !holds(secret), "{store} holds {:?}", String::from_utf8_lossy(secret));

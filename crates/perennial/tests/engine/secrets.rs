@@ -1,9 +1,12 @@
 //! A new secret in front of the list, while some replicas know it and others do not.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
+use perennial::Event;
 use perennial::provider::RefreshClass;
+use perennial::store::{self, SessionStore};
+use perennial_testservers::RedisServer;
 
 use crate::support::{Browser, DUE, Engine, Flaky, SECRET, World, eventually};
 
@@ -74,13 +77,12 @@ async fn a_sign_in_that_begins_at_one_replica_ends_at_the_other() {
 
 #[tokio::test]
 async fn when_it_is_rolled_out_everything_is_sealed_anew_once_and_the_old_secret_can_go() {
-    let store = Flaky::new();
-    let world = World::on(store.clone(), RefreshClass::Family, |auth| auth).await;
+    let world = world().await;
     let browser = world.alice().await;
     let told = world.engine_with_secrets(&[NEWER, SECRET]);
     assert_eq!(browser.reaching(&told).get("/data").await.status, 200);
-    let writes = || store.swaps.load(Ordering::SeqCst);
-    eventually("the session and the first sight of the secret are written down", || async { writes() == 2 }).await;
+    // The first sight of both secrets is written down.
+    told.auth.drain().await;
     let before = browser.session_cookie();
     world.clock.advance(ROLLED_OUT);
     // Now everybody knows it. Whoever has just started reads in the store how long it has been known.
@@ -124,5 +126,55 @@ async fn a_renewal_in_flight_at_one_replica_is_waited_for_at_the_other() {
         world.wire.release();
         assert_eq!(first.await.expect("answered"), second.await.expect("answered"), "{told_first}");
         assert_eq!((world.redemptions(), world.family_alive()), (1, true), "{told_first}");
+    }
+}
+
+/// Whether the engine has told that a secret stands behind one that is older; what it told before is gone then.
+fn told_of_misplaced(engine: &Engine) -> bool {
+    engine.events().iter().any(|event| matches!(event, Event::Alarm { code: "secret_misplaced", .. }))
+}
+
+/// Appended instead of put in front, the new secret sealed nothing and nobody noticed, until the old one was taken out.
+#[tokio::test]
+async fn a_new_secret_that_was_put_behind_is_noticed_and_one_in_front_or_taken_back_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("sessions.redb");
+    let redis = RedisServer::start();
+    let flaky = Flaky::new();
+    let stores: [(&str, Box<dyn Fn() -> Arc<dyn SessionStore>>); 3] = [
+        ("memory", Box::new(move || flaky.clone())),
+        ("the file", Box::new(move || store::open(&file.display().to_string()).expect("it opens"))),
+        ("Redis", Box::new(move || store::open(&redis.url()).expect("a URL"))),
+    ];
+    for (name, open) in stores {
+        let mut world = World::on(open(), RefreshClass::Family, |auth| auth).await;
+        let browser = world.alice().await;
+        let third = "a-third-secret-of-32-bytes-or-more";
+        for (secrets, expected) in [
+            (&[SECRET][..], false),
+            (&[SECRET, NEWER], true),
+            // Still, at another start; and no more once it is in front.
+            (&[SECRET, NEWER], true),
+            (&[NEWER, SECRET], false),
+            // Taken back: it was in front once.
+            (&[SECRET, NEWER], false),
+            (&[SECRET], false),
+            (&[NEWER, third, SECRET], true),
+        ] {
+            world.clock.advance(Duration::from_secs(61));
+            world.crash().await;
+            world.store = open();
+            let engine = world.engine_with_secrets(secrets);
+            assert_eq!(
+                engine.auth.misplaced_secrets().await.expect("it says").is_empty(),
+                !expected,
+                "{name}: {secrets:?}"
+            );
+            assert!(!told_of_misplaced(&engine), "{name}: asking notes nothing");
+            assert_eq!(browser.reaching(&engine).get("/").await.status, 200);
+            engine.auth.drain().await;
+            assert_eq!(told_of_misplaced(&engine), expected, "{name}: {secrets:?}");
+            world.engine = engine;
+        }
     }
 }

@@ -58,3 +58,5 @@ mod stale;
 mod stampede;
 #[path = "../engine/store_outage.rs"]
 mod store_outage;
+#[path = "../engine/storm.rs"]
+mod storm;

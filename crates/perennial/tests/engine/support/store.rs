@@ -7,10 +7,12 @@ use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::{self, BoxStream};
 use perennial::Timestamp;
+use perennial::record::Record;
 use perennial::store::{
     Announcement, Durability, KeyPrefix, MemoryStore, News, RecordKey, Removal, SessionStore, StoreError,
     StoreErrorKind, Swap, Version, Versioned,
 };
+use tokio::sync::watch;
 
 /// A store in memory that claims to be shared, as a server's would be, with switches.
 #[derive(Default)]
@@ -26,7 +28,9 @@ pub(crate) struct Flaky {
     pub(crate) loads: AtomicUsize,
     /// Whoever begins to listen hears nothing.
     deaf: AtomicBool,
-    /// Swaps asked for so far.
+    /// Whether swaps wait.
+    held: watch::Sender<bool>,
+    /// Swaps of sessions' records asked for so far.
     pub(crate) swaps: AtomicUsize,
     last_key: Mutex<Option<RecordKey>>,
     /// All that was ever written.
@@ -41,6 +45,11 @@ impl Flaky {
     /// Whoever begins to listen from now on hears of no announcement, and does not know it.
     pub(crate) fn deafen(&self) {
         self.deaf.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on swaps wait, or go on.
+    pub(crate) fn hold_swaps(&self, hold: bool) {
+        self.held.send_replace(hold);
     }
 
     /// Fails altogether, or works again.
@@ -76,7 +85,8 @@ impl Flaky {
         restored
     }
 
-    async fn last(&self) -> (RecordKey, Versioned) {
+    /// The record of a session that was asked to be stored last, and its key.
+    pub(crate) async fn last(&self) -> (RecordKey, Versioned) {
         let key = self.last_key.lock().expect("no panic while locked").expect("something was stored");
         let stored = self.store.load(key, Timestamp::from_unix_millis(0)).await.expect("memory does not fail");
         (key, stored.expect("the record is there"))
@@ -102,13 +112,19 @@ impl SessionStore for Flaky {
         expires: Timestamp,
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Swap, StoreError>> {
-        self.swaps.fetch_add(1, Ordering::SeqCst);
-        *self.last_key.lock().expect("no panic while locked") = Some(key);
+        if Record::decode(&bytes).is_ok() {
+            self.swaps.fetch_add(1, Ordering::SeqCst);
+            *self.last_key.lock().expect("no panic while locked") = Some(key);
+        }
         self.written.lock().expect("no panic while locked").extend(key.as_bytes().iter().chain(&bytes));
         if self.no_swap.load(Ordering::SeqCst) {
             return failure();
         }
-        self.store.compare_and_swap(key, expected, bytes, expires, now)
+        let mut held = self.held.subscribe();
+        Box::pin(async move {
+            held.wait_for(|held| !held).await.expect("the store is there");
+            self.store.compare_and_swap(key, expected, bytes, expires, now).await
+        })
     }
 
     fn remove(&self, key: RecordKey, expected: Version) -> BoxFuture<'_, Result<Removal, StoreError>> {
