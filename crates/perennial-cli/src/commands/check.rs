@@ -89,13 +89,12 @@ async fn inspect(args: ConfigArgs) -> Result<(), Fault> {
         settings.origin(),
         if settings.secure() { "Secure" } else { "not Secure: plain http" }
     );
-    match auth.misplaced_secrets().await {
-        Ok(misplaced) => {
-            misplaced.iter().for_each(|position| drop(writeln!(report, "WARNING: secret {position} {MISPLACED}")))
-        }
-        Err(error) => {
-            drop(writeln!(report, "WARNING: whether the secrets stand in the right order is not known: {error}"))
-        }
+    let order = match auth.misplaced_secrets().await {
+        Ok(misplaced) => misplaced.iter().map(|position| format!("secret {position} {MISPLACED}")).collect(),
+        Err(error) => vec![format!("whether the secrets stand in the right order is not known: {error}")],
+    };
+    for warning in order {
+        let _ = writeln!(report, "WARNING: {warning}");
     }
     let mut unreachable = 0;
     for provider in auth.inspect_providers().await {

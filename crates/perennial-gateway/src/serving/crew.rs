@@ -62,3 +62,59 @@ impl Hand {
         Ok(Self { runtime: handle, connections: Arc::default(), _until_dropped: until_dropped })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Serves so many connections, each until its client closes it; the clients, and by which threads they are served.
+    async fn served(crew: &Crew, count: usize) -> (Vec<TcpStream>, BTreeMap<String, usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let mut clients = Vec::new();
+        for _ in 0..count {
+            clients.push(TcpStream::connect(address).await.expect("connected"));
+            let (stream, _) = listener.accept().await.expect("accepted");
+            let tell = tell.clone();
+            crew.serve(stream, move |mut stream| async move {
+                let name = std::thread::current().name().unwrap_or_default().to_owned();
+                tell.send(name).expect("somebody listens");
+                let _ = stream.read(&mut [0]).await;
+            });
+        }
+        let mut threads = BTreeMap::new();
+        for _ in 0..count {
+            *threads.entry(told.recv().await.expect("it is served")).or_default() += 1;
+        }
+        (clients, threads)
+    }
+
+    #[tokio::test]
+    async fn each_thread_serves_as_many_as_the_others() {
+        let crew = Crew::of(3);
+        let (_clients, threads) = served(&crew, 9).await;
+        assert_eq!(threads, ["serve-1", "serve-2", "serve-3"].map(|name| (name.to_owned(), 3)).into());
+    }
+
+    #[tokio::test]
+    async fn without_a_crew_the_caller_serves() {
+        let (_clients, threads) = served(&Crew::default(), 2).await;
+        let here = std::thread::current().name().unwrap_or_default().to_owned();
+        assert_eq!(threads, [(here, 2)].into());
+    }
+
+    #[tokio::test]
+    async fn what_is_still_served_ends_with_the_crew() {
+        let crew = Crew::of(1);
+        let (mut clients, _) = served(&crew, 1).await;
+        drop(crew);
+        assert_eq!(clients[0].read(&mut [0]).await.expect("closed in order"), 0);
+    }
+}

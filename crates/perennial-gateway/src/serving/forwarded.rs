@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
@@ -90,8 +91,9 @@ impl Caller {
             Some(value) => drop(headers.insert(name, value)),
             None => drop(headers.remove(name)),
         };
-        set(X_FORWARDED_FOR, HeaderValue::from_str(&chain).ok());
-        set(X_FORWARDED_PROTO, HeaderValue::from_str(self.scheme.unwrap_or(scheme)).ok());
+        set(X_FORWARDED_FOR, HeaderValue::from_maybe_shared(Bytes::from(chain)).ok());
+        let ours = if scheme == "https" { "https" } else { "http" };
+        set(X_FORWARDED_PROTO, Some(HeaderValue::from_static(self.scheme.unwrap_or(ours))));
         set(X_FORWARDED_HOST, host);
     }
 }
