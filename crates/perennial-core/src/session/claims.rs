@@ -34,7 +34,7 @@ impl SessionState {
         let mut claims = self.claims.clone();
         let mut own = OwnClaims {
             v: FORMAT,
-            sid: URL_SAFE_NO_PAD.encode(self.id.0),
+            sid: URL_SAFE_NO_PAD.encode(self.id.as_bytes()),
             key: URL_SAFE_NO_PAD.encode(self.share.0).into(),
             gen_: self.generation.0,
             provider: self.provider.clone(),
@@ -100,7 +100,7 @@ impl SessionState {
                     .issued
                     .and_then(|issued_at| TokenSet::read(&mut claims, issued_at, own.expires, own.refresh_expires));
                 Ok(Self {
-                    id: SessionId(decode(&own.sid)?),
+                    id: SessionId::new(decode(&own.sid)?),
                     share: KeyShare(decode(&own.key)?),
                     generation: Generation(own.gen_),
                     provider: own.provider,
@@ -139,7 +139,7 @@ impl SessionState {
         let mut id = [0; 16];
         id.copy_from_slice(&derive("perennial adopted session", &seed)[..16]);
         Ok(Self {
-            id: SessionId(id),
+            id: SessionId::new(id),
             share: KeyShare(derive("perennial adopted share", &seed)),
             generation: Generation(0),
             provider,
@@ -173,7 +173,7 @@ impl Carried {
             Some(HANDLE_FORMAT) => {
                 let own = claims.get(OWN).cloned().unwrap_or_default();
                 let HandleClaims { sid, key, .. } = serde_json::from_value(own).map_err(|_| NotASession)?;
-                Ok(Self::Handle(Handle { id: SessionId(decode(&sid)?), share: KeyShare(decode(&key)?) }))
+                Ok(Self::Handle(Handle { id: SessionId::new(decode(&sid)?), share: KeyShare(decode(&key)?) }))
             }
             _ => SessionState::from_claims(claims, fallback).map(|state| Self::Whole(Arc::new(state))),
         }
@@ -185,7 +185,7 @@ impl Handle {
     pub fn to_claims(&self) -> Map<String, Value> {
         let own = HandleClaims {
             v: HANDLE_FORMAT,
-            sid: URL_SAFE_NO_PAD.encode(self.id.0),
+            sid: URL_SAFE_NO_PAD.encode(self.id.as_bytes()),
             key: URL_SAFE_NO_PAD.encode(self.share.0).into(),
         };
         // Plain strings and a number: serialising them cannot fail.
