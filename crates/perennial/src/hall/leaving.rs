@@ -8,7 +8,6 @@ use perennial_core::condition::Condition;
 use perennial_core::cookie;
 use perennial_core::record::{EndReason, Loss, Successor};
 use perennial_core::session::{Carried, SessionState};
-use serde_json::{Map, Value};
 
 use super::arrival::Leaving;
 use super::recognising::Source;
@@ -252,14 +251,13 @@ impl Inner {
     fn session_cookies(&self, state: &SessionState, form: Form, present: &[String]) -> Vec<HeaderValue> {
         let now = self.now();
         let ends_at = self.settings.lifetimes().ends_at(state, now);
-        let sealed = |claims: &Map<String, Value>| {
-            let sealed = cookie::seal(&self.keys().session, claims, now, ends_at.since(now), self.random());
-            cookie::split(&self.names.session, &sealed, present)
-        };
+        let (keys, lasting) = (&self.keys().session, ends_at.since(now));
+        let split = |sealed: String| cookie::split(&self.names.session, &sealed, present);
+        let whole = |state: &SessionState| split(cookie::seal(keys, state, now, lasting, self.random()));
         let written = match form {
-            Form::Handle => sealed(&state.handle().to_claims()),
+            Form::Handle => split(cookie::seal(keys, &state.handle().to_claims(), now, lasting, self.random())),
             // The ID token is the largest part that a session can do without.
-            Form::Whole => sealed(&state.to_claims()).or_else(|_| sealed(&state.without_id_token().to_claims())),
+            Form::Whole => whole(state).or_else(|_| whole(&state.without_id_token())),
         };
         match written {
             Ok(mut writes) => {
