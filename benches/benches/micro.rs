@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, Method};
-use perennial::cookie::{self, KeyRing, join, open, seal};
+use perennial::cookie::{self, KeyRing, join, open_as, seal};
 use perennial::names::ProviderId;
 use perennial::record::{Record, join as join_record, open_state, seal_state};
 use perennial::secret::CookieSecret;
@@ -17,7 +17,7 @@ use perennial::store::{self, MemoryStore, RecordKey, SessionStore, Swap};
 use perennial::{Clock as _, Door, RenewalPolicy, SessionStrategy, SystemClock, SystemRandom};
 use perennial_bench::{COOKIE_NAME, InstantProvider, ManualClock, Sealer, engine, headers, person};
 use perennial_core::renewal::decide;
-use perennial_core::session::Carried;
+use perennial_core::session::{Carried, SessionClaims};
 use perennial_testservers::{PostgresServer, RedisServer};
 use tokio::runtime::Runtime;
 
@@ -31,23 +31,24 @@ criterion_main!(benches);
 fn pure(criterion: &mut Criterion) {
     let (sealer, now) = (Sealer::new(), SystemClock.now());
     let state = person(now);
-    let (claims, policy, fallback) = (state.to_claims(), RenewalPolicy::default(), ProviderId::new("oidc"));
-    let value = sealer.value(&claims, now);
+    let (policy, fallback) = (RenewalPolicy::default(), ProviderId::new("oidc"));
+    let value = sealer.session(&state, now);
+    let open_session = |ring: &KeyRing, value: &str| open_as::<SessionClaims>(ring, value, now);
     let (_, bytes) = sealer.record(&state, now);
     let record = Record::decode(&bytes).expect("just encoded");
 
-    criterion.bench_function("seal", |bencher| bencher.iter(|| sealer.value(black_box(&claims), now)));
-    criterion.bench_function("open", |bencher| bencher.iter(|| open(&sealer.cookie, black_box(&value), now)));
+    criterion.bench_function("seal", |bencher| bencher.iter(|| sealer.session(black_box(&state), now)));
+    criterion.bench_function("open", |bencher| bencher.iter(|| open_session(&sealer.cookie, black_box(&value))));
     let fourth =
         KeyRing::next_auth_v4(&[CookieSecret::new("a secret of 32 bytes for measurements")]).expect("a secret");
-    let gcm = seal(&fourth, &claims, now, EXPIRES, &SystemRandom);
-    criterion.bench_function("open: A256GCM", |bencher| bencher.iter(|| open(&fourth, black_box(&gcm), now)));
+    let gcm = seal(&fourth, &state, now, EXPIRES, &SystemRandom);
+    criterion.bench_function("open: A256GCM", |bencher| bencher.iter(|| open_session(&fourth, black_box(&gcm))));
     criterion.bench_function("decide", |bencher| bencher.iter(|| decide(black_box(&state), &policy, now)));
     criterion.bench_function("open, read, decide", |bencher| {
         bencher.iter(|| {
             let joined =
                 join(COOKIE_NAME, [(COOKIE_NAME, black_box(value.as_str()))].into_iter()).expect("it is there");
-            let opened = joined.open(&sealer.cookie, now).expect("authentic");
+            let opened = joined.open_as::<SessionClaims>(&sealer.cookie, now).expect("authentic");
             match Carried::from_claims(opened.claims, &fallback).expect("a session") {
                 Carried::Whole(state) => decide(&state, &policy, now),
                 Carried::Handle(_) => unreachable!("it carries all"),

@@ -9,12 +9,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
-use perennial::cookie::open;
+use perennial::cookie::open_as;
 use perennial::record::{Record, join, open_state, seal_state};
 use perennial::store::MemoryStore;
 use perennial::{Auth, Clock as _, Door, RenewalPolicy, SessionStrategy, SystemClock, SystemRandom};
 use perennial_bench::{InstantProvider, ManualClock, Sealer, engine, headers, person};
 use perennial_core::renewal::decide;
+use perennial_core::session::SessionClaims;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -48,14 +49,15 @@ const STEPS: [(&str, Take); 8] = [
 
 fn seal_cookie(times: usize) {
     let (sealer, now) = (Sealer::new(), SystemClock.now());
-    let claims = person(now).to_claims();
-    (0..times).for_each(|_| drop(black_box(sealer.value(black_box(&claims), now))));
+    let state = person(now);
+    (0..times).for_each(|_| drop(black_box(sealer.session(black_box(&state), now))));
 }
 
 fn open_cookie(times: usize) {
     let (sealer, now) = (Sealer::new(), SystemClock.now());
-    let value = sealer.value(&person(now).to_claims(), now);
-    (0..times).for_each(|_| drop(black_box(open(&sealer.cookie, black_box(&value), now))));
+    let value = sealer.session(&person(now), now);
+    let open = || open_as::<SessionClaims>(&sealer.cookie, black_box(&value), now);
+    (0..times).for_each(|_| drop(black_box(open())));
 }
 
 /// A hundred decisions at a time: one alone is less than two processes differ by.

@@ -63,23 +63,17 @@ impl Sealer {
 
     /// A `Cookie` header that carries the whole session.
     pub fn whole(&self, state: &SessionState, now: Timestamp) -> String {
-        self.header(&state.to_claims(), now)
+        header(&self.session(state, now))
     }
 
     /// A `Cookie` header that carries the way to the record.
     pub fn handle(&self, state: &SessionState, now: Timestamp) -> String {
-        self.header(&state.handle().to_claims(), now)
+        header(&seal(&self.cookie, &state.handle().to_claims(), now, MAX_AGE, &SystemRandom))
     }
 
-    /// The value of a session cookie, before it is cut into chunks.
-    pub fn value(&self, claims: &Map<String, Value>, now: Timestamp) -> String {
-        seal(&self.cookie, claims, now, MAX_AGE, &SystemRandom)
-    }
-
-    fn header(&self, claims: &Map<String, Value>, now: Timestamp) -> String {
-        let writes = chunk::split(COOKIE_NAME, &self.value(claims, now), &[]).expect("it is short");
-        let pairs = writes.iter().filter_map(|write| Some(format!("{}={}", write.name, write.value.as_ref()?)));
-        pairs.collect::<Vec<_>>().join("; ")
+    /// The value of a cookie that carries the whole session, before it is cut into chunks.
+    pub fn session(&self, state: &SessionState, now: Timestamp) -> String {
+        seal(&self.cookie, state, now, MAX_AGE, &SystemRandom)
     }
 
     /// The record of a session after its sign-in: its key, and its bytes.
@@ -97,6 +91,12 @@ impl Sealer {
         let record = Record::idle(state.generation, sealed).noting(entry);
         (RecordKey::from_digest(state.id.record_key()), record.encode())
     }
+}
+
+fn header(value: &str) -> String {
+    let writes = chunk::split(COOKIE_NAME, value, &[]).expect("it is short");
+    let pairs = writes.iter().filter_map(|write| Some(format!("{}={}", write.name, write.value.as_ref()?)));
+    pairs.collect::<Vec<_>>().join("; ")
 }
 
 impl Default for Sealer {

@@ -94,9 +94,10 @@ impl KeyChest {
         (since != UNKNOWN).then(|| Timestamp::from_unix_millis(since))
     }
 
-    fn in_force(&self, now: Timestamp) -> &Keys {
+    /// The clock is asked only where it matters: a roll-out is rare, and this is asked several times by each request.
+    fn in_force(&self, now: impl FnOnce() -> Timestamp) -> &Keys {
         match &self.rolling {
-            Some(rolling) if front(self.seen_since(), self.roll_out, now) == Front::Waits => rolling,
+            Some(rolling) if front(self.seen_since(), self.roll_out, now()) == Front::Waits => rolling,
             _ => &self.configured,
         }
     }
@@ -105,7 +106,7 @@ impl KeyChest {
 impl Inner {
     /// The keys in force: what they seal, every replica opens.
     pub(crate) fn keys(&self) -> &Keys {
-        self.chest.in_force(self.now())
+        self.chest.in_force(|| self.now())
     }
 
     /// Whether what an older secret sealed is to be sealed anew: not while replicas may differ about which is the newest,

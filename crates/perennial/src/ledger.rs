@@ -27,6 +27,8 @@ pub(crate) struct Standing {
     pub(crate) version: Option<Version>,
     /// Whose tokens go on, where cookie and record hold different ones at one generation.
     pub(crate) fork: Option<Kept>,
+    /// `newest` as the record holds it sealed, if it does so under the secret that seals now.
+    pub(crate) sealed: Option<Vec<u8>>,
     /// Whether the record holds a newer generation than `newest`, under a secret that is gone.
     behind: bool,
 }
@@ -71,7 +73,7 @@ impl Inner {
         let record = self.readable(stored.as_ref())?;
         let recorded = record.as_ref().map(|record| record.generation);
         let alive = cookie.tokens.as_ref().is_some_and(|tokens| tokens.alive_at(self.now()));
-        let mut fork = None;
+        let (mut fork, mut sealed) = (None, None);
         let (newest, phase) = match (join(cookie.generation, record.as_ref()), &record) {
             (Joined::Ended(reason), _) => {
                 self.bury(cookie.id, reason);
@@ -88,7 +90,11 @@ impl Inner {
                             (Arc::new(cookie.with_claims(state.claims)), phase.cloned())
                         }
                         Some(Kept::Record) | None => {
-                            (Arc::new(state.active(cookie.active_at)), Some(record.phase.clone()))
+                            let active_at = state.active_at.max(cookie.active_at);
+                            if active_at == state.active_at && self.keys().record.sealed_by_newest(&record.sealed) {
+                                sealed = Some(record.sealed.clone());
+                            }
+                            (Arc::new(SessionState { active_at, ..state }), Some(record.phase.clone()))
                         }
                     }
                 }
@@ -101,7 +107,7 @@ impl Inner {
             _ => (cookie.clone(), None),
         };
         let behind = recorded.is_some_and(|recorded| recorded > newest.generation);
-        Ok(Ok(Standing { newest, phase, record, version, fork, behind }))
+        Ok(Ok(Standing { newest, phase, record, version, fork, sealed, behind }))
     }
 
     /// Whether cookie and record hold different successors at one generation, and whose go on.

@@ -44,6 +44,11 @@ impl RecordKeys {
         Ok(Self { newest: RecordKey::new(newest), older: older.iter().map(RecordKey::new).collect() })
     }
 
+    /// Whether the secret that seals is the one that `sealed` was sealed under.
+    pub fn sealed_by_newest(&self, sealed: &[u8]) -> bool {
+        sealed.get(1..HEADER) == Some(&self.newest.id)
+    }
+
     fn newest_first(&self) -> impl Iterator<Item = &RecordKey> {
         std::iter::once(&self.newest).chain(&self.older)
     }
@@ -165,6 +170,15 @@ mod tests {
         }
         let by_newest = seal_at_rest(&keys("two one"), &SHARE, b"record", b"tokens", &Fixed(9));
         assert_eq!(open(&keys("one"), &by_newest), Err(OpenError::UnknownKey));
+        for (list, sealed, expected) in [
+            ("two one", &by_newest[..], true),
+            ("two one", &sealed, false),
+            ("one", &sealed, true),
+            ("one", &sealed[..4], false),
+            ("one", b"", false),
+        ] {
+            assert_eq!(keys(list).sealed_by_newest(sealed), expected, "{list} {sealed:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::limits::{COOKIE_CHUNK_CHARS, COOKIE_CHUNKS, COOKIE_NAMESAKES};
 
 use super::OpenError;
 use super::keyring::KeyRing;
-use super::seal::{Opened, open};
+use super::seal::{FromSealed, Opened, open_as};
 
 /// The cookies of a request that belong to one name, and the values that they may stand for.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,9 +86,18 @@ impl Joined {
     ///
     /// What was wrong with the first candidate, when none opens; [`OpenError::Malformed`] when there is none.
     pub fn open(&self, ring: &KeyRing, now: Timestamp) -> Result<Opened, OpenError> {
-        let mut best: Result<Opened, OpenError> = Err(OpenError::Malformed);
+        self.open_as(ring, now)
+    }
+
+    /// The same for claims of one kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_as<C: FromSealed>(&self, ring: &KeyRing, now: Timestamp) -> Result<Opened<C>, OpenError> {
+        let mut best: Result<Opened<C>, OpenError> = Err(OpenError::Malformed);
         for (index, candidate) in self.candidates().enumerate() {
-            match (open(ring, candidate, now), &best) {
+            match (open_as(ring, candidate, now), &best) {
                 (Ok(opened), Ok(known)) if sealed_at(&opened) <= sealed_at(known) => {}
                 (Ok(opened), _) => best = Ok(opened),
                 (Err(error), Err(_)) if index == 0 => best = Err(error),
@@ -233,8 +242,8 @@ fn pieces(value: &str) -> Vec<&str> {
 }
 
 /// When it was sealed, in seconds; before everything when it does not say.
-fn sealed_at(opened: &Opened) -> f64 {
-    let iat = opened.claims.get("iat").and_then(serde_json::Value::as_f64);
+fn sealed_at(opened: &Opened<impl FromSealed>) -> f64 {
+    let iat = opened.claims.date("iat").and_then(serde_json::Value::as_f64);
     iat.unwrap_or(f64::NEG_INFINITY)
 }
 

@@ -58,4 +58,4 @@ pub use error::OpenError;
 pub use keyring::{KeyRing, KeyRingError};
 pub(crate) use keyring::{check_secrets, hkdf_sha256};
 pub use roll_out::{Front, Sighting, front, misplaced, note_name, note_name_behind};
-pub use seal::{Opened, open, seal};
+pub use seal::{Dates, FromSealed, Opened, ToSealed, open, open_as, seal};

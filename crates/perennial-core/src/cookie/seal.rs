@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -12,29 +13,30 @@ use super::content_encryption::{CbcHmac, Gcm};
 use super::keyring::{DerivedKeys, Identified, KeyRing};
 use crate::limits::{COOKIE_CHUNK_CHARS, COOKIE_CHUNKS, COOKIE_EXPIRY_TOLERANCE, COOKIE_HEADER_CHARS};
 use crate::random::random_bytes;
+use crate::session::{Form, SessionClaims, SessionState, Written};
 use crate::{SecureRandom, Timestamp};
 
 /// Seals `claims` under the newest secret, as Auth.js does: `iat`, `exp` and `jti` are always ours.
 ///
 /// `max_age` counts in whole seconds. What comes out may need [`split`](super::chunk::split).
-pub fn seal(
+pub fn seal<C: ToSealed>(
     ring: &KeyRing,
-    claims: &Map<String, Value>,
+    claims: &C,
     now: Timestamp,
     max_age: Duration,
     random: &dyn SecureRandom,
 ) -> String {
-    let plain = dated(claims, now, max_age, random);
+    let plain = claims.to_text(&Dates::new(now, max_age, random));
     match &ring.newest().cbc_hmac {
         Some(id) => {
             let iv = random_bytes::<{ CbcHmac::IV }>(random);
-            let sealed = id.key.seal(id.header.as_bytes(), iv, plain.as_bytes());
+            let sealed = id.key.seal(id.header.as_bytes(), iv, &plain);
             compact(&id.header, &iv, &sealed.ciphertext, &sealed.tag)
         }
         None => {
             let id = &ring.newest().gcm;
             let iv = random_bytes::<{ Gcm::IV }>(random);
-            let sealed = id.key.seal(id.header.as_bytes(), iv, plain.as_bytes());
+            let sealed = id.key.seal(id.header.as_bytes(), iv, &plain);
             compact(&id.header, &iv, &sealed.ciphertext, &sealed.tag)
         }
     }
@@ -49,6 +51,15 @@ pub fn seal(
 ///
 /// [`OpenError`], which says nothing about the content of a value that is not authentic.
 pub fn open(ring: &KeyRing, jwe: &str, now: Timestamp) -> Result<Opened, OpenError> {
+    open_as(ring, jwe, now)
+}
+
+/// The same for claims of one kind, such as those of a [session](crate::session::SessionClaims), which are read without a tree of them.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_as<C: FromSealed>(ring: &KeyRing, jwe: &str, now: Timestamp) -> Result<Opened<C>, OpenError> {
     let parts = Parts::parse(ring, jwe)?;
     let (plain, newest_secret) = match parts.header.enc {
         Enc::CbcHmac => decrypt(
@@ -61,23 +72,23 @@ pub fn open(ring: &KeyRing, jwe: &str, now: Timestamp) -> Result<Opened, OpenErr
             decrypt(ring, &parts, |keys| Some(&keys.gcm), |key: &Gcm, p| key.open(p.aad, &p.iv, &p.ciphertext, &p.tag))
         }
     }?;
-    let claims: Map<String, Value> = serde_json::from_slice(&plain).map_err(|_| OpenError::Claims)?;
+    let claims: C = serde_json::from_slice(&plain).map_err(|_| OpenError::Claims)?;
     judge_times(&claims, now)?;
     Ok(Opened { claims, newest_secret, sealed_chars: jwe.len() })
 }
 
 /// An authentic cookie's content.
 #[derive(Clone, PartialEq)]
-pub struct Opened {
+pub struct Opened<C = Map<String, Value>> {
     /// All claims, with the `iat`, `exp` and `jti` of the sealing. They may hold tokens.
-    pub claims: Map<String, Value>,
+    pub claims: C,
     /// Whether the newest secret sealed it. If not, it wants to be sealed anew before that secret is removed.
     pub newest_secret: bool,
     /// How long the sealed text was: what the browser carries with each request.
     pub sealed_chars: usize,
 }
 
-impl std::fmt::Debug for Opened {
+impl<C> std::fmt::Debug for Opened<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Opened")
             .field("claims", &format_args!("[redacted]"))
@@ -87,22 +98,63 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// The claims as JSON text with `iat`, `exp` and `jti`; a claim that was there already keeps its place.
-fn dated(
-    claims: &Map<String, Value>,
-    now: Timestamp,
-    max_age: Duration,
-    random: &dyn SecureRandom,
-) -> Zeroizing<String> {
-    let iat = now.unix_seconds();
-    let exp = iat.saturating_add(i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX));
-    let jti = uuid::Builder::from_random_bytes(random_bytes(random)).into_uuid();
+/// The moments of a sealing, and its name (RFC 7519 §4.1.4, §4.1.6, §4.1.7).
+pub struct Dates {
+    /// When, in seconds.
+    pub iat: i64,
+    /// Until when it opens, in seconds.
+    pub exp: i64,
+    /// A random UUID.
+    pub jti: String,
+}
 
-    let mut claims = claims.clone();
-    claims.insert("iat".into(), iat.into());
-    claims.insert("exp".into(), exp.into());
-    claims.insert("jti".into(), jti.to_string().into());
-    Zeroizing::new(serde_json::to_string(&claims).expect("a JSON map has text keys alone"))
+impl Dates {
+    fn new(now: Timestamp, max_age: Duration, random: &dyn SecureRandom) -> Self {
+        let iat = now.unix_seconds();
+        let exp = iat.saturating_add(i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX));
+        Self { iat, exp, jti: uuid::Builder::from_random_bytes(random_bytes(random)).into_uuid().to_string() }
+    }
+}
+
+/// What can be sealed.
+pub trait ToSealed {
+    /// A JSON object with these `iat`, `exp` and `jti`.
+    fn to_text(&self, dates: &Dates) -> Zeroizing<Vec<u8>>;
+}
+
+/// A claim that was there already keeps its place.
+impl ToSealed for Map<String, Value> {
+    fn to_text(&self, dates: &Dates) -> Zeroizing<Vec<u8>> {
+        let mut claims = self.clone();
+        claims.insert("iat".into(), dates.iat.into());
+        claims.insert("exp".into(), dates.exp.into());
+        claims.insert("jti".into(), dates.jti.as_str().into());
+        Zeroizing::new(serde_json::to_vec(&claims).expect("a JSON map has text keys alone"))
+    }
+}
+
+impl ToSealed for SessionState {
+    fn to_text(&self, dates: &Dates) -> Zeroizing<Vec<u8>> {
+        Written { state: self, form: Form::Cookie, dates: Some(dates) }.to_text()
+    }
+}
+
+/// What can be read from sealed claims.
+pub trait FromSealed: DeserializeOwned {
+    /// The claim of that name among `iat`, `exp` and `nbf`.
+    fn date(&self, name: &str) -> Option<&Value>;
+}
+
+impl FromSealed for Map<String, Value> {
+    fn date(&self, name: &str) -> Option<&Value> {
+        self.get(name)
+    }
+}
+
+impl FromSealed for SessionClaims {
+    fn date(&self, name: &str) -> Option<&Value> {
+        self.reserved(name)
+    }
 }
 
 /// RFC 7516 §7.1, with the empty encrypted key of `dir`.
@@ -221,8 +273,8 @@ fn decrypt<'r, K: 'r>(
 }
 
 /// Auth.js opens an authentic value without `exp` for ever; none of its writers makes one, so we refuse it.
-fn judge_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), OpenError> {
-    let seconds = |name: &str| match claims.get(name) {
+fn judge_times(claims: &impl FromSealed, now: Timestamp) -> Result<(), OpenError> {
+    let seconds = |name: &str| match claims.date(name) {
         None => Ok(None),
         Some(value) => value.as_f64().map(Some).ok_or(OpenError::Claims),
     };

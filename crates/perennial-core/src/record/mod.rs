@@ -22,6 +22,7 @@ use crate::random::{SecureRandom, random_bytes};
 use crate::session::Generation;
 use crate::time::Timestamp;
 
+mod base64_text;
 mod doubt;
 #[cfg(test)]
 mod fixtures;
@@ -57,7 +58,7 @@ pub struct Record {
     /// Where the session stands.
     pub phase: Phase,
     /// How it came there.
-    #[serde(default, skip_serializing_if = "History::is_empty")]
+    #[serde(default, skip_serializing_if = "History::is_untold")]
     pub history: History,
 }
 
@@ -262,20 +263,25 @@ impl Record {
     /// [`Unreadable::Newer`] when a later version of this program wrote it, [`Unreadable::Damaged`] when the bytes are
     /// something else.
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        #[derive(Deserialize)]
-        struct Format {
-            v: u8,
-        }
         match serde_json::from_slice(bytes) {
-            Ok(Format { v: FORMAT }) => serde_json::from_slice(bytes).map_err(|_| Unreadable::Damaged),
-            Ok(Format { v }) if v > FORMAT => Err(Unreadable::Newer),
-            Ok(_) | Err(_) => Err(Unreadable::Damaged),
+            Ok(record @ Self { v: FORMAT, .. }) => Ok(record),
+            // Only now, because nearly all are of this format: whose it is.
+            Ok(_) | Err(_) => match serde_json::from_slice(bytes) {
+                Ok(Format { v }) if v > FORMAT => Err(Unreadable::Newer),
+                Ok(_) | Err(_) => Err(Unreadable::Damaged),
+            },
         }
     }
 
     fn in_phase(&self, phase: Phase) -> Self {
         Self { phase, ..self.clone() }
     }
+}
+
+/// What every record says, whichever version wrote it.
+#[derive(Deserialize)]
+struct Format {
+    v: u8,
 }
 
 /// A record's bytes cannot be understood.
@@ -321,19 +327,6 @@ fn later(earlier_attempts: Option<Timestamp>, this: Timestamp) -> Timestamp {
 }
 
 const FORMAT: u8 = 1;
-
-mod base64_text {
-    use super::*;
-
-    pub(super) fn serialize<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(serde::de::Error::custom)
-    }
-}
 
 #[cfg(test)]
 mod tests {

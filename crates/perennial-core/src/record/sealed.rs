@@ -8,8 +8,8 @@ use super::{CorruptRecord, Record};
 
 /// Seals a generation for its record.
 pub fn seal_state(keys: &RecordKeys, state: &SessionState, random: &dyn SecureRandom) -> Vec<u8> {
-    let plain = zeroize::Zeroizing::new(serde_json::to_vec(&state.to_handled_claims()).unwrap_or_default());
-    seal_at_rest(keys, state.share.expose_secret(), &associated(state.id, state.generation), &plain, random)
+    let associated = associated(state.id, state.generation);
+    seal_at_rest(keys, state.share.expose_secret(), &associated, &state.to_record_text(), random)
 }
 
 /// Opens the generation that `record` holds, with what a cookie of the same session carries.
@@ -20,13 +20,15 @@ pub fn open_state(keys: &RecordKeys, record: &Record, handle: &Handle) -> Result
     let plain =
         open_at_rest(keys, handle.share.expose_secret(), &associated(handle.id, record.generation), &record.sealed)
             .map_err(|_| CorruptRecord)?;
-    let claims = serde_json::from_slice(&plain).map_err(|_| CorruptRecord)?;
-    let state = SessionState::from_handled_claims(claims, handle).map_err(|_| CorruptRecord)?;
+    let state = SessionState::of_record_text(&plain, handle).map_err(|_| CorruptRecord)?;
     if state.generation == record.generation { Ok(state) } else { Err(CorruptRecord) }
 }
 
-fn associated(id: SessionId, generation: Generation) -> Vec<u8> {
-    [id.record_key().as_slice(), &generation.0.to_be_bytes()].concat()
+fn associated(id: SessionId, generation: Generation) -> [u8; 40] {
+    let mut bytes = [0; 40];
+    bytes[..32].copy_from_slice(&id.record_key());
+    bytes[32..].copy_from_slice(&generation.0.to_be_bytes());
+    bytes
 }
 
 #[cfg(test)]

@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn the_record_keeps_them_and_the_cookie_does_not() {
         let session = session().renewed_for(&orders(), response(None, None, None), None);
-        let back = read(session.to_record_claims()).expect("our own claims");
+        let back = SessionState::of_record_text(&session.to_record_text(), &session.handle()).expect("our own claims");
         let token = back.audience_token(&orders()).expect("the record keeps it");
         assert_eq!(token.access_token, AccessToken::new("planted-at-2"));
         assert_eq!((token.generation, token.issued_at, token.expires_at), (Generation(1), at(200), Some(at(500))));

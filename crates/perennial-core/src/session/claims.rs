@@ -7,14 +7,14 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
-use super::audience::AudienceClaims;
 use super::identity::derive;
+use super::own::{Bits, FORMAT, HANDLE_FORMAT, OWN, OwnClaims};
+use super::reading::SessionClaims;
 use super::recipes::with_our_names;
+use super::writing::{Form, Written};
 use super::{AudienceToken, Epoch, Generation, Handle, KeyShare, SessionId, SessionState, Subject, TokenSet};
 use crate::names::ProviderId;
 use crate::time::Timestamp;
@@ -22,64 +22,30 @@ use crate::time::Timestamp;
 impl SessionState {
     /// The claims to be sealed into a cookie: Auth.js's names beside our own.
     pub fn to_claims(&self) -> Map<String, Value> {
-        self.written(Vec::new())
-    }
-
-    /// The claims to be sealed into the record: those of the cookie, and the access tokens for other audiences.
-    pub fn to_record_claims(&self) -> Map<String, Value> {
-        self.written(self.audiences.iter().map(AudienceClaims::from).collect())
-    }
-
-    fn written(&self, audiences: Vec<AudienceClaims>) -> Map<String, Value> {
-        let mut claims = self.claims.clone();
-        let mut own = OwnClaims {
-            v: FORMAT,
-            sid: URL_SAFE_NO_PAD.encode(self.id.0),
-            key: URL_SAFE_NO_PAD.encode(self.share.0).into(),
-            gen_: self.generation.0,
-            provider: self.provider.clone(),
-            started: self.started_at,
-            active: (self.active_at != self.started_at).then_some(self.active_at),
-            epoch: self.epoch,
-            subject: self.subject,
-            issued: None,
-            expires: None,
-            refresh_expires: None,
-            audiences,
-        };
-        if let Some(tokens) = &self.tokens {
-            own.issued = Some(tokens.issued_at);
-            own.expires = tokens.expires_at;
-            own.refresh_expires = tokens.refresh_token_expires_at;
-            tokens.write(&mut claims);
+        // Plain strings, numbers and what was JSON before: serialising them cannot fail.
+        match serde_json::to_value(Written { state: self, form: Form::Cookie, dates: None }) {
+            Ok(Value::Object(claims)) => claims,
+            _ => Map::new(),
         }
-        // Plain strings, numbers and options: serialising them cannot fail.
-        claims.insert(OWN.into(), serde_json::to_value(own).unwrap_or(Value::Null));
-        claims
     }
 
-    /// The same without what whoever opens the record must know already.
-    pub(crate) fn to_handled_claims(&self) -> Map<String, Value> {
-        let mut claims = self.to_record_claims();
-        if let Some(Value::Object(own)) = claims.get_mut(OWN) {
-            own.retain(|member, _| !HANDLE_MEMBERS.contains(&member.as_str()));
-        }
-        // For Auth.js alone, which never sees a record: our own part has it, and more exactly.
-        claims.remove("expires_at");
-        claims
+    /// The claims to be sealed into the record, as JSON text: those of the cookie without what whoever opens the record must know
+    /// already, and the access tokens for other audiences.
+    pub(crate) fn to_record_text(&self) -> Zeroizing<Vec<u8>> {
+        Written { state: self, form: Form::Record, dates: None }.to_text()
     }
 
-    /// Reads the claims of a record that `handle` has opened.
+    /// Reads the text of a record that `handle` has opened.
     ///
     /// # Errors
-    /// [`NotASession`] when they are something else.
-    pub(crate) fn from_handled_claims(mut claims: Map<String, Value>, handle: &Handle) -> Result<Self, NotASession> {
-        let Some(Value::Object(own)) = claims.get_mut(OWN) else { return Err(NotASession) };
-        if let Some(Value::Object(known)) = handle.to_claims().remove(OWN) {
-            own.extend(known.into_iter().filter(|(member, _)| HANDLE_MEMBERS.contains(&member.as_str())));
+    /// [`NotASession`] when it is something else.
+    pub(crate) fn of_record_text(text: &[u8], handle: &Handle) -> Result<Self, NotASession> {
+        let claims: SessionClaims = serde_json::from_slice(text).map_err(|_| NotASession)?;
+        match claims.split()? {
+            (claims, Some(own)) => Self::known(claims, own, Some(handle.clone())),
+            // Our own part says which session and which provider.
+            (_, None) => Err(NotASession),
         }
-        // Our own part says which provider: nothing falls back.
-        Self::from_claims(claims, &ProviderId::new(""))
     }
 
     /// Reads sealed claims back.
@@ -88,32 +54,41 @@ impl SessionState {
     ///
     /// # Errors
     /// [`NotASession`] when our own part is there but of a format this version does not know.
-    pub fn from_claims(mut claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
-        match claims.remove(OWN) {
-            None => Self::adopt(claims, fallback),
-            Some(own) => {
-                let own: OwnClaims = serde_json::from_value(own).map_err(|_| NotASession)?;
-                if own.v != FORMAT {
-                    return Err(NotASession);
-                }
-                let tokens = own
-                    .issued
-                    .and_then(|issued_at| TokenSet::read(&mut claims, issued_at, own.expires, own.refresh_expires));
-                Ok(Self {
-                    id: SessionId(decode(&own.sid)?),
-                    share: KeyShare(decode(&own.key)?),
-                    generation: Generation(own.gen_),
-                    provider: own.provider,
-                    started_at: own.started,
-                    active_at: own.active.unwrap_or(own.started),
-                    epoch: own.epoch,
-                    subject: own.subject,
-                    claims: without_reserved(claims),
-                    tokens,
-                    audiences: own.audiences.into_iter().map(AudienceToken::from).collect(),
-                })
-            }
+    pub fn from_claims(claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
+        match SessionClaims::from(claims).split()? {
+            (claims, Some(own)) => Self::known(claims, own, None),
+            (claims, None) => Self::adopt(claims.into_map(), fallback),
         }
+    }
+
+    /// A session of ours; `handle` says what its own part does not.
+    fn known(mut claims: SessionClaims, own: OwnClaims<'_>, handle: Option<Handle>) -> Result<Self, NotASession> {
+        let (Some(generation), Some(provider), Some(started_at)) = (own.generation, own.provider, own.started) else {
+            return Err(NotASession);
+        };
+        if own.v != FORMAT {
+            return Err(NotASession);
+        }
+        let Handle { id, share } = match handle {
+            Some(handle) => handle,
+            None => Handle::of(own.sid, own.key)?,
+        };
+        let tokens = own.issued.and_then(|issued_at| {
+            TokenSet::read(|name| claims.take(name), issued_at, own.expires, own.refresh_expires)
+        });
+        Ok(Self {
+            id,
+            share,
+            generation,
+            provider: provider.into_owned(),
+            started_at,
+            active_at: own.active.unwrap_or(started_at),
+            epoch: own.epoch,
+            subject: own.subject,
+            claims: claims.into_others(),
+            tokens,
+            audiences: own.audiences.into_iter().map(AudienceToken::from).collect(),
+        })
     }
 
     /// A session that Auth.js began. Id and share are derived from what the cookie alone knows, so that two requests
@@ -133,13 +108,13 @@ impl SessionState {
             Some(id) => ProviderId::new(id),
             None => fallback.clone(),
         };
-        let tokens = TokenSet::read(&mut claims, issued_at, expires_at, None);
+        let tokens = TokenSet::read(|name| claims.remove(name), issued_at, expires_at, None);
         let id_token = tokens.as_ref().and_then(|tokens| tokens.id_token.as_ref());
         let subject = id_token.and_then(|id_token| Subject::of_id_token(&provider, id_token));
         let mut id = [0; 16];
         id.copy_from_slice(&derive("perennial adopted session", &seed)[..16]);
         Ok(Self {
-            id: SessionId(id),
+            id: SessionId::new(id),
             share: KeyShare(derive("perennial adopted share", &seed)),
             generation: Generation(0),
             provider,
@@ -168,28 +143,26 @@ impl Carried {
     ///
     /// # Errors
     /// [`NotASession`] when our own part is there but of a format this version does not know.
-    pub fn from_claims(claims: Map<String, Value>, fallback: &ProviderId) -> Result<Self, NotASession> {
-        match claims.get(OWN).and_then(|own| own.get("v")).and_then(Value::as_u64) {
-            Some(HANDLE_FORMAT) => {
-                let own = claims.get(OWN).cloned().unwrap_or_default();
-                let HandleClaims { sid, key, .. } = serde_json::from_value(own).map_err(|_| NotASession)?;
-                Ok(Self::Handle(Handle { id: SessionId(decode(&sid)?), share: KeyShare(decode(&key)?) }))
-            }
-            _ => SessionState::from_claims(claims, fallback).map(|state| Self::Whole(Arc::new(state))),
-        }
+    pub fn from_claims(claims: impl Into<SessionClaims>, fallback: &ProviderId) -> Result<Self, NotASession> {
+        let state = match claims.into().split()? {
+            (_, Some(own)) if own.v == HANDLE_FORMAT => return Handle::of(own.sid, own.key).map(Self::Handle),
+            (claims, Some(own)) => SessionState::known(claims, own, None)?,
+            (claims, None) => SessionState::adopt(claims.into_map(), fallback)?,
+        };
+        Ok(Self::Whole(Arc::new(state)))
     }
 }
 
 impl Handle {
     /// The claims to be sealed.
     pub fn to_claims(&self) -> Map<String, Value> {
-        let own = HandleClaims {
-            v: HANDLE_FORMAT,
-            sid: URL_SAFE_NO_PAD.encode(self.id.0),
-            key: URL_SAFE_NO_PAD.encode(self.share.0).into(),
-        };
         // Plain strings and a number: serialising them cannot fail.
-        Map::from_iter([(OWN.to_owned(), serde_json::to_value(own).unwrap_or(Value::Null))])
+        Map::from_iter([(OWN.to_owned(), serde_json::to_value(OwnClaims::of_handle(self)).unwrap_or(Value::Null))])
+    }
+
+    fn of(sid: Option<Bits<16>>, key: Option<Bits<32>>) -> Result<Self, NotASession> {
+        let (sid, key) = sid.zip(key).ok_or(NotASession)?;
+        Ok(Self { id: SessionId::new(sid.into()), share: KeyShare(key.into()) })
     }
 }
 
@@ -203,58 +176,9 @@ pub struct NotASession;
 pub const RESERVED_CLAIMS: [&str; 11] =
     ["iat", "exp", "nbf", "jti", "access_token", "refresh_token", "id_token", "token_type", "scope", "expires_at", OWN];
 
-const OWN: &str = "perennial";
-const FORMAT: u8 = 1;
-
-/// What the member `v` says of a cookie that is a handle: a version that takes it for a session refuses it.
-const HANDLE_FORMAT: u64 = 2;
-
-/// What of our own part a handle says.
-const HANDLE_MEMBERS: [&str; 2] = ["sid", "key"];
-
-#[derive(Serialize, Deserialize)]
-struct HandleClaims {
-    v: u64,
-    sid: String,
-    key: zeroize::Zeroizing<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct OwnClaims {
-    v: u8,
-    sid: String,
-    key: zeroize::Zeroizing<String>,
-    #[serde(rename = "gen")]
-    gen_: u64,
-    provider: ProviderId,
-    started: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    active: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "is_first")]
-    epoch: Epoch,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    subject: Option<Subject>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issued: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_expires: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    audiences: Vec<AudienceClaims>,
-}
-
-fn is_first(epoch: &Epoch) -> bool {
-    *epoch == Epoch::default()
-}
-
 pub(super) fn without_reserved(mut claims: Map<String, Value>) -> Map<String, Value> {
     claims.retain(|name, _| !RESERVED_CLAIMS.contains(&name.as_str()));
     claims
-}
-
-fn decode<const N: usize>(text: &str) -> Result<[u8; N], NotASession> {
-    URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(NotASession)
 }
 
 #[cfg(test)]
@@ -317,14 +241,15 @@ mod tests {
     #[test]
     fn a_record_says_nothing_that_its_handle_says() {
         let session = session().active(at(9));
-        let kept = session.to_handled_claims();
+        let text = session.to_record_text();
+        let kept: Value = serde_json::from_slice(&text).expect("JSON");
         assert!(kept[OWN].get("sid").is_none() && kept[OWN].get("key").is_none(), "{kept:?}");
-        assert!(!kept.contains_key("expires_at"), "{kept:?}");
-        let back = SessionState::from_handled_claims(kept, &session.handle()).expect("our own claims");
+        assert!(kept.get("expires_at").is_none(), "{kept:?}");
+        let back = SessionState::of_record_text(&text, &session.handle()).expect("our own claims");
         assert_eq!((back.id, &back.share, back.active_at), (session.id, &session.share, at(9)));
         assert_eq!(back.provider, session.provider);
         assert_eq!(back.tokens.and_then(|tokens| tokens.expires_at), Some(at(301)));
-        assert!(SessionState::from_handled_claims(Map::new(), &session.handle()).is_err());
+        assert!(SessionState::of_record_text(b"{}", &session.handle()).is_err());
     }
 
     #[test]

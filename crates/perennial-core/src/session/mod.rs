@@ -9,10 +9,13 @@ mod claims;
 mod identity;
 mod interaction;
 mod lifetime;
+mod own;
+mod reading;
 mod recipes;
 mod state;
 mod subject;
 mod tokens;
+mod writing;
 
 #[cfg(test)]
 mod fixtures;
@@ -23,6 +26,8 @@ pub(crate) use identity::derive;
 pub use identity::{Epoch, FINGERPRINT_BYTES, Generation, Handle, KeyShare, SessionId};
 pub use interaction::{IdleFedBy, Interaction, interaction};
 pub use lifetime::Lifetimes;
+pub use reading::SessionClaims;
 pub use state::SessionState;
 pub use subject::{MarkId, Subject};
 pub use tokens::TokenSet;
+pub(crate) use writing::{Form, Written};

@@ -49,7 +49,7 @@ impl SessionState {
         random: &dyn SecureRandom,
     ) -> Self {
         Self {
-            id: SessionId(random_bytes(random)),
+            id: SessionId::new(random_bytes(random)),
             share: KeyShare(random_bytes(random)),
             generation: Generation(0),
             provider,
@@ -190,7 +190,7 @@ mod tests {
     fn debug_prints_no_secret() {
         let session = session();
         let share = URL_SAFE_NO_PAD.encode(session.share.expose_secret());
-        let id = URL_SAFE_NO_PAD.encode(session.id.0);
+        let id = URL_SAFE_NO_PAD.encode(session.id.as_bytes());
         let shown = format!(
             "{session:?} {:#?} {:?}",
             session,

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::identity::derive;
+use super::identity::{derive, derive_name};
 use crate::id_token::read_unverified_claims;
 use crate::names::ProviderId;
 use crate::provider::{Provider, ProviderKind};
@@ -16,8 +16,12 @@ use crate::secret::IdToken;
 use crate::time::Timestamp;
 
 /// Names all sessions of one user at one provider, or those that began within one session there.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MarkId([u8; 16]);
+#[derive(Clone, Copy)]
+pub struct MarkId {
+    bytes: [u8; 16],
+    /// Derived once: every request of a session asks for it.
+    record_key: [u8; 32],
+}
 
 impl MarkId {
     /// All sessions of the user whom `provider` calls `sub`.
@@ -32,7 +36,7 @@ impl MarkId {
 
     /// The key of the mark's record.
     pub fn record_key(self) -> [u8; 32] {
-        derive("perennial end mark", &URL_SAFE_NO_PAD.encode(self.0))
+        self.record_key
     }
 
     fn of(label: &str, provider: &ProviderId, name: &str) -> Self {
@@ -40,17 +44,29 @@ impl MarkId {
         let provider = provider.as_str();
         let mut id = [0; 16];
         id.copy_from_slice(&derive(label, &format!("{}\n{provider}\n{name}", provider.len()))[..16]);
-        Self(id)
+        Self::new(id)
+    }
+
+    fn new(bytes: [u8; 16]) -> Self {
+        Self { bytes, record_key: derive_name("perennial end mark", &bytes) }
     }
 
     fn to_text(self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
+        URL_SAFE_NO_PAD.encode(self.bytes)
     }
 
     fn from_text(text: &str) -> Option<Self> {
-        URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
+        URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self::new)
     }
 }
+
+impl PartialEq for MarkId {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for MarkId {}
 
 impl fmt::Debug for MarkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::names::Scope;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
@@ -61,29 +61,14 @@ impl TokenSet {
         next
     }
 
-    pub(super) fn write(&self, claims: &mut Map<String, Value>) {
-        let mut put = |name: &str, value: Option<&str>| {
-            if let Some(value) = value {
-                claims.insert(name.into(), value.into());
-            }
-        };
-        put("access_token", Some(self.access_token.expose_secret()));
-        put("token_type", Some(&self.token_type));
-        put("refresh_token", self.refresh_token.as_ref().map(RefreshToken::expose_secret));
-        put("id_token", self.id_token.as_ref().map(IdToken::expose_secret));
-        put("scope", self.scope.as_ref().map(Scope::as_str));
-        if let Some(at) = self.expires_at {
-            claims.insert("expires_at".into(), at.unix_seconds().into());
-        }
-    }
-
+    /// Those among the claims that `take` takes out.
     pub(super) fn read(
-        claims: &mut Map<String, Value>,
+        mut take: impl FnMut(&str) -> Option<Value>,
         issued_at: Timestamp,
         expires_at: Option<Timestamp>,
         refresh_token_expires_at: Option<Timestamp>,
     ) -> Option<Self> {
-        let mut take = |name: &str| match claims.remove(name) {
+        let mut take = |name: &str| match take(name) {
             Some(Value::String(text)) if !text.is_empty() => Some(text),
             _ => None,
         };

@@ -11,7 +11,7 @@ use perennial_core::record::EndReason;
 use perennial_core::renewal::{Verdict, judge_audience_token};
 use perennial_core::session::{Audience, AudienceToken, SessionState};
 
-use super::{Door, Entry, Found, RETRY_SOON};
+use super::{Door, Entry, Found, RETRY_SOON, Request};
 use crate::auth::Auth;
 use crate::engine::Inner;
 use crate::event::RenewalReason;
@@ -32,7 +32,7 @@ impl Auth {
             Err(entry) => return *entry,
         };
         let (found, bearer) = inner.find_for(&state, door, audience).await;
-        let entry = inner.leave(opened, source, found, inner.visit(method, headers, door)).await;
+        let entry = inner.leave(opened, source, found, Request { method, headers, door }).await;
         Entry { session: entry.session.map(|session| session.with_bearer(bearer)), ..entry }
     }
 
@@ -88,7 +88,7 @@ impl Inner {
         door: Door,
         audience: &Arc<Audience>,
     ) -> (Found, Bearer) {
-        match self.barred(state).await {
+        match self.barred(state, self.now()).await {
             None => self.bearer_for(state, door, audience).await,
             // The provider has just vouched for it.
             Some(Found::Serve { state, .. }) => self.bearer_for(&state, door, audience).await,

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
+use perennial_core::Timestamp;
 use perennial_core::condition::Condition;
 use perennial_core::cookie;
 use perennial_core::record::{EndReason, Loss, Successor};
 use perennial_core::session::{Carried, SessionState};
-use serde_json::{Map, Value};
 
 use super::arrival::Leaving;
 use super::recognising::Source;
-use super::{Arrival, Challenge, Entry, Found, Opened};
+use super::{Arrival, Challenge, Entry, Found, Opened, Request};
 use crate::alarm::AlarmCode;
 use crate::callbacks::{Callbacks, JwtCallback};
 use crate::engine::Inner;
@@ -47,7 +47,7 @@ impl Inner {
         opened: Arc<Opened>,
         source: Source,
         found: Found,
-        visit: Visit,
+        request: Request<'_>,
     ) -> Entry {
         let (state, bearer, renewed, source, flown) = match found {
             Found::Ended(reason) => return self.farewell(&opened, reason, None),
@@ -77,16 +77,17 @@ impl Inner {
             self.end_in_background(state, EndReason::Callback);
             return self.farewell(&opened, EndReason::Callback, None);
         };
+        let now = self.now();
         let (state, set_cookies) = match self.form(source) {
-            Form::Whole => self.leave_whole(&opened, state, visit, flown.as_deref()),
-            Form::Handle => match self.leave_handle(&opened, state, visit).await {
+            Form::Whole => self.leave_whole(&opened, state, (request, now), flown.as_deref()),
+            Form::Handle => match self.leave_handle(&opened, state, request, now).await {
                 Ok(left) => left,
                 Err(reason) => return self.farewell(&opened, reason, None),
             },
         };
         let lifetimes = self.settings.lifetimes();
         let session = match bearer {
-            Ok(condition) => Session::new(state, lifetimes, self.now(), condition),
+            Ok(condition) => Session::new(state, lifetimes, now, condition),
             Err(why) => Session::suspended(state, lifetimes, why),
         };
         if session.condition() != Condition::Fresh {
@@ -126,25 +127,27 @@ impl Inner {
         self: &Arc<Self>,
         opened: &Opened,
         state: Arc<SessionState>,
-        visit: Visit,
+        (request, now): (Request<'_>, Timestamp),
         flown: Option<&Arrival>,
     ) -> (Arc<SessionState>, Vec<HeaderValue>) {
-        let now = self.now();
         let moved = match &opened.carried {
+            // The very one that came: nothing need be compared.
+            Carried::Whole(before) if Arc::ptr_eq(before, &state) => false,
             Carried::Whole(before) => {
                 let forked = || {
                     let [ours, theirs] = [before, &state].map(|state| state.tokens.as_ref().and_then(Successor::of));
                     ours.zip(theirs).is_some_and(|(ours, theirs)| ours.refresh_token != theirs.refresh_token)
                 };
                 let (newer, changed) = (state.generation > before.generation, state.claims != before.claims);
-                newer || changed || !Arc::ptr_eq(before, &state) && forked()
+                newer || changed || forked()
             }
             Carried::Handle(_) => true,
         };
-        let noted = visit == Visit::Noted && self.settings.lifetimes().wants_note(&state, opened.issued, now);
+        let noted = self.wants_note(&state, opened, request, now);
         if !moved && !noted && opened.well_sealed {
             return (state, Vec::new());
         }
+        let visit = if noted { Visit::Noted } else { self.visit(request) };
         let seal = || {
             let state = if visit == Visit::Noted { Arc::new(state.active(now)) } else { state.clone() };
             let set_cookies = self.session_cookies(&state, Form::Whole, &opened.names);
@@ -158,6 +161,11 @@ impl Inner {
             self.note_in_background(state.clone());
         }
         (state, set_cookies)
+    }
+
+    /// Whether a request is a visit that is worth noting.
+    fn wants_note(&self, state: &SessionState, opened: &Opened, request: Request<'_>, now: Timestamp) -> bool {
+        self.settings.lifetimes().wants_note(state, opened.issued, now) && self.visit(request) == Visit::Noted
     }
 
     /// Brings a visit into the record, so that the answer of a slower request, or a renewal by another cookie of the session,
@@ -177,10 +185,10 @@ impl Inner {
         &self,
         opened: &Opened,
         state: Arc<SessionState>,
-        visit: Visit,
+        request: Request<'_>,
+        now: Timestamp,
     ) -> Result<(Arc<SessionState>, Vec<HeaderValue>), EndReason> {
-        let now = self.now();
-        let noted = visit == Visit::Noted && self.settings.lifetimes().wants_note(&state, opened.issued, now);
+        let noted = self.wants_note(&state, opened, request, now);
         let mut due = matches!(opened.carried, Carried::Whole(_));
         let mut state = state;
         // The record is sealed anew together with its handle, so that an older secret can be taken off the list.
@@ -243,14 +251,13 @@ impl Inner {
     fn session_cookies(&self, state: &SessionState, form: Form, present: &[String]) -> Vec<HeaderValue> {
         let now = self.now();
         let ends_at = self.settings.lifetimes().ends_at(state, now);
-        let sealed = |claims: &Map<String, Value>| {
-            let sealed = cookie::seal(&self.keys().session, claims, now, ends_at.since(now), self.random());
-            cookie::split(&self.names.session, &sealed, present)
-        };
+        let (keys, lasting) = (&self.keys().session, ends_at.since(now));
+        let split = |sealed: String| cookie::split(&self.names.session, &sealed, present);
+        let whole = |state: &SessionState| split(cookie::seal(keys, state, now, lasting, self.random()));
         let written = match form {
-            Form::Handle => sealed(&state.handle().to_claims()),
+            Form::Handle => split(cookie::seal(keys, &state.handle().to_claims(), now, lasting, self.random())),
             // The ID token is the largest part that a session can do without.
-            Form::Whole => sealed(&state.to_claims()).or_else(|_| sealed(&state.without_id_token().to_claims())),
+            Form::Whole => whole(state).or_else(|_| whole(&state.without_id_token())),
         };
         match written {
             Ok(mut writes) => {

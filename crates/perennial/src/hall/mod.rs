@@ -95,7 +95,7 @@ impl Auth {
         match inner.arrive(headers).await {
             Ok((opened, state, source)) => {
                 let found = inner.find(&state, source, door).await;
-                inner.leave(opened, source, found, inner.visit(method, headers, door)).await
+                inner.leave(opened, source, found, Request { method, headers, door }).await
             }
             Err(entry) => *entry,
         }
@@ -121,6 +121,14 @@ impl Auth {
             session: Session::new(state.clone(), lifetimes, inner.now(), inner.condition(state, Progress::Quiet)),
         })
     }
+}
+
+/// What tells whether a request is a visit. It is looked at only when a visit may be worth noting, which is seldom.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    door: Door,
 }
 
 impl Entry {
@@ -187,7 +195,8 @@ impl Inner {
 
     /// Steps 3 and 4: decide, and ask the record and the provider only when something is due.
     async fn find(self: &Arc<Self>, state: &Arc<SessionState>, source: Source, door: Door) -> Found {
-        if let Some(found) = self.barred(state).await {
+        let now = self.now();
+        if let Some(found) = self.barred(state, now).await {
             return found;
         }
         let policy = &self.settings.renewal;
@@ -195,7 +204,7 @@ impl Inner {
         // that looks good by its age, nor one whose successor somebody is just fetching.
         let lasting = !self.at_kill(&state.provider);
         let as_it_is = |condition| Found::Serve { state: state.clone(), renewed: false, condition, flown: None };
-        let verdict = decide(state, policy, self.now());
+        let verdict = decide(state, policy, now);
         if (door, verdict) == (Door::Ordinary, Verdict::Fresh) && self.takes_up_doubt(state.id) {
             self.look_into(state);
             // Where a renewal kills the access token it may be dead: then this request waits with the look.
@@ -227,8 +236,8 @@ impl Inner {
     }
 
     /// What a session comes to that may not be served as it is: it has reached its absolute lifetime, or is of an older epoch.
-    async fn barred(self: &Arc<Self>, state: &Arc<SessionState>) -> Option<Found> {
-        if self.settings.lifetimes().is_too_old(state, self.now()) {
+    async fn barred(self: &Arc<Self>, state: &Arc<SessionState>, now: Timestamp) -> Option<Found> {
+        if self.settings.lifetimes().is_too_old(state, now) {
             self.end_in_background(state.clone(), EndReason::TooOld);
             return Some(Found::Ended(EndReason::TooOld));
         }
@@ -257,7 +266,7 @@ impl Inner {
 
     /// Whether a request counts as a visit. A renewal on demand does only if a form on a page asked for it: programs ask by
     /// themselves.
-    fn visit(&self, method: &Method, headers: &HeaderMap, door: Door) -> Visit {
+    fn visit(&self, Request { method, headers, door }: Request<'_>) -> Visit {
         let method = if door == Door::Refresh { &Method::GET } else { method };
         match self.settings.idle_fed_by.takes(interaction(method, headers)) {
             true => Visit::Noted,

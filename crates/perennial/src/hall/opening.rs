@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::COOKIE;
 use perennial_core::Timestamp;
 use perennial_core::cookie::{self, Joined};
-use perennial_core::session::{Carried, Generation, SessionId};
+use perennial_core::session::{Carried, Generation, SessionClaims, SessionId};
 use serde_json::Value;
 
 use super::seen::KeysInForce;
@@ -68,7 +68,7 @@ impl Inner {
         let joined = [&self.names.session, &self.names.other_session].map(|name| cookie::join(name, cookies.iter()));
         let opened = self.sealed_session(&joined, now)?;
         let candidates = joined.iter().flatten().map(|joined| joined.candidates().count()).sum::<usize>();
-        let second = |name| opened.claims.get(name).and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
+        let second = |name| opened.claims.reserved(name).and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
         let (issued, expires) = (second("iat"), second("exp"));
         let choice = if candidates == 1 && issued.is_some() { Choice::Single } else { Choice::Several };
         let names: Vec<String> = joined.into_iter().flatten().flat_map(|joined| joined.names).collect();
@@ -81,11 +81,11 @@ impl Inner {
     }
 
     /// The claims of the session cookie that opens: in the format that we write, else in the other.
-    fn sealed_session(&self, joined: &[Option<Joined>; 2], now: Timestamp) -> Option<cookie::Opened> {
+    fn sealed_session(&self, joined: &[Option<Joined>; 2], now: Timestamp) -> Option<cookie::Opened<SessionClaims>> {
         let [written, other] = joined;
         let keys = self.keys();
-        written.as_ref().and_then(|joined| joined.open(&keys.session, now).ok()).or_else(|| {
-            let other = other.as_ref()?.open(&keys.other_session, now).ok()?;
+        written.as_ref().and_then(|joined| joined.open_as(&keys.session, now).ok()).or_else(|| {
+            let other = other.as_ref()?.open_as(&keys.other_session, now).ok()?;
             // It wants to be sealed anew, under the other name.
             Some(cookie::Opened { newest_secret: false, ..other })
         })

@@ -17,7 +17,12 @@ use zeroize::Zeroizing;
 use super::Opened;
 
 /// What the last requests of this process brought. Each thread has a shelf of its own, so that no core waits for another.
-pub(crate) struct SeenCookies(Box<[Mutex<Shelf>]>);
+pub(crate) struct SeenCookies(Box<[Apart]>);
+
+/// A shelf in a cache line of its own, so that no two threads write into one line.
+#[derive(Default)]
+#[repr(align(128))]
+struct Apart(Mutex<Shelf>);
 
 #[derive(Default)]
 struct Shelf {
@@ -46,8 +51,7 @@ pub(super) enum KeysInForce {
 
 impl SeenCookies {
     pub(crate) fn new() -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self((0..threads).map(|_| Mutex::default()).collect())
+        Self((0..SHELVES).map(|_| Apart::default()).collect())
     }
 
     /// What these headers carried when they came before.
@@ -84,7 +88,7 @@ impl SeenCookies {
 
     /// This thread's shelf; `None` in the rare case that two threads share one and the other is there just now.
     fn shelf(&self) -> Option<MutexGuard<'_, Shelf>> {
-        self.0[THREAD.get() % self.0.len()].try_lock().ok()
+        self.0[THREAD.get() % self.0.len()].0.try_lock().ok()
     }
 }
 
@@ -121,6 +125,10 @@ static THREADS: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     static THREAD: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed));
 }
+
+/// Shelves: more than there are threads that serve, which are numbered in the order in which they first come. One that no thread
+/// uses takes 128 bytes.
+const SHELVES: usize = 64;
 
 /// Cookies on one shelf: with sessions of 4 KB each it holds 4 MB.
 const PLACES: usize = 1024;

@@ -82,9 +82,7 @@ impl Inner {
                     told = Some((standing.version, (question, answer)));
                 }
                 Plan::Note(phase) => {
-                    if let Err(error) =
-                        self.write_phase(&newest, phase, standing.record.as_ref(), standing.version, None).await
-                    {
+                    if let Err(error) = self.write_phase(&standing, phase, None).await {
                         return Acquired::Landed(self.store_failed(newest, &error));
                     }
                 }
@@ -211,7 +209,7 @@ impl Inner {
             self.announce_doubt(newest, window).await?;
         }
         let (phase, begun) = (Phase::Intent(intent.clone()), self.begun(newest, intent, ask, standing.fork));
-        self.write_phase(newest, phase, standing.record.as_ref(), standing.version, Some(begun)).await
+        self.write_phase(standing, phase, Some(begun)).await
     }
 
     fn circumstances(&self, newest: &SessionState, provider: &ResolvedProvider, now: Timestamp) -> Circumstances {
@@ -234,20 +232,23 @@ impl Inner {
     /// Writes `phase` into the record, with `entry` in its history; answers with the record that was to stand there, too.
     pub(super) async fn write_phase(
         &self,
-        newest: &SessionState,
+        standing: &Standing,
         phase: Phase,
-        previous: Option<&Record>,
-        version: Option<Version>,
         entry: Option<Entry>,
     ) -> Result<(Swap, Record), StoreError> {
-        let sealed = seal_state(&self.keys().record, newest, self.random());
-        let record = Record::following(previous, newest.generation, sealed, phase);
+        let newest = &standing.newest;
+        // What lies there sealed already need not be sealed again.
+        let sealed = match &standing.sealed {
+            Some(sealed) => sealed.clone(),
+            None => seal_state(&self.keys().record, newest, self.random()),
+        };
+        let record = Record::following(standing.record.as_ref(), newest.generation, sealed, phase);
         let told = entry.as_ref().map_or(0, |entry| entry.stale_cookies);
         let record = match entry {
             None => record,
             Some(entry) => record.noting(entry),
         };
-        let swapped = self.swap(newest, version, &record).await?;
+        let swapped = self.swap(newest, standing.version, &record).await?;
         if matches!(swapped, Swap::Stored(_)) {
             self.stale_cookies.told(newest.id, told);
         }

@@ -52,7 +52,8 @@ impl Inner {
         .await
     }
 
-    /// Writes the outcome of an attempt into the record, whatever others wrote meanwhile.
+    /// Writes the outcome of an attempt into the record, whatever others wrote meanwhile. `outcome` is told the record, unless it still
+    /// is as it was written with the intent.
     pub(super) async fn settle(
         &self,
         spent: &SessionState,
@@ -72,7 +73,9 @@ impl Inner {
                     Some(begun) => (Some(begun.version), Some(begun.record.clone())),
                     None => self.looked_at(spent, intent).await?,
                 };
-                let (outcome, entry) = outcome(record.as_ref().filter(|record| !record.sealed.is_empty()));
+                // What was written with the intent holds `spent`: nothing in it is news.
+                let news = record.as_ref().filter(|record| known.is_none() && !record.sealed.is_empty());
+                let (outcome, entry) = outcome(news);
                 match settle(record.as_ref(), intent, spent.generation, outcome, self.now()) {
                     Settled::Superseded => Ok::<_, StoreError>(Some(Landed::Superseded)),
                     Settled::Ended(reason) => Ok(Some(Landed::Ended(reason))),

@@ -4,34 +4,40 @@
 //! never a token, a claim or a provider's free text. They are written within the compare-and-swaps that renewal, sign-in and
 //! end make anyway, so that a history costs no write of its own.
 
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use std::fmt;
+use std::sync::OnceLock;
 
-use crate::limits::{HISTORY_BYTES, HISTORY_ENTRIES, HISTORY_WORD_CHARS};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
 use crate::session::Generation;
 
 use super::{Attempt, EndReason};
 
 mod entry;
+mod lines;
 
-use entry::is_zero;
+use lines::{Line, Lines};
+
 pub use entry::{Entry, RenewalEntry, RenewalReason, RenewalVerdict, Repeated, What};
 
 /// The last things that happened to a session, oldest first: at most [`HISTORY_ENTRIES`], in at most [`HISTORY_BYTES`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+///
+/// Kept as the text that lies in the record and read when somebody asks: a renewal reads and writes its record more than once, and adds
+/// an entry without looking at most of the others. What another version of Perennial wrote there is kept as it is, and never makes
+/// a record unreadable.
+#[derive(Clone, Default)]
 pub struct History {
-    #[serde(rename = "gone", skip_serializing_if = "is_zero")]
-    dropped: u32,
-    #[serde(rename = "log")]
-    lines: Vec<Line>,
+    /// None as long as nothing was noted.
+    text: Option<Box<RawValue>>,
+    read: OnceLock<Read>,
 }
 
-/// An entry, or what another version of Perennial wrote there: it is kept as it is and never makes a record unreadable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Line {
-    Entry(Entry),
-    Foreign(Value),
+/// What of the text can be understood.
+#[derive(Clone, Default)]
+struct Read {
+    dropped: u32,
+    entries: Vec<Entry>,
 }
 
 /// How a session was lost whose user did not ask for its end.
@@ -51,42 +57,37 @@ pub enum Loss {
 impl History {
     /// The entries that can be read, oldest first.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.lines.iter().filter_map(|line| match line {
-            Line::Entry(entry) => Some(entry),
-            Line::Foreign(_) => None,
-        })
+        self.read().entries.iter()
     }
 
     /// How many entries had to go for newer ones.
     pub fn dropped(&self) -> u32 {
-        self.dropped
+        self.read().dropped
     }
 
-    /// Whether nothing was ever noted.
+    /// Whether nothing was ever noted that can be read.
     pub fn is_empty(&self) -> bool {
-        self.dropped == 0 && self.lines.is_empty()
+        self.dropped() == 0 && self.read().entries.is_empty()
     }
 
     /// Adds `entry`. The outcome of an attempt takes the place of its beginning; failures alike become one entry.
-    pub fn note(&mut self, mut entry: Entry) {
-        if let What::Renewal(renewal) = &mut entry.what {
-            for word in [&mut renewal.error, &mut renewal.replica].into_iter().flatten() {
-                *word = plain(word);
-            }
-            if let Some(begun) = self.take_begun(&renewal.attempt) {
-                entry.stale_cookies = entry.stale_cookies.saturating_add(begun.stale_cookies);
-                entry.fork = entry.fork.or(begun.fork);
-            }
-        }
-        if !self.fold(&entry) {
-            self.lines.push(Line::Entry(entry));
-        }
-        while self.lines.len() > HISTORY_ENTRIES || self.bytes() > HISTORY_BYTES {
-            let signed_in = matches!(self.lines.first(), Some(Line::Entry(Entry { what: What::SignedIn, .. })));
-            let oldest = usize::from(signed_in && self.lines.len() > 1);
-            self.lines.remove(oldest);
-            self.dropped = self.dropped.saturating_add(1);
-        }
+    pub fn note(&mut self, entry: Entry) {
+        let mut lines = Lines::of(self.text.as_deref());
+        lines.note(entry);
+        *self = Self { text: lines.written(), read: OnceLock::new() };
+    }
+
+    /// Whether the record has to say nothing of it.
+    pub(super) fn is_untold(&self) -> bool {
+        self.text.is_none()
+    }
+
+    fn read(&self) -> &Read {
+        self.read.get_or_init(|| {
+            let lines = Lines::of(self.text.as_deref());
+            let entries = lines.log.iter().filter_map(Line::entry).collect();
+            Read { dropped: lines.gone, entries }
+        })
     }
 
     /// How a session was lost that ends for `reason` at `generation`; `None` where somebody wanted its end.
@@ -117,55 +118,32 @@ impl History {
         });
         verdicts.next() == Some(RenewalVerdict::Ambiguous)
     }
+}
 
-    fn take_begun(&mut self, attempt: &str) -> Option<Entry> {
-        let begun = self.lines.iter().position(|line| match line {
-            Line::Entry(Entry { what: What::Renewal(renewal), .. }) => {
-                renewal.attempt == attempt && renewal.verdict == RenewalVerdict::Begun
-            }
-            _ => false,
-        })?;
-        match self.lines.remove(begun) {
-            Line::Entry(entry) => Some(entry),
-            Line::Foreign(_) => None,
-        }
+impl PartialEq for History {
+    fn eq(&self, other: &Self) -> bool {
+        self.text.as_deref().map(RawValue::get) == other.text.as_deref().map(RawValue::get)
     }
+}
 
-    /// Counts `entry` with the one before if both tell the same failure, so that an outage does not crowd out the rest.
-    fn fold(&mut self, entry: &Entry) -> bool {
-        let (Some(Line::Entry(last)), What::Renewal(renewal)) = (self.lines.last_mut(), &entry.what) else {
-            return false;
-        };
-        let What::Renewal(before) = &mut last.what else { return false };
-        let alike = before.verdict == renewal.verdict
-            && before.verdict.is_failure()
-            && (before.status, &before.error) == (renewal.status, &renewal.error)
-            && (&before.replica, &before.resend) == (&renewal.replica, &renewal.resend)
-            && last.generation == entry.generation;
-        if !alike {
-            return false;
-        }
-        let Repeated { since, times } = before.repeated.unwrap_or(Repeated { since: last.at, times: 1 });
-        *before =
-            RenewalEntry { repeated: Some(Repeated { since, times: times.saturating_add(1) }), ..renewal.clone() };
-        let stale_cookies = last.stale_cookies.saturating_add(entry.stale_cookies);
-        let fork = entry.fork.or(last.fork);
-        *last = Entry { at: entry.at, expires_at: entry.expires_at, stale_cookies, fork, ..last.clone() };
-        true
+impl Eq for History {}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text.as_deref().map_or("History()", RawValue::get))
     }
+}
 
-    fn bytes(&self) -> usize {
-        serde_json::to_vec(self).map_or(0, |bytes| bytes.len())
+impl Serialize for History {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.text.serialize(serializer)
     }
 }
 
 /// Whatever stands there, a record stays readable: what cannot be understood is as good as no history.
 impl<'de> Deserialize<'de> for History {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut value = Value::deserialize(deserializer)?;
-        let dropped = value.get("gone").and_then(Value::as_u64).and_then(|gone| u32::try_from(gone).ok());
-        let lines = value.get_mut("log").map(Value::take).and_then(|log| serde_json::from_value(log).ok());
-        Ok(Self { dropped: dropped.unwrap_or(0), lines: lines.unwrap_or_default() })
+        Ok(Self { text: Some(Box::deserialize(deserializer)?), read: OnceLock::new() })
     }
 }
 
@@ -181,17 +159,13 @@ impl Loss {
     }
 }
 
-/// What a name or a code keeps of a text that came from outside.
-fn plain(text: &str) -> String {
-    let allowed = |char: &char| char.is_ascii_alphanumeric() || "._-:".contains(*char);
-    text.chars().filter(allowed).take(HISTORY_WORD_CHARS).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::*;
     use super::super::{Phase, Record, ResendReason};
+    use super::lines::plain;
     use super::*;
+    use crate::limits::{HISTORY_BYTES, HISTORY_ENTRIES, HISTORY_WORD_CHARS};
 
     fn attempt(byte: u8, seconds: i64, generation: u64, verdict: RenewalVerdict) -> Entry {
         let renewal =
