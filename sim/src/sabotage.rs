@@ -14,14 +14,13 @@ use http::{Request, Response};
 use perennial::{HttpClient, SendError, Timestamp};
 use perennial_core::outage::PER_SECOND_MAX;
 use perennial_core::record::{Doubt, Evidence, Lost, Phase, Record};
-use perennial_core::session::SessionState;
 use perennial_store::{
     Announcement, Durability, KeyPrefix, News, RecordKey, Removal, SessionStore, StoreError, Swap, Version, Versioned,
 };
 
 use crate::book::Presented;
 use crate::browser::Answer;
-use crate::provider::ISSUER;
+use crate::provider::{ISSUER, parsed};
 use crate::scenario::Scenario;
 use crate::shelf::StoreLine;
 use crate::wire::{Asked, Wire};
@@ -105,15 +104,18 @@ fn drop_ciphertext(world: &World, key: [u8; 32], presented: Presented) {
     }
 }
 
-/// Where the cookie holds another successor than the record at the same generation, the record is given the cookie's.
+/// Where the cookie holds a sibling of what the record had at the same generation, the record is given the cookie's.
 fn go_on_with(world: &World, key: [u8; 32], presented: Presented, cookies: &BTreeMap<String, String>) {
     let (book, mut shelf) = (world.book(), world.shelf());
     let (Some(record), Some(stored)) = (shelf.record(&key), shelf.stored(&key)) else { return };
-    let (Some(ours), Some(theirs)) = (book.state_in(cookies), book.state_of(presented.family, &record)) else { return };
-    let refresh_token = |state: &SessionState| state.tokens.as_ref().and_then(|tokens| tokens.refresh_token.clone());
-    if ours.generation == record.generation && refresh_token(&ours) != refresh_token(&theirs) {
-        let sealed = book.seal(&ours);
-        let record = Record::following(Some(&record), ours.generation, sealed, Phase::IDLE);
+    let (family, generation) = (presented.family, presented.generation);
+    let theirs = book.sessions.get(&family).and_then(|facts| facts.generations.get(&generation).copied());
+    let (Some(state), Some(theirs)) = (book.state_in(cookies), theirs) else { return };
+    let access_token = state.tokens.as_ref().and_then(|tokens| parsed("at", tokens.access_token.expose_secret()));
+    let Some((_, ours)) = access_token else { return };
+    let over = matches!(record.phase, Phase::Ended { .. });
+    if !over && ours != theirs && book.are_siblings(family, ours, theirs) {
+        let record = Record::following(Some(&record), state.generation, book.seal(&state), Phase::IDLE);
         shelf.put(key, &record.encode(), stored.expires, world.now());
     }
 }

@@ -204,7 +204,7 @@ fn forgetful_and_forgiving(scenario: &mut Scenario) {
     crashing_and_strict(scenario);
     scenario.kind = Kind::TailLoss;
     scenario.class = Class::Overlap(WIDE);
-    scenario.browsers = vec![3; 3];
+    scenario.browsers = vec![2; 4];
     scenario.rates = Rates { browser: 200, tail_losses: 60, ..Rates::default() };
 }
 
