@@ -17,7 +17,8 @@ impl World {
         book.tally.peak_after_outage = ten_seconds.map(in_second).max().unwrap_or_default();
         let most = at_most(&self.scenario);
         if let Some((process, calls)) = busiest(&book.calls).filter(|(_, calls)| *calls > most) {
-            let sentence = format!("process {process} sent {calls} refresh requests within a second, and {most} is the most");
+            let sentence =
+                format!("process {process} sent {calls} refresh requests within a second, and {most} is the most");
             book.accuse("L4", sentence);
         }
     }
