@@ -254,9 +254,7 @@ impl Inner {
             tracing::info!(route = route.path.as_str(), session = fingerprint, "a write from another site was refused");
             return Some(GatewayRefusal::CrossSiteWrite.into_response());
         }
-        if route.rule.is_none() {
-            return None;
-        }
+        route.rule.as_ref()?;
         let because = route.admits(&way.about.with(&self.auth, session)).err()?;
         if session.is_none()
             && let Some(refused) = self.auth.require(request, None).await

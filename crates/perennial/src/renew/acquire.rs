@@ -22,7 +22,7 @@ pub(super) enum Acquired {
     /// Nothing to call for.
     Landed(Outcome),
     /// The intent is written: call.
-    Permit { newest: Arc<SessionState>, begun: Begun, provider: Arc<ResolvedProvider>, pass: RefreshPass },
+    Permit { newest: Arc<SessionState>, begun: Box<Begun>, provider: Arc<ResolvedProvider>, pass: RefreshPass },
 }
 
 /// An attempt whose intent is in the store, and the record as it was written there.
@@ -112,7 +112,7 @@ impl Inner {
                     let intent = intent.counted(standing.record.as_ref());
                     match self.write_intent(&newest, &intent, &standing, &at, ask).await {
                         Ok((Swap::Stored(version), record)) => {
-                            let begun = Begun { intent, record, version };
+                            let begun = Box::new(Begun { intent, record, version });
                             return Acquired::Permit { newest, begun, provider, pass: granted };
                         }
                         Ok((Swap::Conflict(_), _)) => pass = Some(granted),

@@ -141,7 +141,8 @@ async fn a_new_secret_that_was_put_behind_is_noticed_and_one_in_front_or_taken_b
     let file = folder.path().join("sessions.redb");
     let redis = RedisServer::start();
     let flaky = Flaky::new();
-    let stores: [(&str, Box<dyn Fn() -> Arc<dyn SessionStore>>); 3] = [
+    type Open = Box<dyn Fn() -> Arc<dyn SessionStore>>;
+    let stores: [(&str, Open); 3] = [
         ("memory", Box::new(move || flaky.clone())),
         ("the file", Box::new(move || store::open(&file.display().to_string()).expect("it opens"))),
         ("Redis", Box::new(move || store::open(&redis.url()).expect("a URL"))),
