@@ -91,10 +91,12 @@ async fn inspect(args: ConfigArgs) -> Result<(), Fault> {
     );
     match auth.misplaced_secrets().await {
         Ok(misplaced) => {
-            misplaced.iter().for_each(|position| drop(writeln!(report, "WARNING: secret {position} {MISPLACED}")))
+            for position in misplaced {
+                let _ = writeln!(report, "WARNING: secret {position} {MISPLACED}");
+            }
         }
         Err(error) => {
-            drop(writeln!(report, "WARNING: whether the secrets stand in the right order is not known: {error}"))
+            let _ = writeln!(report, "WARNING: whether the secrets stand in the right order is not known: {error}");
         }
     }
     let mut unreachable = 0;
