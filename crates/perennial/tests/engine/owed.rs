@@ -18,6 +18,9 @@ use crate::support::{DEAD, Flaky, SECRET, World, eventually};
 /// Longer than any claim that a dead process can have left: its last pause, and two minutes.
 const UNCLAIMED: Duration = Duration::from_secs(180);
 
+/// Opens one store, as often as a process starts.
+type Opening<'a> = &'a dyn Fn() -> Arc<dyn SessionStore>;
+
 /// Signs Alice in and out on `store` while the provider is down, and has the engine die.
 async fn die_owing(store: Arc<dyn SessionStore>) -> World {
     let mut world = World::on(store, RefreshClass::Family, |auth| auth).await;
@@ -46,6 +49,7 @@ async fn what_a_dead_process_owed_is_revoked_by_the_next_in_every_store() {
     let opened = |name: &str| store::open(name).expect("it opens");
     type Open<'a> = &'a dyn Fn() -> Arc<dyn SessionStore>;
     let stores: [(&str, Open<'_>); 4] = [
+    let stores: [(&str, Opening); 4] = [
         ("memory", &|| flaky.clone()),
         ("the file", &|| opened(&file)),
         ("Redis", &|| opened(&redis.url())),

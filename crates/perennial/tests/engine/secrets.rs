@@ -134,6 +134,9 @@ fn told_of_misplaced(engine: &Engine) -> bool {
     engine.events().iter().any(|event| matches!(event, Event::Alarm { code: "secret_misplaced", .. }))
 }
 
+/// Opens one store, as often as a process starts.
+type Opening = Box<dyn Fn() -> Arc<dyn SessionStore>>;
+
 /// Appended instead of put in front, the new secret sealed nothing and nobody noticed, until the old one was taken out.
 #[tokio::test]
 async fn a_new_secret_that_was_put_behind_is_noticed_and_one_in_front_or_taken_back_is_not() {
@@ -143,6 +146,7 @@ async fn a_new_secret_that_was_put_behind_is_noticed_and_one_in_front_or_taken_b
     let flaky = Flaky::new();
     type Open = Box<dyn Fn() -> Arc<dyn SessionStore>>;
     let stores: [(&str, Open); 3] = [
+    let stores: [(&str, Opening); 3] = [
         ("memory", Box::new(move || flaky.clone())),
         ("the file", Box::new(move || store::open(&file.display().to_string()).expect("it opens"))),
         ("Redis", Box::new(move || store::open(&redis.url()).expect("a URL"))),
