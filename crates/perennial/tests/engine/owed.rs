@@ -47,9 +47,7 @@ async fn what_a_dead_process_owed_is_revoked_by_the_next_in_every_store() {
     let (redis, postgres) = (RedisServer::start(), PostgresServer::start());
     let flaky = Flaky::new();
     let opened = |name: &str| store::open(name).expect("it opens");
-    type Open<'a> = &'a dyn Fn() -> Arc<dyn SessionStore>;
-    let stores: [(&str, Open<'_>); 4] = [
-    let stores: [(&str, Opening); 4] = [
+    let stores: [(&str, Opening<'_>); 4] = [
         ("memory", &|| flaky.clone()),
         ("the file", &|| opened(&file)),
         ("Redis", &|| opened(&redis.url())),

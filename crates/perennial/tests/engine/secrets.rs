@@ -144,8 +144,6 @@ async fn a_new_secret_that_was_put_behind_is_noticed_and_one_in_front_or_taken_b
     let file = folder.path().join("sessions.redb");
     let redis = RedisServer::start();
     let flaky = Flaky::new();
-    type Open = Box<dyn Fn() -> Arc<dyn SessionStore>>;
-    let stores: [(&str, Open); 3] = [
     let stores: [(&str, Opening); 3] = [
         ("memory", Box::new(move || flaky.clone())),
         ("the file", Box::new(move || store::open(&file.display().to_string()).expect("it opens"))),
