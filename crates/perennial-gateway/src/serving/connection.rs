@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::BytesMut;
@@ -18,7 +19,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::Answers;
@@ -51,14 +52,14 @@ impl<S: Answers> Line<S> {
         stream: TcpStream,
         peer: SocketAddr,
         seat: Seat,
-        mut ended: watch::Receiver<()>,
+        ended: watch::Receiver<()>,
     ) {
         let wait = self.limits.header_wait;
         let begun = tokio::time::timeout(wait, Protocol::of(stream, &self));
         let protocol = tokio::select! {
             biased;
             begun = begun => begun,
-            _ = ended.changed() => return,
+            () = until_late(ended.clone(), pending()) => return,
         };
         match protocol {
             Ok(Ok(Protocol::Http1(stream, held))) => self.http1(stream, held, peer, seat, ended).await,
@@ -92,10 +93,12 @@ impl<S: Answers> Line<S> {
             .max_headers(limits.header_lines);
         let (wire, understood) = Wire::http1(io, held, seat, limits.header_wait, limits.answer_wait);
         // Of this connection alone: a count that all would share is what processors wait for.
-        let caller = Arc::new(Caller { line: self.clone(), peer, understood });
-        let service = service_fn(move |request| caller.clone().over_http1(request));
+        let caller = Arc::new(Caller { line: self.clone(), peer, understood, has_asked: Notify::new() });
+        let asking = caller.clone();
+        let service = service_fn(move |request| asking.clone().over_http1(request));
         let connection = server.serve_connection(TokioIo::new(wire), service).with_upgrades();
-        drive(connection, |connection| connection.graceful_shutdown(), ended, pending()).await;
+        let over = until_late(ended.clone(), caller.has_asked.notified());
+        drive(connection, |connection| connection.graceful_shutdown(), ended, over, pending()).await;
     }
 
     async fn http2<IO>(
@@ -132,7 +135,9 @@ impl<S: Answers> Line<S> {
             }
         });
         let connection = server.serve_connection(TokioIo::new(wire), service);
-        drive(connection, |connection| connection.graceful_shutdown(), ended, idle).await;
+        // Its client is told which requests were not taken up, and repeats them elsewhere.
+        let over = until_changed(ended.clone());
+        drive(connection, |connection| connection.graceful_shutdown(), ended, over, idle).await;
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
@@ -153,6 +158,8 @@ struct Caller<S> {
     line: Arc<Line<S>>,
     peer: SocketAddr,
     understood: Understood,
+    /// Told of each request.
+    has_asked: Notify,
 }
 
 impl<S: Answers> Caller<S> {
@@ -160,6 +167,7 @@ impl<S: Answers> Caller<S> {
         self: Arc<Self>,
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> {
+        self.has_asked.notify_one();
         let ends = request.body().is_end_stream();
         // What follows a wish for another protocol is a request or is not, which the answer says. A body would stand between the
         // two, and no WebSocket begins with one.
@@ -208,11 +216,13 @@ impl Protocol {
     }
 }
 
-/// Runs a connection until it ends by itself, or lets it come to its end when `ended` changes or it is idle.
+/// Runs a connection until it ends by itself, or lets it come to its end when it is `over`, which it is not before `ended` changes,
+/// or idle.
 async fn drive<C, E>(
     connection: C,
     end: impl FnOnce(Pin<&mut C>),
-    mut ended: watch::Receiver<()>,
+    ended: watch::Receiver<()>,
+    over: impl Future<Output = ()>,
     idle: impl Future<Output = ()>,
 ) where
     C: Future<Output = Result<(), E>>,
@@ -220,17 +230,16 @@ async fn drive<C, E>(
 {
     let mut connection = pin!(connection);
     let outcome = {
-        // To be told of the end takes a lock that all connections share: it is asked for once, after that it is enough to look.
-        let (told, looking) = (ended.clone(), &mut ended);
-        let mut told = pin!(until_changed(told));
+        let (mut over, mut idle) = (pin!(over), pin!(idle));
         let mut waits = false;
-        let mut idle = pin!(idle);
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
                 return Poll::Ready(Some(outcome));
             }
-            let is_over = if waits { looking.has_changed().unwrap_or(true) } else { told.as_mut().poll(cx).is_ready() };
+            // To wait for the end takes a lock that all connections share: once that is done, it is enough to look.
+            let may_be_over = !waits || ended.has_changed().unwrap_or(true);
             waits = true;
+            let is_over = may_be_over && over.as_mut().poll(cx).is_ready();
             if is_over || idle.as_mut().poll(cx).is_ready() { Poll::Ready(None) } else { Poll::Pending }
         })
         .await
@@ -250,6 +259,16 @@ async fn drive<C, E>(
 async fn until_changed(mut ended: watch::Receiver<()>) {
     let _ = ended.changed().await;
 }
+
+/// Resolves when `ended` has changed and a new connection's first request has come or had its time to.
+async fn until_late(ended: watch::Receiver<()>, first: impl Future<Output = ()>) {
+    until_changed(ended).await;
+    let _ = tokio::time::timeout(FIRST_WAIT, first).await;
+}
+
+/// A client that has just connected is about to ask, and takes a connection that is closed in its hands for a fault: it is heard
+/// for so long although the end has come. A connection that only waits keeps a shutdown from its end for no longer.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// Streams that a client opened and took back before we looked at them: a connection with more is closed (CVE-2023-44487).
 const RESETS_PENDING_MAX: usize = 20;

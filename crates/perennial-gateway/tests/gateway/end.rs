@@ -43,6 +43,24 @@ async fn idle_and_silent_connections_do_not_hold_up_the_end() {
     assert_eq!((idle.rest().await, silent.rest().await), (String::new(), String::new()));
 }
 
+/// A connection that was accepted right before the end, and whose request came right after it, was closed without an answer.
+#[tokio::test]
+async fn who_has_just_connected_may_still_ask() {
+    let stage = Stage::quick().await;
+    let mut early = Wire::open(stage.gateway.address).await;
+    // An answer on a later connection tells that the early one was accepted.
+    let mut later = Wire::open(stage.gateway.address).await;
+    later.write("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    later.until("ok").await;
+    let ended = stage.gateway.end();
+    // The used one is closed, so the end has come to the connections.
+    later.rest().await;
+    early.write("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = early.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    tokio::time::timeout(PATIENCE, ended).await.expect("ended").expect("no panic");
+}
+
 #[tokio::test]
 async fn a_renewal_under_way_is_finished_though_its_caller_hung_up() {
     let stage = Stage::quick().await;

@@ -21,7 +21,8 @@ use lines::{Line, Lines};
 
 pub use entry::{Entry, RenewalEntry, RenewalReason, RenewalVerdict, Repeated, What};
 
-/// The last things that happened to a session, oldest first: at most [`HISTORY_ENTRIES`], in at most [`HISTORY_BYTES`].
+/// The last things that happened to a session, oldest first: at most [`HISTORY_ENTRIES`](crate::limits::HISTORY_ENTRIES), in at most
+/// [`HISTORY_BYTES`](crate::limits::HISTORY_BYTES).
 ///
 /// Kept as the text that lies in the record and read when somebody asks: a renewal reads and writes its record more than once, and adds
 /// an entry without looking at most of the others. What another version of Perennial wrote there is kept as it is, and never makes
