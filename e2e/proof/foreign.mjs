@@ -81,7 +81,8 @@ export async function lostOnTheWay({ name, Store, sessions, what, say = () => {}
     return {
       spends: what === 'replies',
       expect: {
-        'connections that broke': [provider.faults, sessions],
+        // After some of them the gateways leave the provider alone: the others are told to come back, and their turn comes then.
+        'connections broke': [provider.faults > 0 && provider.faults <= sessions, true],
         'told to sign in at once': [seen.filter((one) => one === 'out').length, 0],
       },
     }
