@@ -69,7 +69,7 @@ fn two_replicas(class: RefreshClass) -> System {
 #[test]
 fn two_renewals_on_two_replicas_with_a_fault() {
     for faults in 1..=longer_bounds().unwrap_or(1) {
-        // Of a wide window two faults come to more states than there is memory for.
+        // Of a wide window two faults come to more states than ten minutes and five gigabytes are enough for.
         let fits = |class: &RefreshClass| faults == 1 || *class != RefreshClass::Overlap(WINDOW);
         EVERY_CLASS.into_iter().filter(fits).for_each(|class| holds(System { faults, ..two_replicas(class) }));
     }
@@ -99,10 +99,13 @@ fn one_renewal_with_more_of_everything() {
 
 #[test]
 fn two_renewals_on_a_store_that_forgets() {
-    // Beside the loss a fault: millions of states, and of a window that gives two successors more than there is memory for.
+    // Beside the loss a fault: millions of states, and of a window that gives two successors too many, as above.
     for faults in 0..longer_bounds().unwrap_or(1) {
         let fits = |class: &RefreshClass| faults == 0 || !matches!(class, RefreshClass::Overlap(_));
-        EVERY_CLASS.into_iter().filter(fits).for_each(|class| holds(System { forgets: true, faults, ..two_replicas(class) }));
+        EVERY_CLASS
+            .into_iter()
+            .filter(fits)
+            .for_each(|class| holds(System { forgets: true, faults, ..two_replicas(class) }));
     }
 }
 
