@@ -254,6 +254,7 @@ impl Inner {
             tracing::info!(route = route.path.as_str(), session = fingerprint, "a write from another site was refused");
             return Some(GatewayRefusal::CrossSiteWrite.into_response());
         }
+        // What a rule is asked about takes parsing an ID token: not where there is none.
         route.rule.as_ref()?;
         let because = route.admits(&way.about.with(&self.auth, session)).err()?;
         if session.is_none()

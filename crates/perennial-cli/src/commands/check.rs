@@ -12,8 +12,9 @@ use super::serve::ConfigArgs;
 use super::{Fault, answer};
 
 pub(crate) const AFTER_HELP: &str = "\
-It takes the arguments of `perennial serve` and starts nothing: it opens neither the store nor a connection to an upstream. Where
-there are several secrets, it asks a store on a server whether they stand in the right order, and notes nothing there. Its exit code is 0 when all else is usable, warnings included, and 1 when the configuration has faults or a provider cannot be used.
+It takes the arguments of `perennial serve` and starts nothing: it opens neither a store's file nor a connection to an upstream.
+Where there are several secrets, it asks a store on a server whether they stand in the right order, and notes nothing there. Its
+exit code is 0 when all is usable, warnings included, and 1 when the configuration has faults or a provider cannot be used.
 
 With --request it asks no provider, but says what would become of that request: the route and why no other, the claims as the
 route's rule sees them, what the application would get, and the verdict. Its exit code is then 0 for a request that would be

@@ -22,7 +22,7 @@ struct Hand {
 }
 
 impl Crew {
-    /// So many threads; fewer if the system has no more.
+    /// So many threads; none if the system has not as many.
     pub(crate) fn of(count: usize) -> Self {
         let hands: Result<_, _> = (1..=count).map(Hand::start).collect();
         hands.map(Self).unwrap_or_else(|error| {
@@ -41,7 +41,10 @@ impl Crew {
             return;
         };
         let connection = hand.connections.clone();
-        let Ok(stream) = stream.into_std() else { return };
+        let stream = match stream.into_std() {
+            Ok(stream) => stream,
+            Err(error) => return tracing::warn!(%error, "a connection could not be handed on"),
+        };
         hand.runtime.spawn(async move {
             match TcpStream::from_std(stream) {
                 Ok(stream) => serve(stream).await,

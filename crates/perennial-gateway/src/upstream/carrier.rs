@@ -15,6 +15,7 @@ use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::rt::{Read, Write};
+use hyper_util::rt::TokioIo;
 use tokio::task::coop::unconstrained;
 
 use super::hearing::Hearing;
@@ -31,7 +32,7 @@ type Connection = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 impl Carrier {
     /// Speaks HTTP/1.1 on `io`.
     pub(super) async fn over(io: impl Read + Write + Unpin + Send + 'static) -> hyper::Result<Self> {
-        let (sender, connection) = handshake(Hearing::over(io)).await?;
+        let (sender, connection) = handshake(TokioIo::new(Hearing::over(TokioIo::new(io)))).await?;
         Ok(Self { sender, connection: Some(Box::pin(connection.with_upgrades())) })
     }
 
@@ -118,7 +119,6 @@ mod tests {
     use std::io::{Error, ErrorKind, Result};
 
     use http_body_util::BodyExt as _;
-    use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex};
 
     use super::*;
